@@ -1,0 +1,36 @@
+"""Cross-modal hashing in scikit-learn's manners.
+
+Images and texts become short binary codes in one Hamming space, learned from pairs alone, and are
+searched exactly. Five rooms, each a submodule that is loaded when it is first used:
+
+========================= ================================================
+:mod:`skhash.features`    pixels and words to vectors
+:mod:`skhash.hashing`     vectors to bits
+:mod:`skhash.retrieval`   bits to neighbours
+:mod:`skhash.metrics`     neighbours to numbers
+:mod:`skhash.datasets`    where pairs come from
+========================= ================================================
+
+The table that they all share is described in :func:`make_table`, the codes in :mod:`skhash.codes`.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0.dev0"
+
+_ROOMS = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
+_FUNCTIONS = {"make_table": "_blocks", "split_towers": "_towers"}
+
+__all__ = [*_ROOMS, *_FUNCTIONS]
+
+
+def __getattr__(name):
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,204 @@
+"""One table, two column blocks: the contract that every room shares.
+
+A sample is a row. A *raw* table has the columns ``image`` and ``text``. A *feature* or *code* table has columns
+named ``image__*``, then columns named ``text__*``. A block counts as present if it is there in either form, and
+``transform`` encodes whichever blocks the table holds. Arrays have no names: there, the number of
+leading image columns says where the image ends, and only pairs can be given.
+"""
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn import get_config
+from sklearn.base import BaseEstimator, TransformerMixin
+
+BLOCKS = ("image", "text")
+
+
+def is_table(X):
+    """Say whether `X` is a dataframe (of any library that narwhals reads)."""
+    return isinstance(nw.from_native(X, eager_only=True, pass_through=True), nw.DataFrame)
+
+
+def table_columns(X):
+    """Return the column names of a dataframe as a list, or None for anything else."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    return [str(name) for name in frame.columns] if isinstance(frame, nw.DataFrame) else None
+
+
+def table_column(X, name):
+    """Return one column of a dataframe as a 1-D array."""
+    return nw.from_native(X, eager_only=True)[name].to_numpy()
+
+
+def block_names(block, names):
+    """Prefix the column names of a block.
+
+    >>> block_names("image", ["pixel0", "pixel1"])
+    ['image__pixel0', 'image__pixel1']
+    """
+    return [f"{block}__{name}" for name in names]
+
+
+def block_slices(columns):
+    """Find the blocks among the columns of a feature or code table.
+
+    Parameters
+    ----------
+    columns : list of str
+        Names of the columns.
+
+    Returns
+    -------
+    dict of str to slice
+        The columns of each block that is present, image first.
+
+    Raises
+    ------
+    ValueError
+        If a name belongs to no block, or a text column stands before an image column.
+
+    Examples
+    --------
+    >>> block_slices(["image__0", "image__1", "text__dog"])
+    {'image': slice(0, 2, None), 'text': slice(2, 3, None)}
+    """
+    unknown = [name for name in columns if not name.startswith(("image__", "text__"))]
+    if unknown:
+        shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
+        raise ValueError(
+            f"every column must be named image__* or text__*, got {shown}: rename them, build the table with "
+            "skhash.make_table, or set n_image_features to say how many leading columns are the image."
+        )
+    n_images = sum(name.startswith("image__") for name in columns)
+    if any(name.startswith("text__") for name in columns[:n_images]):
+        raise ValueError(
+            "the columns are in the wrong order: all image__* columns must stand before all text__* columns."
+        )
+    slices = {"image": slice(0, n_images), "text": slice(n_images, len(columns))}
+    return {block: part for block, part in slices.items() if part.stop > part.start}
+
+
+def take_columns(X, columns):
+    """Return a slice of the columns of an array, a sparse matrix or a dataframe."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        return frame[:, columns].to_native()
+    return X[:, columns]
+
+
+class BlockTransformer(TransformerMixin, BaseEstimator):
+    """Base of transformers of block tables.
+
+    The columns of the result vary with the blocks that a table holds, so scikit-learn's own wrapping of
+    ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by `set_output` and `_wrap_output`.
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+
+    def set_output(self, *, transform=None):
+        """Choose the container of the result.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Container of what ``transform`` and ``fit_transform`` return; ``None`` changes nothing.
+
+        Returns
+        -------
+        self : object
+            The estimator.
+        """
+        if transform is not None:
+            _check_container(transform)
+            # The attribute's name is scikit-learn's: clone copies it.
+            self._sklearn_output_config = {"transform": transform}
+        return self
+
+    def _output_container(self):
+        config = getattr(self, "_sklearn_output_config", {})
+        return _check_container(config.get("transform", get_config()["transform_output"]))
+
+    def _wrap_output(self, data, names, X):
+        """Put an array into the container that was asked for, with the index of the pandas table it came from."""
+        container = self._output_container()
+        if container == "default":
+            return data
+        if sparse.issparse(data):
+            raise ValueError(
+                f"a sparse result cannot be a {container} dataframe: use set_output(transform='default')."
+            )
+        if container == "polars":
+            return nw.from_numpy(data, schema=list(names), backend="polars").to_native()
+        index = X.index if isinstance(X, pd.DataFrame) else None
+        return pd.DataFrame(data, columns=list(names), index=index)
+
+
+def _check_container(container):
+    if container not in {"default", "pandas", "polars"}:
+        raise ValueError(f"transform must be 'default', 'pandas' or 'polars', got {container!r}.")
+    return container
+
+
+def make_table(image=None, text=None):
+    """Build a raw, feature or code table from arrays or lists.
+
+    Parameters
+    ----------
+    image : array-like, default=None
+        One image a row. A two-dimensional numeric or boolean array (dense or sparse) is a block of features or codes and becomes columns
+        ``image__0``, ``image__1``, ...; a one-dimensional sequence (paths, pictures) becomes the column ``image``.
+        A dataframe keeps its column names, prefixed where they are not yet.
+    text : array-like, default=None
+        One text a row, likewise.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_samples, n_columns)
+        The table, image block first.
+
+    Raises
+    ------
+    ValueError
+        If neither is given, or the two have different numbers of rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash import make_table
+    >>> list(make_table(image=np.zeros((2, 3)), text=["a dog", "a cat"]).columns)
+    ['image__0', 'image__1', 'image__2', 'text']
+    """
+    blocks = {"image": image, "text": text}
+    blocks = {block: _block_frame(block, values) for block, values in blocks.items() if values is not None}
+    if not blocks:
+        raise ValueError("a table needs at least one block: give image, text or both.")
+    lengths = {block: len(frame) for block, frame in blocks.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"image and text must pair row by row, got {lengths['image']} images and {lengths['text']} texts."
+        )
+    # Column blocks are joined by position: an index says nothing about pairs.
+    index = next(iter(blocks.values())).index
+    return pd.concat([frame.set_axis(index) for frame in blocks.values()], axis=1)
+
+
+def _block_frame(block, values):
+    if sparse.issparse(values):
+        values = values.toarray()
+    columns = table_columns(values)
+    if columns is not None:
+        named = [name if name.startswith(f"{block}__") else f"{block}__{name}" for name in columns]
+        return nw.from_native(values, eager_only=True).to_pandas().set_axis(named, axis=1)
+    if isinstance(values, np.ndarray) and values.ndim == 2:
+        return pd.DataFrame(values, columns=block_names(block, range(values.shape[1])))
+    if isinstance(values, np.ndarray) and values.ndim > 2:
+        values = list(values)  # a stack of pictures: one array a row
+    if isinstance(values, pd.Series):
+        return values.to_frame(block)
+    column = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):  # one by one: NumPy would unpack a list of equal arrays
+        column[row] = value
+    return pd.DataFrame({block: column})
