@@ -1,7 +1,8 @@
 """One table, two column blocks: the contract that every room shares.
 
-A sample is a row. A *raw* table has the columns ``image`` and ``text``. A *feature* or *code* table has columns
-named ``image__*``, then columns named ``text__*``. A block counts as present if it is there in either form, and
+A sample is a row. A *raw* table has the columns ``image`` and ``text``. A *feature* or *code* table
+has columns named ``image__*``, then columns named ``text__*``. A block counts as present if it is
+there in either form, and
 ``transform`` encodes whichever blocks the table holds. Arrays have no names: there, the number of
 leading image columns says where the image ends, and only pairs can be given.
 """
@@ -67,14 +68,18 @@ def block_slices(columns):
     unknown = [name for name in columns if not name.startswith(("image__", "text__"))]
     if unknown:
         shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
-        raise ValueError(
-            f"every column must be named image__* or text__*, got {shown}: rename them, build the table with "
-            "skhash.make_table, or set n_image_features to say how many leading columns are the image."
+        remedy = (
+            "raw images and texts go through a CrossModalFeaturizer first."
+            if set(columns) <= set(BLOCKS)
+            else "rename them, build the table with skhash.make_table, or set n_image_features to say "
+            "how many leading columns are the image."
         )
+        raise ValueError(f"every column must be named image__* or text__*, got {shown}: {remedy}")
     n_images = sum(name.startswith("image__") for name in columns)
     if any(name.startswith("text__") for name in columns[:n_images]):
         raise ValueError(
-            "the columns are in the wrong order: all image__* columns must stand before all text__* columns."
+            "the columns are in the wrong order: all image__* columns must stand before all "
+            "text__* columns."
         )
     slices = {"image": slice(0, n_images), "text": slice(n_images, len(columns))}
     return {block: part for block, part in slices.items() if part.stop > part.start}
@@ -91,8 +96,10 @@ def take_columns(X, columns):
 class BlockTransformer(TransformerMixin, BaseEstimator):
     """Base of transformers of block tables.
 
-    The columns of the result vary with the blocks that a table holds, so scikit-learn's own wrapping of
-    ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by `set_output` and `_wrap_output`.
+    The columns of the result vary with the blocks that a table holds, so scikit-learn's own
+    wrapping of
+    ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by `set_output`
+    and `_wrap_output`.
     """
 
     def __init_subclass__(cls, **kwargs):
@@ -122,13 +129,14 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         return _check_container(config.get("transform", get_config()["transform_output"]))
 
     def _wrap_output(self, data, names, X):
-        """Put an array into the container that was asked for, with the index of the pandas table it came from."""
+        """Put an array into the container that was asked for, with the index of the table."""
         container = self._output_container()
         if container == "default":
             return data
         if sparse.issparse(data):
             raise ValueError(
-                f"a sparse result cannot be a {container} dataframe: use set_output(transform='default')."
+                f"a sparse result cannot be a {container} dataframe: use "
+                "set_output(transform='default')."
             )
         if container == "polars":
             return nw.from_numpy(data, schema=list(names), backend="polars").to_native()
@@ -148,9 +156,10 @@ def make_table(image=None, text=None):
     Parameters
     ----------
     image : array-like, default=None
-        One image a row. A two-dimensional numeric or boolean array (dense or sparse) is a block of features or codes and becomes columns
-        ``image__0``, ``image__1``, ...; a one-dimensional sequence (paths, pictures) becomes the column ``image``.
-        A dataframe keeps its column names, prefixed where they are not yet.
+        One image a row. A two-dimensional numeric or boolean array (dense or sparse) is a block of
+        features or codes and becomes columns
+        ``image__0``, ``image__1``, ...; a one-dimensional sequence (paths, pictures) becomes the
+        column ``image``. A dataframe keeps its column names, prefixed where they are not yet.
     text : array-like, default=None
         One text a row, likewise.
 
@@ -172,13 +181,16 @@ def make_table(image=None, text=None):
     ['image__0', 'image__1', 'image__2', 'text']
     """
     blocks = {"image": image, "text": text}
-    blocks = {block: _block_frame(block, values) for block, values in blocks.items() if values is not None}
+    blocks = {
+        block: _block_frame(block, values) for block, values in blocks.items() if values is not None
+    }
     if not blocks:
         raise ValueError("a table needs at least one block: give image, text or both.")
     lengths = {block: len(frame) for block, frame in blocks.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(
-            f"image and text must pair row by row, got {lengths['image']} images and {lengths['text']} texts."
+            f"image and text must pair row by row, got {lengths['image']} images and "
+            f"{lengths['text']} texts."
         )
     # Column blocks are joined by position: an index says nothing about pairs.
     index = next(iter(blocks.values())).index

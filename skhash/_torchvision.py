@@ -1,9 +1,9 @@
 """Import what needs torchvision beside a CPU build of torch.
 
-The torchvision wheels of the package index are CUDA builds. Beside a CPU torch their compiled part cannot
-be loaded; torchvision tolerates that but for two operators whose fake kernels it registers at import
-(https://github.com/pytorch/vision/issues/9085). Declaring the two schemas first is enough, since
-nothing here calls them.
+The torchvision wheels of the package index are CUDA builds. Beside a CPU torch their compiled part
+cannot be loaded; torchvision tolerates that but for two operators whose fake kernels it registers
+at import (https://github.com/pytorch/vision/issues/9085). Declaring the two schemas first is
+enough, since nothing here calls them.
 """
 
 import sys

@@ -12,11 +12,12 @@ format     dtype    shape                          values
 ========== ======== ============================== ===========================================
 
 *Bit order*: bit ``j`` of a code is bit ``j % 8`` of byte ``j // 8``, lowest first, as in faiss's
-``fvecs2bitvecs``. *Padding*: where ``n_bits`` is no multiple of 8, the highest bits of the last byte are 0; they
-add nothing to a Hamming distance, and :func:`unpack_codes` drops them. *Sign of zero*: 0 counts as +1.
+``fvecs2bitvecs``. *Padding*: where ``n_bits`` is no multiple of 8, the highest bits of the last
+byte are 0; they add nothing to a Hamming distance, and :func:`unpack_codes` drops them. *Sign of
+zero*: 0 counts as +1.
 
-Three traps of doing arithmetic on codes with NumPy: the int8 dot product of a 128-bit code with itself
-wraps to -128, ``bool @ bool`` is a logical OR, and sums of uint8 zeros and ones wrap at 256.
+Three traps of doing arithmetic on codes with NumPy: the int8 dot product of a 128-bit code with
+itself wraps to -128, ``bool @ bool`` is a logical OR, and sums of uint8 zeros and ones wrap at 256.
 """
 
 import numbers
@@ -80,7 +81,8 @@ def _check_codes(codes):
     form = code_format(codes)
     if form == "signs" and not np.all(np.abs(codes) == 1):
         raise ValueError(
-            "int8 codes must hold only +1 and -1: use bool for zeros and ones, uint8 for packed bytes."
+            "int8 codes must hold only +1 and -1: use bool for zeros and ones, uint8 for packed "
+            "bytes."
         )
     if form == "real" and not np.all(np.isfinite(codes)):
         raise ValueError("real codes must be finite, got NaN or infinity.")
@@ -105,7 +107,8 @@ def pack_codes(codes):
     TypeError
         If the dtype names no format.
     ValueError
-        If the array has not two dimensions, int8 values other than +1 and -1, or real values that are not finite.
+        If the array has not two dimensions, int8 values other than +1 and -1, or real values that
+        are not finite.
 
     Examples
     --------
@@ -160,7 +163,8 @@ def unpack_codes(codes, n_bits=None):
         raise TypeError(f"n_bits must be an integer, got {n_bits!r}.")
     if -(-n_bits // 8) != n_bytes:
         raise ValueError(
-            f"{n_bytes} bytes hold {max(8 * n_bytes - 7, 0)} to {8 * n_bytes} bits, got n_bits={n_bits}."
+            f"{n_bytes} bytes hold {max(8 * n_bytes - 7, 0)} to {8 * n_bytes} bits, got "
+            f"n_bits={n_bits}."
         )
     return np.unpackbits(codes, axis=1, count=int(n_bits), bitorder="little").view(bool)
 
@@ -201,7 +205,9 @@ def convert_codes(codes, output, *, n_bits=None):
         return codes.astype(FORMATS[form], copy=False)
     if output == "packed":
         return pack_codes(codes)
-    bits = unpack_codes(codes, n_bits) if form == "packed" else codes if form == "bits" else codes >= 0
+    bits = (
+        unpack_codes(codes, n_bits) if form == "packed" else codes if form == "bits" else codes >= 0
+    )
     if output == "bits":
         return bits
     signs = bits.astype(np.int8)

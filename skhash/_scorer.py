@@ -1,0 +1,169 @@
+"""A scorer of cross-modal retrieval for any pipeline."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
+
+from skhash._blocks import block_slices, table_columns
+from skhash._ranking import average_precisions, comparable
+
+DIRECTIONS = {
+    "image_to_text": [("image", "text")],
+    "text_to_image": [("text", "image")],
+    "mean": [("image", "text"), ("text", "image")],
+}
+
+
+def has_block_names(columns):
+    """Say whether all column names are ``image__*`` or ``text__*``."""
+    return all(name.startswith(("image__", "text__")) for name in columns)
+
+
+def paired_codes(codes, columns=None):
+    """Split paired codes by their ``image__*`` and ``text__*`` names, or else in the middle.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_columns)
+        Codes or features; the image block first.
+    columns : list of str, default=None
+        Names of the columns, if they have any.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The blocks ``"image"`` and ``"text"``, of equal width.
+    """
+    half, odd = divmod(codes.shape[1], 2)
+    slices = {"image": slice(0, half), "text": slice(half, 2 * half)}
+    if columns is not None and has_block_names(columns):
+        if block_slices(columns) != slices:
+            n_images = sum(name.startswith("image__") for name in columns)
+            raise ValueError(
+                "paired codes need as many image__* as text__* columns, got "
+                f"{n_images} and {len(columns) - n_images}: give both codes of each row."
+            )
+    elif odd:
+        raise ValueError(
+            f"paired codes of {codes.shape[1]} columns cannot be split in half: "
+            "give the image codes, then text codes of the same length."
+        )
+    return {block: codes[:, part] for block, part in slices.items()}
+
+
+class RetrievalScorer(BaseEstimator):
+    """Score an estimator by how well its codes find the other modality.
+
+    The scorer calls ``estimator.transform(X)``, splits the columns of the result into an image and
+    a text half, and ranks one half for each row of the other: binary codes by Hamming distance,
+    float features by cosine similarity. It serves as ``scoring`` of any model selection tool, for
+    any estimator or pipeline whose ``transform`` gives both modalities.
+
+    Parameters
+    ----------
+    metric : {"map"}, default="map"
+        Mean average precision.
+    k : int, default=None
+        Cut-off; ``None`` ranks the whole gallery.
+    direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
+        What queries what; ``"mean"`` is the mean of both.
+    gallery : table or array, default=None
+        Database that is transformed and searched; ``None`` searches the scored rows themselves.
+    gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
+        Ids, classes or label indicators of the database.
+    ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
+        As in :func:`skhash.metrics.average_precision`.
+    normalize : {"hits", "possible", "relevant"}, default="hits"
+        As in :func:`skhash.metrics.average_precision`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from skhash.metrics import RetrievalScorer
+    >>> pairs = np.array([[1.0, 0.0, 0.9, 0.1], [0.0, 1.0, 0.2, 0.8]])
+    >>> RetrievalScorer()(FunctionTransformer(), pairs)
+    1.0
+    """
+
+    def __init__(
+        self,
+        metric="map",
+        *,
+        k=None,
+        direction="mean",
+        gallery=None,
+        gallery_y=None,
+        ties="expected",
+        normalize="hits",
+    ):
+        self.metric = metric
+        self.k = k
+        self.direction = direction
+        self.gallery = gallery
+        self.gallery_y = gallery_y
+        self.ties = ties
+        self.normalize = normalize
+
+    def __call__(self, estimator, X, y=None, *, groups=None):
+        """Score a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted; its ``transform`` gives the codes or features of both modalities.
+        X : table or array of shape (n_samples, n_columns)
+            Rows that hold both modalities.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Ids or classes (equal values are relevant) or label indicators (one shared label is
+            enough). ``None`` means the paired row alone is relevant.
+        groups : array-like of shape (n_samples,), default=None
+            Ids that take the place of `y` where that is None. With metadata routing, ask for them
+            with ``set_score_request(groups=True)``.
+
+        Returns
+        -------
+        float
+            The score, from 0 to 1; greater is better.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown, the columns cannot be halved, or the labels do not fit.
+        """
+        if self.metric != "map":
+            raise ValueError(f"metric must be 'map', got {self.metric!r}.")
+        if self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}."
+            )
+        queries = _encode(estimator, X)
+        y = groups if y is None else y
+        gallery, gallery_y = queries, y
+        if self.gallery is not None:
+            gallery, gallery_y = _encode(estimator, self.gallery), self.gallery_y
+        scores = [
+            average_precisions(
+                *comparable(queries[source], gallery[target]),
+                y,
+                gallery_y,
+                k=self.k,
+                ties=self.ties,
+                normalize=self.normalize,
+            ).mean()
+            for source, target in DIRECTIONS[self.direction]
+        ]
+        return float(np.mean(scores))
+
+    # scikit-learn reads what can be routed to a scorer from a method of this name.
+    score = __call__
+    __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
+
+
+def _encode(estimator, X):
+    codes = estimator.transform(X)
+    array = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
+    if array.ndim != 2:
+        raise ValueError(f"transform must give two dimensions to be scored, got {array.ndim}.")
+    return paired_codes(array, table_columns(codes))

@@ -1,0 +1,208 @@
+"""Texts as bags of words."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.utils.validation import check_is_fitted
+
+from skhash.features._items import as_texts
+
+_WEIGHTINGS = ("binary", "count", "tfidf")
+
+
+class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
+    r"""Bag of words of the most frequent terms of the training texts.
+
+    With :math:`c_{it}` the number of times that term :math:`t` occurs in text :math:`i`, a feature
+    is :math:`[c_{it} > 0]` (``"binary"``), :math:`c_{it}` (``"count"``), or, for ``"tfidf"``,
+
+    .. math:: c_{it} \left(1 + \ln \frac{1 + n}{1 + n_t}\right)
+
+    divided by the Euclidean norm of its row, where :math:`n_t` of the :math:`n` training texts hold
+    the term. These are scikit-learn's definitions: its vectorizers do the work.
+
+    Parameters
+    ----------
+    max_features : int or None, default=2000
+        Number of terms to keep, the most frequent ones; ``None`` keeps all.
+    weighting : {"binary", "count", "tfidf"}, default="binary"
+        What a feature says of a term.
+    stop_words : "english", list of str or None, default="english"
+        Words that are left out.
+    min_df : int or float, default=1
+        Leave out terms that fewer texts hold: a number (int) or a fraction (float) of texts.
+    max_df : int or float, default=1.0
+        Leave out terms that more texts hold.
+    ngram_range : tuple of (int, int), default=(1, 1)
+        Least and largest number of words in a term.
+    lowercase : bool, default=True
+        Whether to convert the texts to lower case first.
+    token_pattern : str, default=r"(?u)\\b\\w\\w+\\b"
+        Regular expression of a word.
+    vocabulary : mapping, iterable of str or None, default=None
+        Terms to use; ``None`` learns them from the texts.
+    sparse_output : bool, default=True
+        Whether ``transform`` returns a sparse matrix; a dataframe needs ``False``.
+
+    Attributes
+    ----------
+    vocabulary_ : dict of str to int
+        Column of each term.
+    vectorizer_ : CountVectorizer or TfidfVectorizer
+        The fitted vectorizer.
+
+    See Also
+    --------
+    CrossModalFeaturizer : Images and texts of one table.
+
+    Examples
+    --------
+    >>> from skhash.features import BoWTextFeaturizer
+    >>> featurizer = BoWTextFeaturizer(sparse_output=False)
+    >>> featurizer.fit_transform(["two dogs on a beach", "a dog, a cat"])
+    array([[1., 0., 0., 1.],
+           [0., 1., 1., 0.]], dtype=float32)
+    >>> featurizer.get_feature_names_out()
+    array(['beach', 'cat', 'dog', 'dogs'], dtype=object)
+    """
+
+    def __init__(
+        self,
+        max_features=2000,
+        *,
+        weighting="binary",
+        stop_words="english",
+        min_df=1,
+        max_df=1.0,
+        ngram_range=(1, 1),
+        lowercase=True,
+        token_pattern=r"(?u)\b\w\w+\b",
+        vocabulary=None,
+        sparse_output=True,
+    ):
+        self.max_features = max_features
+        self.weighting = weighting
+        self.stop_words = stop_words
+        self.min_df = min_df
+        self.max_df = max_df
+        self.ngram_range = ngram_range
+        self.lowercase = lowercase
+        self.token_pattern = token_pattern
+        self.vocabulary = vocabulary
+        self.sparse_output = sparse_output
+
+    def fit(self, X, y=None):
+        """Learn the vocabulary.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), str
+            The texts; a one-column dataframe or array will do. ``""`` is a text without words.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The fitted featurizer.
+
+        Raises
+        ------
+        ValueError
+            If there is no text, a row is missing, no term remains, or a parameter is wrong.
+        TypeError
+            If `X` is no sequence or a row no str.
+        """
+        self._fit(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Learn the vocabulary and return the bags of words, reading the texts once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), str
+            The texts.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        sparse matrix or ndarray of shape (n_samples, n_terms), float32
+            The features; CSR if `sparse_output`.
+        """
+        return self._finish(self._fit(X))
+
+    def transform(self, X):
+        """Return the bags of words.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,), str
+            The texts.
+
+        Returns
+        -------
+        sparse matrix or ndarray of shape (n_samples, n_terms), float32
+            The features; CSR if `sparse_output`. A text without known words is a row of zeros.
+        """
+        check_is_fitted(self)
+        return self._finish(self.vectorizer_.transform(as_texts(X)))
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the terms.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_terms,), object
+            The terms, in the order of the columns.
+        """
+        check_is_fitted(self)
+        return self.vectorizer_.get_feature_names_out()
+
+    def _fit(self, X):
+        if self.weighting not in _WEIGHTINGS:
+            raise ValueError(
+                f"weighting must be one of {', '.join(_WEIGHTINGS)}, got {self.weighting!r}."
+            )
+        texts = as_texts(X)
+        vectorizer = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
+        self.vectorizer_ = vectorizer(
+            max_features=self.max_features,
+            binary=self.weighting == "binary",
+            stop_words=self.stop_words,
+            min_df=self.min_df,
+            max_df=self.max_df,
+            ngram_range=self.ngram_range,
+            lowercase=self.lowercase,
+            token_pattern=self.token_pattern,
+            vocabulary=self.vocabulary,
+            dtype=np.float32,
+        )
+        try:
+            features = self.vectorizer_.fit_transform(texts)
+        except ValueError as error:
+            if "empty vocabulary" in str(error) or "no terms remain" in str(error):
+                raise ValueError(
+                    f"no term remains of {len(texts)} texts: give texts with words, or loosen "
+                    f"stop_words={self.stop_words!r}, min_df={self.min_df!r}, "
+                    f"max_df={self.max_df!r} or token_pattern={self.token_pattern!r}."
+                ) from error
+            raise
+        self.vocabulary_ = self.vectorizer_.vocabulary_
+        return features
+
+    def _finish(self, features):
+        return features if self.sparse_output else features.toarray()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.sparse = False
+        return tags

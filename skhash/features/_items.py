@@ -1,0 +1,173 @@
+"""Read a sequence of raw items, images or texts, one a row."""
+
+import os
+from collections.abc import Mapping, Set
+from io import BytesIO
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+
+
+def as_texts(X):
+    """Return the rows of `X` as a list of str, or say which row is none."""
+    texts = _as_rows(X, "texts")
+    for row, text in enumerate(texts):
+        if _is_missing(text):
+            raise ValueError(f"row {row} of X is {text!r}, not a text: use '' for an empty text.")
+        if not isinstance(text, str):
+            raise TypeError(
+                f"row {row} of X must be a str, got {type(text).__name__}: convert the texts first."
+            )
+    return texts
+
+
+def as_images(X):
+    """Return the rows of `X` as a list of what `open_image` reads, or say which row is not."""
+    images = _as_rows(X, "images")
+    for row, image in enumerate(images):
+        _check_image(image, row)
+    return images
+
+
+def _as_rows(X, what):
+    alone = (str, bytes, os.PathLike, Mapping, Set)
+    if isinstance(X, alone) or not (hasattr(X, "__len__") and hasattr(X, "__iter__")):
+        raise TypeError(
+            f"X must be a sequence of {what}, one a row, got {type(X).__name__}: "
+            "put a single one into a list."
+        )
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    if isinstance(frame, nw.DataFrame):
+        if len(frame.columns) != 1:
+            raise ValueError(
+                f"a dataframe of {what} must have one column, got {len(frame.columns)}: "
+                "select the column that holds them."
+            )
+        X = frame[:, 0].to_numpy()
+    if isinstance(X, np.ndarray):
+        if X.ndim == 2 and X.size == len(X):
+            X = X.ravel()
+        is_stack = what == "images" and X.ndim == 4
+        if X.ndim != 1 and not is_stack:
+            raise ValueError(
+                f"X must be a one-dimensional sequence of {what}, got an array of shape {X.shape}: "
+                "give one item a row, in a list if they are arrays."
+            )
+    rows = list(X)
+    if not rows:
+        raise ValueError(f"found 0 samples in X: at least one of the {what} is needed.")
+    return rows
+
+
+def _is_missing(value):
+    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+
+
+def _check_image(image, row):
+    if _is_missing(image):
+        raise ValueError(
+            f"row {row} of X is {image!r}, not an image: drop the row or give it a picture."
+        )
+    if isinstance(image, str) and image.startswith(("http://", "https://")):
+        raise ValueError(
+            f"row {row} of X is the URL {image!r}, and images are read from files only: "
+            "download them first, for example with img2dataset."
+        )
+    if isinstance(image, np.ndarray):
+        colours = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
+        if image.dtype != np.uint8 or not colours or image.size == 0:
+            raise ValueError(
+                f"row {row} of X must be a uint8 array of shape (height, width) or (height, width, "
+                f"3), got {image.dtype} of shape {image.shape}: convert it first."
+            )
+        return
+    if not isinstance(image, (str, bytes, os.PathLike)):
+        from PIL import Image
+
+        if not isinstance(image, Image.Image):
+            raise TypeError(
+                f"row {row} of X must be a path, bytes, a PIL image or a uint8 array, "
+                f"got {type(image).__name__}: convert the images first."
+            )
+
+
+def describe_image(image):
+    """Name an image in a message: its path where it has one."""
+    if isinstance(image, (str, os.PathLike)):
+        return repr(os.fspath(image))
+    if isinstance(image, bytes):
+        return f"{len(image)} bytes"
+    return type(image).__name__
+
+
+def open_image(image):
+    """Open an image and convert it to RGB; the orientation noted in EXIF is ignored.
+
+    Parameters
+    ----------
+    image : str, os.PathLike, bytes, PIL.Image.Image or ndarray of uint8
+        A path, the bytes of a file, a picture, or pixels that `as_images` has checked.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The picture, fully loaded, in mode RGB.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    from PIL import Image
+
+    if isinstance(image, np.ndarray):
+        grey = image.reshape(image.shape[:2]) if image.size == np.prod(image.shape[:2]) else image
+        return Image.fromarray(grey).convert("RGB")
+    try:
+        if isinstance(image, Image.Image):
+            return _to_rgb(image)
+        with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            return _to_rgb(opened)
+    # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
+    # others, and DecompressionBombError, none of which is an OSError. Truncation shows in load.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _to_rgb(image):
+    image.load()
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(
+            f"its pixels are of mode {image.mode!r}, wider than 8 bits: scale them to 0..255."
+        )
+    if "transparency" in image.info and image.mode == "P":
+        image = image.convert("RGBA")  # Pillow warns about going to RGB at once
+    return image.convert("RGB")
+
+
+def distinct(items):
+    """Find the distinct items: paths, bytes and texts by value, objects by identity.
+
+    Parameters
+    ----------
+    items : list
+        The items; alive during the call, so that identities are unique.
+
+    Returns
+    -------
+    first : list of int
+        Row where each distinct item is met first.
+    inverse : ndarray of shape (n_samples,), intp
+        For each row, the position of its item in `first`.
+    """
+    position, first, inverse = {}, [], np.empty(len(items), dtype=np.intp)
+    for row, item in enumerate(items):
+        if isinstance(item, os.PathLike):
+            item = os.fspath(item)
+        key = item if isinstance(item, (str, bytes)) else id(item)
+        if key not in position:
+            position[key] = len(first)
+            first.append(row)
+        inverse[row] = position[key]
+    return first, inverse

@@ -1,0 +1,297 @@
+"""Find and load a model of open_clip, or say why not.
+
+Locating comes first and decides everything: where the configuration and the weights lie on this
+disk, and which activation and preprocessing belong to them. What is located names the model
+completely, so it is the key under which a process keeps the loaded model.
+"""
+
+import json
+import warnings
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from skhash._torchvision import import_with_torchvision
+
+_SUFFIXES = {".safetensors", ".bin", ".pth"}
+_CONFIG = "open_clip_config.json"
+
+
+class Located(NamedTuple):
+    """All that decides a model, hashable."""
+
+    name: str  # as open_clip takes it: a configuration, or "local-dir:<folder>"
+    config: str  # json of the architecture
+    weights: str | None = None  # file, or folder of a local-dir; None means random
+    stamp: tuple = ()  # size and time of the weights: a file written again is another model
+    transform: tuple = ()  # preprocessing that differs from open_clip's default
+    quick_gelu: bool = False
+
+
+def read_config(model_name, **hub):
+    """Read the architecture of a model.
+
+    Parameters
+    ----------
+    model_name : str
+        As in `CLIPFeaturizer`.
+    **hub
+        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    name : str
+        The name as open_clip takes it; a model of a hub becomes the folder that holds it.
+    config : dict
+        The architecture; ``config["embed_dim"]`` is the width of an embedding.
+    """
+    scheme, _, place = model_name.partition(":")
+    if scheme == "hf-hub":
+        place = _fetch(f"{place}/{_CONFIG}", **hub).parent
+    elif scheme != "local-dir":
+        return _known_config(model_name)
+    path = Path(place) / _CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OSError(
+            f"{str(path)!r} cannot be read as a model configuration of open_clip "
+            f"({type(error).__name__}: {error}): give a folder that open_clip has saved."
+        ) from error
+    return f"local-dir:{place}", config
+
+
+def _known_config(model_name):
+    open_clip = import_with_torchvision("open_clip")
+    name = model_name.replace("/", "-")
+    config = open_clip.get_model_config(name)
+    if config is None:
+        close = get_close_matches(name, open_clip.list_models(), n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is like it."
+        raise ValueError(f"open_clip knows no model_name={model_name!r}: {hint}")
+    return name, config
+
+
+def locate(model_name, pretrained, **hub):
+    """Find a model and its weights, fetching what is not on this disk unless that is forbidden.
+
+    Parameters
+    ----------
+    model_name, pretrained
+        As in `CLIPFeaturizer`.
+    **hub
+        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    Located
+        The model.
+    """
+    name, config = read_config(model_name, **hub)
+    located = Located(name, json.dumps(_with_local_text_tower(name, config, hub)))
+    if pretrained is None:
+        return located
+    if not name.startswith("local-dir:"):
+        return _with_weights(located, str(pretrained), hub)
+    if pretrained != "openai":  # the default value
+        raise ValueError(
+            f"model_name={model_name!r} brings its own weights, got pretrained={pretrained!r} too: "
+            "leave pretrained out, or set it to None for random weights."
+        )
+    scheme, _, place = model_name.partition(":")
+    folder = Path(name.removeprefix("local-dir:"))
+    if scheme == "hf-hub":
+        files = [_fetch(f"{place}/", **hub)]
+    else:
+        files = sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES)
+    if not files:
+        raise OSError(
+            f"the folder {place!r} holds no weights ({', '.join(sorted(_SUFFIXES))}): "
+            "put them there, or set pretrained=None for random weights."
+        )
+    return located._replace(weights=str(folder), stamp=_stamp(files))
+
+
+def _with_weights(located, pretrained, hub):
+    open_clip = import_with_torchvision("open_clip")
+    tag = open_clip.get_pretrained_cfg(located.name, pretrained)
+    if tag:
+        keys = [key for key in ("mean", "std", "interpolation", "resize_mode") if key in tag]
+        path = _fetch(tag["hf_hub"], **hub)
+        return located._replace(
+            weights=str(path),
+            stamp=_stamp([path]),
+            transform=tuple((f"image_{key}", tag[key]) for key in keys),
+            # Weights trained with QuickGELU are wrong without it, and open_clip only warns.
+            quick_gelu=tag.get("quick_gelu", False),
+        )
+    if not Path(pretrained).is_file():
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(located.name)) or "no tag"
+        raise ValueError(
+            f"pretrained={pretrained!r} is neither a file nor a tag of {located.name!r}: use a "
+            f"path to weights, None for random weights, or one of its tags ({tags})."
+        )
+    return located._replace(weights=pretrained, stamp=_stamp([Path(pretrained)]))
+
+
+def _with_local_text_tower(name, config, hub):
+    """Point a text tower of transformers at files on this disk: open_clip would ask the network."""
+    text = config["text_cfg"]
+    tower = text.get("hf_model_name")
+    if tower and not Path(tower).is_dir():
+        folder = _own_folder(name, "config.json") or _fetch(f"{tower}/config.json", **hub).parent
+        text["hf_model_name"] = str(folder)
+    return config
+
+
+def _own_folder(name, file):
+    """Return the folder of a ``local-dir:`` name if it holds the file."""
+    scheme, _, place = name.partition(":")
+    return place if scheme == "local-dir" and (Path(place) / file).is_file() else None
+
+
+def _stamp(paths):
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+
+
+def _fetch(address, *, cache_dir, local_files_only):
+    """Return the path of a file of the hub, ``repo/name/file`` or ``repo/name/`` for weights."""
+    from huggingface_hub import try_to_load_from_cache
+
+    open_clip = import_with_torchvision("open_clip")
+    repo, _, file = address.rpartition("/")
+    if not file:
+        files = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+    elif Path(file).suffix in {".bin", ".pth"}:
+        files = [str(Path(file).with_suffix(".safetensors")), file]
+    else:
+        files = [file]
+    for candidate in files:
+        found = try_to_load_from_cache(repo, candidate, cache_dir=cache_dir)
+        if isinstance(found, str):
+            return Path(found)
+    if local_files_only:
+        raise _unavailable(address, cache_dir, "local_files_only=True forbids a download")
+    try:
+        return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=cache_dir))
+    except (OSError, RuntimeError) as error:
+        raise _unavailable(address, cache_dir, _root_cause(error)) from error
+
+
+def _root_cause(error):
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return f"{type(error).__name__}: {error}"
+
+
+def _unavailable(address, cache_dir, cause):
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return OSError(
+        f"{address!r} is not in the cache folder {str(cache_dir or HF_HUB_CACHE)!r} and could not "
+        f"be fetched ({cause}): fetch it once while online, give the path of a local copy of the "
+        "weights as pretrained, or set pretrained=None for random weights."
+    )
+
+
+@lru_cache(maxsize=2)
+def load_model(located, device):
+    """Build a model in evaluation mode and its preprocessing; the process keeps the last two.
+
+    Parameters
+    ----------
+    located : Located
+        What `locate` found.
+    device : str
+        Device of torch.
+
+    Returns
+    -------
+    model : torch.nn.Module
+        The model.
+    preprocess : callable
+        Turns a picture into a tensor of shape (3, height, width).
+    """
+    import torch
+
+    open_clip = import_with_torchvision("open_clip")
+    options = dict(located.transform)
+    text = json.loads(located.config)["text_cfg"]
+    if "hf_model_name" in text:
+        options["text_cfg"] = {**text, "hf_model_pretrained": False}
+    in_folder = located.name.startswith("local-dir:")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # random weights must agree between processes
+        try:
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                located.name,
+                pretrained=None if in_folder else located.weights,
+                load_weights=located.weights is not None,
+                device=device,
+                force_quick_gelu=located.quick_gelu,
+                pretrained_text=False,
+                weights_only=True,
+                **options,
+            )
+        except Exception as error:
+            # UnpicklingError, AttributeError, KeyError, SafetensorError: all mean the same.
+            if located.weights is None:
+                raise
+            raise ValueError(
+                f"the weights {located.weights!r} could not be loaded into {located.name!r} "
+                f"({type(error).__name__}: {str(error)[:200]}): give a state dict of that model."
+            ) from error
+    if located.weights is None:
+        warnings.warn(
+            f"{located.name!r} has random weights, because pretrained=None: its embeddings mean "
+            "nothing, which is right for tests only.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return model.eval(), preprocess
+
+
+@lru_cache(maxsize=8)
+def load_tokenizer(located, **hub):
+    """Build the tokenizer of a model.
+
+    Parameters
+    ----------
+    located : Located
+        What `locate` found.
+    **hub
+        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    callable
+        Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
+    """
+    open_clip = import_with_torchvision("open_clip")
+    text = json.loads(located.config)["text_cfg"]
+    name = text.get("hf_tokenizer_name")
+    if not name:
+        return open_clip.get_tokenizer(located.name)
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
+    def build(local_files_only):
+        return HFTokenizer(
+            _own_folder(located.name, "tokenizer_config.json") or name,
+            context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+            cache_dir=hub["cache_dir"],
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=local_files_only,
+            **text.get("tokenizer_kwargs", {}),
+        )
+
+    # The disk comes first: transformers would ask the network even for files that it has.
+    try:
+        try:
+            return build(True)
+        except (OSError, ValueError):
+            if hub["local_files_only"]:
+                raise
+            return build(False)
+    except (OSError, ValueError) as error:
+        raise _unavailable(name, hub["cache_dir"], _root_cause(error)) from error

@@ -1,0 +1,102 @@
+"""Read the blocks of a raw or feature table, and bring features into one form."""
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import check_array
+
+from skhash._blocks import is_table, table_column, table_columns
+
+# An image that could not be read may be a row of NaN.
+_FEATURES: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": np.float32,
+    "ensure_all_finite": "allow-nan",
+}
+
+
+def read_blocks(X, raw_columns):
+    """Find the blocks of a table or of an array of pairs.
+
+    Parameters
+    ----------
+    X : dataframe or ndarray of shape (n_samples, 2), object
+        The table.
+    raw_columns : dict of str to str
+        Name of the raw column of each block.
+
+    Returns
+    -------
+    dict of str to tuple
+        For each block that is present, its values and the names of its columns: a vector of raw
+        items and None, or a matrix of features and a list of str.
+    """
+    columns = table_columns(X)
+    if columns is None:
+        return _read_pairs(X)
+    blocks, known = {}, set()
+    for block, column in raw_columns.items():
+        names = [name for name in columns if name.startswith(f"{block}__") and name != column]
+        if column in columns and names:
+            raise ValueError(
+                f"the {block} block is there twice, as the raw column {column!r} and as the "
+                f"features {listed(names)}: keep one of the two."
+            )
+        if column in columns:
+            blocks[block] = table_column(X, column), None
+        elif names:
+            blocks[block] = nw.from_native(X, eager_only=True)[names].to_numpy(), names
+        known.update([column, *names])
+    if not blocks or not known.issuperset(columns):
+        raise ValueError(
+            f"a table must hold the columns {listed(list(raw_columns.values()))}, or image__* and "
+            f"text__* in their place, and no others, got {listed(columns)}: select or rename them, "
+            "or set image_column and text_column."
+        )
+    return blocks
+
+
+def _read_pairs(X):
+    if not isinstance(X, np.ndarray):
+        raise TypeError(
+            f"X must be a dataframe or an object array of shape (n, 2), got {type(X).__name__}: "
+            "build a table with skhash.make_table."
+        )
+    if X.ndim != 2 or X.shape[1] != 2:
+        raise ValueError(
+            f"an array must have two columns, image and text, got the shape {X.shape}: for one "
+            "modality alone use encode_image, encode_text or a dataframe with one column."
+        )
+    return {"image": (X[:, 0], None), "text": (X[:, 1], None)}
+
+
+def stack_vectors(values):
+    """Return features as a float32 matrix: one already, or a sequence of one vector a row."""
+    if is_table(values) or sparse.issparse(values) or getattr(values, "ndim", 1) == 2:
+        return check_array(values, **_FEATURES)
+    vectors = [np.asarray(vector) for vector in values]
+    for row, vector in enumerate(vectors):
+        if vector.ndim != 1 or vector.shape != vectors[0].shape:
+            raise ValueError(
+                f"row {row} must be a vector as long as that of row 0, got the shape "
+                f"{vector.shape} beside {vectors[0].shape}: give vectors of one length."
+            )
+    return check_array(vectors, **_FEATURES)
+
+
+def as_float32(features, *, sparse_output) -> Any:
+    """Return what a featurizer gave as a float32 array, dense or CSR."""
+    if is_table(features):
+        features = nw.from_native(features, eager_only=True).to_numpy()
+    if sparse.issparse(features):
+        features = features.astype(np.float32)
+        return features.tocsr() if sparse_output else features.toarray()
+    features = np.asarray(features, dtype=np.float32)
+    return sparse.csr_array(features) if sparse_output else features
+
+
+def listed(names):
+    """List names in a message, the first five of them."""
+    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")

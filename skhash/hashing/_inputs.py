@@ -1,0 +1,167 @@
+"""Tables and arrays of features on their way into a hasher."""
+
+import numbers
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array, check_scalar
+from sklearn.utils.validation import validate_data
+
+from .._blocks import BLOCKS, block_slices, table_columns
+
+_READ = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+
+
+def _refuse_other_sparse(X):
+    if sparse.issparse(X) and X.format != "csr":
+        raise TypeError(
+            f"sparse features must be CSR, since rows are read a batch at a time, got {X.format}: "
+            "use X.tocsr()."
+        )
+
+
+def check_pairs(hasher, X, *, reset):
+    """Check features of pairs and split them into blocks.
+
+    Parameters
+    ----------
+    hasher : AffinityHasher
+        The hasher; with `reset` its number of features, their names and `n_image_features_` are
+        set.
+    X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
+        The features.
+    reset : bool
+        Whether to learn the columns or to compare them with those learned.
+
+    Returns
+    -------
+    dict of str to array or CSR matrix
+        The two blocks.
+    """
+    _refuse_other_sparse(X)
+    columns = table_columns(X)
+    if reset and columns is not None and hasher.n_image_features is None:
+        slices = block_slices(columns)
+        missing = [block for block in BLOCKS if block not in slices]
+        if missing:
+            raise ValueError(
+                f"fit needs both blocks, got no {missing[0]}__* columns: give pairs of images and "
+                "texts."
+            )
+    X = validate_data(
+        hasher,
+        X,
+        reset=reset,
+        ensure_min_samples=2 if reset else 1,
+        ensure_min_features=2 if reset else 1,
+        **_READ,
+    )
+    if reset:
+        hasher.n_image_features_ = _count_image_features(hasher, X.shape[1], columns)
+    n_image = hasher.n_image_features_
+    return {"image": X[:, :n_image], "text": X[:, n_image:]}
+
+
+def _count_image_features(hasher, n_features, columns):
+    n_image = hasher.n_image_features
+    if n_image is None:
+        if columns is None:
+            raise ValueError(
+                "an array does not say where the image block ends: set n_image_features to the "
+                "number of leading image "
+                "columns, or give a dataframe with columns image__* and text__* "
+                "(skhash.make_table builds one)."
+            )
+        return block_slices(columns)["image"].stop
+    check_scalar(n_image, "n_image_features", numbers.Integral, min_val=1)
+    if n_image >= n_features:
+        raise ValueError(
+            f"n_image_features={n_image} leaves no text block in a table of "
+            f"n_features={n_features} columns."
+        )
+    return int(n_image)
+
+
+def split_blocks(hasher, X):
+    """Find the blocks that a table holds after fit: both, or by its column names one.
+
+    Parameters
+    ----------
+    hasher : AffinityHasher
+        The fitted hasher.
+    X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
+        Features of pairs, or a dataframe with the columns of one block.
+
+    Returns
+    -------
+    dict of str to array or CSR matrix
+        The blocks.
+    """
+    columns = table_columns(X)
+    if columns is not None:
+        for block in BLOCKS:
+            if columns == block_columns(hasher, block):
+                return {block: check_block(hasher, X, block)}
+        if hasher.n_image_features is None and len(slices := block_slices(columns)) == 1:
+            (block,) = slices
+            return {block: check_block(hasher, X, block)}
+    try:
+        return check_pairs(hasher, X, reset=False)
+    except ValueError as error:
+        if columns is None and "features as input" in str(error):
+            raise ValueError(
+                f"{error} To encode one modality of an array, call encode_image or encode_text."
+            ) from None
+        raise
+
+
+def block_columns(hasher, block):
+    """Return the names that the columns of a block had in fit, or None if they had none."""
+    names = getattr(hasher, "feature_names_in_", None)
+    if names is None:
+        return None
+    n_image = hasher.n_image_features_
+    return list(names[:n_image] if block == "image" else names[n_image:])
+
+
+def check_block(hasher, X, block):
+    """Check features of one block.
+
+    Parameters
+    ----------
+    hasher : AffinityHasher
+        The fitted hasher.
+    X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_block_features)
+        The features.
+    block : {"image", "text"}
+        The block.
+
+    Returns
+    -------
+    array or CSR matrix
+        The features.
+    """
+    _refuse_other_sparse(X)
+    columns, known = table_columns(X), block_columns(hasher, block)
+    if columns is not None and known is not None and columns != known:
+        unknown = [name for name in columns if name not in known]
+        missing = [name for name in known if name not in columns]
+        what = (
+            f"unknown: {unknown[:3]}"
+            if unknown
+            else f"missing: {missing[:3]}"
+            if missing
+            else "in another order"
+        )
+        raise ValueError(
+            f"the {block} columns must be those seen in fit, in the same order; {what}."
+        )
+    X = check_array(X, input_name="X", **_READ)
+    n_image = hasher.n_image_features_
+    expected = n_image if block == "image" else hasher.n_features_in_ - n_image
+    if X.shape[1] != expected:
+        raise ValueError(
+            f"the {block} block has {X.shape[1]} features, but {type(hasher).__name__} is "
+            f"expecting {expected} features as input."
+        )
+    return X

@@ -1,0 +1,119 @@
+"""Rows of features on their way into a network, a batch at a time."""
+
+import warnings
+
+import numpy as np
+import torch
+from scipy import sparse
+from sklearn.utils import gen_batches
+
+CHUNK = 4096  # rows that are made dense at once where a whole block is gone through
+
+
+def dense_rows(block, rows):
+    """Return some rows as a dense float32 array."""
+    taken = block[rows]
+    if sparse.issparse(taken):
+        taken = taken.toarray()
+    return np.ascontiguousarray(taken, dtype=np.float32)
+
+
+def block_statistics(block, *, center):
+    """Return the mean of each feature, the spread of the whole block and the rows of zeros.
+
+    Parameters
+    ----------
+    block : array or CSR matrix of shape (n_samples, n_features)
+        The features.
+    center : bool
+        Whether to measure the spread around the mean, or around 0 with a mean of 0.
+
+    Returns
+    -------
+    mean : ndarray of shape (n_features,), float32
+        The mean.
+    scale : float
+        Root mean square of all entries, less the mean; 1 where it is 0.
+    empty : ndarray of int
+        Indices of the rows that are all zeros.
+    """
+    n_rows, n_features = block.shape
+    total, squares, empty = np.zeros(n_features), np.zeros(n_features), []
+    for rows in gen_batches(n_rows, CHUNK):
+        chunk = dense_rows(block, rows).astype(np.float64)
+        total += chunk.sum(axis=0)
+        squares += np.square(chunk).sum(axis=0)
+        empty.append(rows.start + np.flatnonzero(~chunk.any(axis=1)))
+    mean = total / n_rows if center else np.zeros(n_features)
+    scale = float(np.sqrt(max(np.mean(squares / n_rows - mean**2), 0.0)))
+    return mean.astype(np.float32), scale or 1.0, np.concatenate(empty)
+
+
+def warn_of_empty_rows(block, empty):
+    """Warn of rows without any feature."""
+    if empty.size:
+        shown = ", ".join(map(str, empty[:5])) + (", ..." if empty.size > 5 else "")
+        warnings.warn(
+            f"{empty.size} rows of the {block} block are all zeros (rows {shown}): they tell "
+            "nothing of what they "
+            "resemble; drop them, or widen the features (a larger max_features or a smaller "
+            "min_df).",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+class Pairs:
+    """The rows that a network is trained on, and the group of each, as integers from 0."""
+
+    def __init__(self, image, text, groups=None):
+        self.blocks = {"image": image, "text": text}
+        self.groups = groups
+
+    def __len__(self):
+        return self.blocks["image"].shape[0]
+
+    def take(self, rows):
+        """Return some of the pairs."""
+        blocks = {name: block[rows] for name, block in self.blocks.items()}
+        return Pairs(**blocks, groups=None if self.groups is None else self.groups[rows])
+
+    def batches(self, batch_size, rng):
+        """Deal all rows, in random order, into batches whose sizes differ by at most one."""
+        n_batches = max(1, -(-len(self) // batch_size))
+        return np.array_split(rng.permutation(len(self)), n_batches)
+
+    def tensors(self, rows, networks, device):
+        """Return the standardized features of some rows, a dict of tensors of shape (m, d)."""
+        return {
+            name: networks[name].standardize(torch.from_numpy(dense_rows(block, rows)).to(device))
+            for name, block in self.blocks.items()
+        }
+
+
+@torch.no_grad()
+def encode_rows(network, block, *, alpha, device):
+    """Encode all rows of a block, a chunk at a time.
+
+    Parameters
+    ----------
+    network : Encoder
+        The network of that block.
+    block : array or CSR matrix of shape (n_samples, n_features)
+        Raw features.
+    alpha : float
+        Sharpness of the tanh.
+    device : torch.device
+        Where the network is.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_bits), float32
+        The real codes.
+    """
+    n_rows = block.shape[0]
+    codes = np.empty((n_rows, network.code.out_features), dtype=np.float32)
+    for rows in gen_batches(n_rows, CHUNK):
+        features = torch.from_numpy(dense_rows(block, rows)).to(device)
+        codes[rows] = network.encode(network.standardize(features), alpha).cpu().numpy()
+    return codes

@@ -1,0 +1,159 @@
+"""An index of codes: what it holds, and which of it answers a query."""
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skhash._blocks import block_slices, table_columns
+from skhash._popcount import to_words
+from skhash._scorer import has_block_names, paired_codes
+from skhash.codes import code_format, pack_codes
+
+# The block of the index that answers the queries of a block.
+_ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
+
+
+class CodeIndex(BaseEstimator):
+    """Base of retrievers: holds codes as words, of one kind or in pairs.
+
+    A subclass has the parameter ``paired`` and a method ``_check_parameters``.
+    """
+
+    def fit(self, X, y=None):
+        """Index codes.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_columns), bool, uint8, int8 or float
+            The codes.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Ids, classes or label indicators of the rows.
+
+        Returns
+        -------
+        self : object
+            The index.
+
+        Raises
+        ------
+        TypeError
+            If the dtype names no format.
+        ValueError
+            If a parameter is out of range, or the codes are empty, not finite or not pairs.
+        """
+        return self._append(X, y, reset=True)
+
+    def partial_fit(self, X, y=None):
+        """Append codes to the index; rows keep counting.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_samples, n_columns)
+            The codes, of the same width and format as those that are there.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Their labels, if the index has labels.
+
+        Returns
+        -------
+        self : object
+            The index.
+
+        Raises
+        ------
+        ValueError
+            If codes or labels do not fit those of the index.
+        """
+        return self._append(X, y, reset=not hasattr(self, "words_"))
+
+    def _append(self, X, y, *, reset):
+        self._check_parameters()
+        words = self._read(X, reset=reset)
+        n_samples = next(iter(words.values())).shape[1]
+        if y is not None:
+            y = np.asarray(y)
+            if y.shape[:1] != (n_samples,):
+                raise ValueError(
+                    f"labels of another length: got y of shape {y.shape} for {n_samples} codes."
+                )
+        if not reset:
+            if set(words) != set(self.words_):
+                raise ValueError(
+                    "a paired index holds both codes of a row, got one: append a table with "
+                    "image__* and text__* columns."
+                )
+            if (y is None) != (self.y_ is None):
+                raise ValueError(
+                    "either all rows of the index have labels or none: give y in each call or in none."
+                )
+            words = {block: np.hstack([self.words_[block], words[block]]) for block in words}
+            y = None if y is None else np.concatenate([self.y_, y])
+            n_samples += self.n_samples_fit_
+        self.words_, self.y_, self.n_samples_fit_ = words, y, n_samples
+        return self
+
+    def _read(self, X, *, reset):
+        """Return the words of each block that `X` holds; `reset` decides what the index holds."""
+        columns = table_columns(X)
+        named = self.paired is not False and columns is not None and has_block_names(columns)
+        blocks = list(block_slices(columns)) if named else []
+        if named:
+            X = np.asarray(X)  # the names told the modality: texts may well search images
+        codes = _check_codes(X, self)
+        packed = code_format(codes) == "packed"
+        if reset:
+            self.packed_ = packed
+            self.paired_ = bool(self.paired) or len(blocks) == 2
+        elif packed != self.packed_:
+            kinds = {True: "packed codes (uint8)", False: "codes of a column a bit"}
+            raise ValueError(
+                f"the index holds {kinds[self.packed_]}, got {kinds[packed]}: "
+                "convert them with skhash.codes.convert_codes."
+            )
+        if self.paired_ and not reset and len(blocks) == 1:
+            if 2 * codes.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"the {blocks[0]} codes have {codes.shape[1]} columns, those of the index "
+                    f"{self.n_features_in_ // 2}: give codes of one length."
+                )
+            parts = {blocks[0]: codes}
+        else:
+            if self.paired_ and not reset and 2 * codes.shape[1] == self.n_features_in_:
+                raise ValueError(
+                    "codes of half the width of a paired index may be of images or of texts: name "
+                    "their columns with skhash.make_table(image=codes) or make_table(text=codes)."
+                )
+            validate_data(self, X, skip_check_array=True, reset=reset)
+            parts = paired_codes(codes, columns) if self.paired_ else {"codes": codes}
+        return {block: to_words(pack_codes(part)) for block, part in parts.items()}
+
+    def _searches(self, X):
+        """Pair the words of each block of queries with the words of the index that answer it."""
+        check_is_fitted(self)
+        words = self._read(X, reset=False)
+        return [(words[block], self.words_[_ANSWERS[block]]) for block in words]
+
+    def _one_search(self, X):
+        """Return the words of the queries and of the index; the index itself where `X` is None."""
+        check_is_fitted(self)
+        if X is None and not self.paired_:
+            return self.words_["codes"], self.words_["codes"]
+        searches = [] if X is None else self._searches(X)
+        if len(searches) != 1:
+            raise ValueError(
+                "pairs search a paired index in two directions, so their neighbours are ambiguous: "
+                "give the image__* or the text__* columns alone."
+            )
+        return searches[0]
+
+
+def _check_codes(X, estimator):
+    codes = check_array(X, estimator=estimator)
+    if codes.dtype.kind in "iu" and codes.dtype.itemsize > 1:
+        if np.all((codes == 0) | (codes == 1)):
+            raise TypeError(
+                f"{codes.dtype} codes of zeros and ones would all count as positive: "
+                "use codes.astype(bool)."
+            )
+        return codes.astype(np.float64)
+    return codes

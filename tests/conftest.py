@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+
+from skhash import make_table
+
+
+@pytest.fixture
+def pairs():
+    """Thirty pairs of 6 image and 9 text features that share three topics."""
+    rng = np.random.default_rng(0)
+    topics = rng.normal(size=(30, 3))
+    image = topics @ rng.normal(size=(3, 6)) + 0.1 * rng.normal(size=(30, 6))
+    text = np.maximum(topics @ rng.normal(size=(3, 9)), 0) + 0.01
+    return np.hstack([image, text]).astype(np.float32)
+
+
+@pytest.fixture
+def table(pairs):
+    """The same pairs as a feature table."""
+    return make_table(image=pairs[:, :6], text=pairs[:, 6:])

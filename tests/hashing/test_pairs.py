@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skhash.hashing import _pairs
+from skhash.hashing._pairs import Pairs, block_statistics, dense_rows, warn_of_empty_rows
+
+
+@pytest.fixture
+def block():
+    values = np.random.default_rng(0).normal(size=(25, 4))
+    values[[3, 17]] = 0
+    return values
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_statistics_go_through_a_block_in_chunks(block, center, monkeypatch):
+    monkeypatch.setattr(_pairs, "CHUNK", 7)
+    mean, scale, empty = block_statistics(block, center=center)
+    origin = block.mean(axis=0) if center else np.zeros(4)
+    np.testing.assert_allclose(mean, origin, atol=1e-6)
+    assert scale == pytest.approx(np.sqrt(np.mean((block - origin) ** 2)), rel=1e-5)
+    np.testing.assert_array_equal(empty, [3, 17])
+
+
+def test_a_constant_block_has_scale_one():
+    assert block_statistics(np.full((5, 2), 3.0), center=True)[1] == 1.0
+
+
+def test_sparse_rows_become_dense_float32(block):
+    rows = dense_rows(sparse.csr_matrix(block), np.array([4, 2]))
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, block[[4, 2]].astype(np.float32))
+
+
+def test_batches_hold_every_row_once_and_are_of_even_size():
+    pairs = Pairs(np.zeros((25, 1)), np.zeros((25, 1)))
+    batches = pairs.batches(8, np.random.default_rng(0))
+    assert sorted(np.concatenate(batches)) == list(range(25))
+    assert [len(batch) for batch in batches] == [7, 6, 6, 6]
+
+
+def test_taking_rows_takes_their_groups(block):
+    taken = Pairs(block, block, np.arange(25) // 5).take(np.array([0, 24]))
+    np.testing.assert_array_equal(taken.groups, [0, 4])
+    assert len(taken) == 2
+
+
+def test_empty_rows_are_counted_and_named():
+    with pytest.warns(
+        UserWarning, match=r"7 rows of the text block are all zeros \(rows 0, 1, 2, 3, 4, ...\)"
+    ):
+        warn_of_empty_rows("text", np.arange(7))

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from skhash.hashing._watch import Progress, code_statistics, warn_of_collapse
+
+
+def test_statistics_of_distinct_and_of_equal_codes():
+    distinct = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+    assert code_statistics(distinct) == {"unique_share": 1.0, "mean_abs": 1.0}
+    assert code_statistics(np.full((4, 2), 0.5)) == {"unique_share": 0.25, "mean_abs": 0.5}
+
+
+def test_the_most_codes_there_can_be_are_limited_by_the_bits():
+    codes = np.tile([[1.0], [-1.0]], (50, 1))
+    assert code_statistics(codes)["unique_share"] == 1.0
+
+
+def test_collapse_warns_with_its_figures_and_a_remedy():
+    statistics = {"text": {"unique_share": 0.005, "mean_abs": 1.0}}
+    with pytest.warns(ConvergenceWarning, match=r"text codes have collapsed.*0\.5%.*1\.00.*Lower"):
+        warn_of_collapse(statistics, n_rows=2000)
+
+
+def test_healthy_codes_do_not_warn(recwarn):
+    warn_of_collapse({"text": {"unique_share": 0.16, "mean_abs": 0.98}}, n_rows=2000)
+    assert not recwarn
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (1, 10), (2, 20)])
+def test_verbosity_sets_the_number_of_lines(capsys, verbose, lines):
+    progress = Progress("Hasher", 20, verbose)
+    for done in range(1, 21):
+        progress.tell(done, {"cross": 0.5, "total": 0.5}, None)
+    assert len(capsys.readouterr().out.splitlines()) == lines
+
+
+def test_a_line_tells_epoch_loss_terms_score_and_time(capsys):
+    Progress("Hasher", 3, 2).tell(2, {"cross": 0.25, "total": 0.25}, 0.125)
+    line = capsys.readouterr().out
+    for part in ("[Hasher] epoch 2/3", "loss 0.2500", "cross 0.2500", "score 0.1250", "s left"):
+        assert part in line
