@@ -8,5 +8,6 @@ imported by the first call that needs them.
 from skhash.features._bow import BoWTextFeaturizer
 from skhash.features._clip import CLIPFeaturizer
 from skhash.features._crossmodal import CrossModalFeaturizer
+from skhash.features._patches import PatchFeaturizer
 
-__all__ = ["BoWTextFeaturizer", "CLIPFeaturizer", "CrossModalFeaturizer"]
+__all__ = ["BoWTextFeaturizer", "CLIPFeaturizer", "CrossModalFeaturizer", "PatchFeaturizer"]

@@ -1,6 +1,9 @@
 """Texts as bags of words."""
 
+from typing import Any
+
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
@@ -171,7 +174,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
                 f"weighting must be one of {', '.join(_WEIGHTINGS)}, got {self.weighting!r}."
             )
         texts = as_texts(X)
-        vectorizer = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
+        vectorizer: Any = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
         self.vectorizer_ = vectorizer(
             max_features=self.max_features,
             binary=self.weighting == "binary",
@@ -198,7 +201,15 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return features
 
     def _finish(self, features):
-        return features if self.sparse_output else features.toarray()
+        if not self.sparse_output:
+            return features.toarray()
+        config = getattr(self, "_sklearn_output_config", {})
+        container = config.get("transform", get_config()["transform_output"])
+        if container != "default":
+            raise ValueError(
+                f"a sparse result cannot be a {container} dataframe: set sparse_output=False."
+            )
+        return features
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -194,7 +194,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
                 + "; ".join(failures[:3])
                 + ("; ..." if len(failures) > 3 else ""),
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,  # past transform and scikit-learn's wrapping of it
             )
         return vectors
 
@@ -202,20 +202,20 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         located, device = self._locate(), self._device()
         model, _ = load_model(located, device)
         tokenizer = load_tokenizer(located, **self._hub())
-        length = tokenizer.context_length
         vectors, n_long = [], 0
         for batch in gen_batches(len(texts), self.batch_size):
             tokens = tokenizer(texts[batch])
             # One place more changes a text that was cut, and only pads one that was not.
-            longer = tokenizer(texts[batch], context_length=length + 1)
-            n_long += int((longer[:, :length] != tokens).any(1).sum())
+            longer = tokenizer(texts[batch], context_length=tokens.shape[1] + 1)
+            n_long += int((longer[:, :-1] != tokens).any(1).sum())
             vectors.append(self._forward(model.encode_text, tokens, device))
         if n_long:
             warnings.warn(
-                f"{n_long} of {len(texts)} distinct texts are longer than the {length} tokens that "
-                f"{self.model_name!r} reads and were cut: shorten or split them.",
+                f"{n_long} of {len(texts)} distinct texts are longer than the tokens that "
+                f"{self.model_name!r} reads, {tokenizer.context_length}, and were cut: shorten or "
+                "split them.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,  # past transform and scikit-learn's wrapping of it
             )
         return np.concatenate(vectors)
 

@@ -228,7 +228,6 @@ def load_model(located, device):
                 located.name,
                 pretrained=None if in_folder else located.weights,
                 load_weights=located.weights is not None,
-                device=device,
                 force_quick_gelu=located.quick_gelu,
                 pretrained_text=False,
                 weights_only=True,
@@ -249,7 +248,7 @@ def load_model(located, device):
             UserWarning,
             stacklevel=2,
         )
-    return model.eval(), preprocess
+    return model.eval().to(device), preprocess
 
 
 @lru_cache(maxsize=8)

@@ -33,10 +33,10 @@ class AffinityHasher(BlockTransformer):
     _: KW_ONLY
     n_image_features: int | None = None
     center: bool = True
-    hidden_units: int = 512
+    hidden_units: int = 1024
     alpha: str | float = "sqrt"
     max_iter: int = 60
-    batch_size: int = 32
+    batch_size: int = 128
     optimizer: str = "adam"
     learning_rate: float = 1e-3
     momentum: float = 0.9

@@ -47,7 +47,7 @@ class CFRHHasher(AffinityHasher):
     center : bool, default=True
         Subtract the mean of each feature before anything else. Similarities of CLIP embeddings are
         far from centred: unrelated images have a cosine of about .5.
-    hidden_units : int, default=512
+    hidden_units : int, default=1024
         Width of the encoders' hidden layer.
     alpha : "sqrt" or float, default="sqrt"
         Sharpness of the tanh, :math:`\alpha`. ``"sqrt"`` is the square root of the epoch's number,
@@ -171,7 +171,7 @@ class CFRHHasher(AffinityHasher):
     joint: str = "cosine"
     scale: float = 1.4
     reweight: bool = False
-    intra_weight: float = 0.1
+    intra_weight: float = 0.5
     cross_weight: float = 1.0
     pairing_weight: float = 1.0
     reconstruction_weight: float = 0.1

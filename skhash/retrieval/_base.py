@@ -1,5 +1,7 @@
 """An index of codes: what it holds, and which of it answers a query."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
@@ -17,8 +19,12 @@ _ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
 class CodeIndex(BaseEstimator):
     """Base of retrievers: holds codes as words, of one kind or in pairs.
 
-    A subclass has the parameter ``paired`` and a method ``_check_parameters``.
+    A subclass has the parameter ``paired``.
     """
+
+    paired: bool | None
+    n_features_in_: int
+    y_: Any
 
     def fit(self, X, y=None):
         """Index codes.
@@ -32,8 +38,8 @@ class CodeIndex(BaseEstimator):
 
         Returns
         -------
-        self : object
-            The index.
+        object
+            The index itself.
 
         Raises
         ------
@@ -56,8 +62,8 @@ class CodeIndex(BaseEstimator):
 
         Returns
         -------
-        self : object
-            The index.
+        object
+            The index itself.
 
         Raises
         ------
@@ -65,6 +71,9 @@ class CodeIndex(BaseEstimator):
             If codes or labels do not fit those of the index.
         """
         return self._append(X, y, reset=not hasattr(self, "words_"))
+
+    def _check_parameters(self):
+        """Raise an error if a parameter is out of range."""
 
     def _append(self, X, y, *, reset):
         self._check_parameters()
@@ -84,7 +93,7 @@ class CodeIndex(BaseEstimator):
                 )
             if (y is None) != (self.y_ is None):
                 raise ValueError(
-                    "either all rows of the index have labels or none: give y in each call or in none."
+                    "all rows of the index have labels or none has: give y in each call or in none."
                 )
             words = {block: np.hstack([self.words_[block], words[block]]) for block in words}
             y = None if y is None else np.concatenate([self.y_, y])
@@ -123,7 +132,8 @@ class CodeIndex(BaseEstimator):
                     "codes of half the width of a paired index may be of images or of texts: name "
                     "their columns with skhash.make_table(image=codes) or make_table(text=codes)."
                 )
-            validate_data(self, X, skip_check_array=True, reset=reset)
+            # Only the number and the names of the columns: the values are checked already.
+            validate_data(self, X=X, skip_check_array=True, reset=reset)  # pyright: ignore[reportArgumentType]
             parts = paired_codes(codes, columns) if self.paired_ else {"codes": codes}
         return {block: to_words(pack_codes(part)) for block, part in parts.items()}
 

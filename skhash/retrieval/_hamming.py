@@ -1,9 +1,10 @@
 """Exact nearest neighbours in Hamming space."""
 
 import numbers
+from itertools import chain
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.utils import check_scalar, gen_batches
 from sklearn.utils.validation import check_is_fitted
@@ -13,16 +14,18 @@ from skhash._ranking import average_precisions
 from skhash._scorer import RetrievalScorer
 from skhash.retrieval._base import CodeIndex
 
+_PART = 256  # queries that a thread takes at a time
+
 
 class HammingRetriever(CodeIndex):
     """Find the nearest codes, exactly, by Hamming distance.
 
-    Codes come in any of the four formats of :mod:`skhash.codes`: real ones count by their sign. Items
-    at equal distance are ordered by row, lowest first.
+    Codes come in any of the four formats of :mod:`skhash.codes`: real ones count by their sign.
+    Items at equal distance are ordered by row, lowest first.
 
     A *paired* index holds an image and a text code a row. It answers queries of one modality from
-    the other: a table of ``image__*`` columns searches the text codes, a table of ``text__*`` columns
-    the image codes.
+    the other: a table of ``image__*`` columns searches the text codes, a table of ``text__*``
+    columns the image codes.
 
     Parameters
     ----------
@@ -144,7 +147,7 @@ class HammingRetriever(CodeIndex):
         radius = self.radius if radius is None else radius
         check_scalar(radius, "radius", numbers.Real, min_val=0)
         parts = self._run(within_radius, queries, gallery, radius)
-        distances, rows = (sum(part, start=[]) for part in zip(*parts, strict=True))
+        distances, rows = (list(chain(*part)) for part in zip(*parts, strict=True))
         if X is None:
             others = [found != row for row, found in enumerate(rows)]
             distances = [found[keep] for found, keep in zip(distances, others, strict=True)]
@@ -206,7 +209,8 @@ class HammingRetriever(CodeIndex):
             raise ValueError(
                 "the index has no labels to predict: call fit(X, y), or kneighbors for the rows."
             )
-        return self.y_[self.kneighbors(X, 1, return_distance=False)[:, 0]]
+        _, rows = self.kneighbors(X, 1)
+        return self.y_[rows[:, 0]]
 
     def score(self, X, y=None):
         """Compute the mean average precision of queries against the index.
@@ -286,12 +290,10 @@ class HammingRetriever(CodeIndex):
             raise ValueError(f"algorithm must be 'auto' or 'numpy', got {self.algorithm!r}.")
 
     def _run(self, kernel, queries, gallery, argument):
-        """Run a kernel on parts of the queries, one a thread: NumPy releases the lock."""
-        n_queries = queries.shape[1]
-        size = -(-n_queries // effective_n_jobs(self.n_jobs))
+        """Run a kernel on parts of the queries, in threads: NumPy releases the lock."""
         return Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(kernel)(queries[:, part], gallery, argument)
-            for part in gen_batches(n_queries, size)
+            for part in gen_batches(queries.shape[1], _PART)
         )
 
 

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import (
+    check_get_params_invariance,
+    check_no_attributes_set_in_init,
+    check_parameters_default_constructible,
+    check_set_params,
+)
+
+from skhash.datasets import make_scenes
+from skhash.features import PatchFeaturizer
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return list(make_scenes(12, image_size=32, random_state=0).frame["image"])
+
+
+def featurizer(**parameters):
+    return PatchFeaturizer(**{"n_patterns": 8, "image_size": 32, "random_state": 0, **parameters})
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        check_get_params_invariance,
+        check_no_attributes_set_in_init,
+        check_parameters_default_constructible,
+        check_set_params,
+    ],
+)
+def test_scikit_learn_check(check):
+    check("PatchFeaturizer", PatchFeaturizer())
+
+
+def test_features_equal_the_formula(pictures):
+    model = featurizer().fit(pictures)
+    pixels = np.asarray(pictures[0], dtype=float) / 255
+    activations = []
+    for i in range(0, 32 - 8 + 1, 3):
+        for j in range(0, 32 - 8 + 1, 3):
+            patch = pixels[i : i + 8, j : j + 8].transpose(2, 0, 1).ravel()
+            z = (patch - patch.mean() - model.mean_) @ model.whitening_
+            distance = np.sqrt(((z - model.patterns_) ** 2).sum(axis=1))
+            activations.append(np.maximum(distance.mean() - distance, 0))
+    np.testing.assert_allclose(
+        model.transform(pictures[:1])[0], np.mean(activations, axis=0), atol=1e-4
+    )
+
+
+def test_the_same_seed_gives_the_same_features(pictures):
+    a, b = featurizer().fit(pictures), clone(featurizer()).fit(pictures)
+    np.testing.assert_array_equal(a.transform(pictures), b.transform(pictures))
+
+
+def test_whitening_brings_large_variances_to_one_and_leaves_small_ones_small(pictures):
+    model = featurizer(n_patches=10**6).fit(pictures)
+    patches = np.concatenate([model._patches(image, 0) for image in pictures])
+    before = np.linalg.eigvalsh(np.cov(patches, rowvar=False))
+    after = np.linalg.eigvalsh(np.cov(patches @ model.whitening_, rowvar=False))
+    np.testing.assert_allclose(after, np.sort(before / (before + 1e-3)), atol=1e-3)
+
+
+def test_pictures_of_any_size_and_kind_are_read(pictures, tmp_path):
+    path = tmp_path / "picture.png"
+    pictures[0].save(path)
+    model = featurizer().fit(pictures)
+    expected = model.transform(pictures[:1])
+    for item in (path, str(path), path.read_bytes(), np.asarray(pictures[0])):
+        np.testing.assert_array_equal(model.transform([item]), expected)
+    assert model.transform([pictures[0].resize((50, 20))]).shape == (1, 8)
+
+
+def test_columns_have_names_and_become_a_dataframe(pictures):
+    frame = featurizer().set_output(transform="pandas").fit_transform(pictures)
+    assert list(frame.columns[:2]) == ["patchfeaturizer0", "patchfeaturizer1"]
+
+
+def test_a_broken_picture_is_named_by_row_and_path(pictures, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match=r"row 1 .*broken\.png.*mend or drop it"):
+        featurizer().fit([pictures[0], broken])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_patterns": 0}, "n_patterns == 0, must be >= 1"),
+        ({"patch_size": 33}, "patch_size=33 is more than image_size=32"),
+        ({"n_patterns": 60, "n_patches": 12}, "n_patterns=60 is more than the 12 patches drawn"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(pictures, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        featurizer(**parameters).fit(pictures)
+
+
+def test_nothing_is_transformed_before_fit(pictures):
+    with pytest.raises(NotFittedError):
+        featurizer().transform(pictures)
