@@ -71,8 +71,8 @@ def block_slices(columns):
         remedy = (
             "raw images and texts go through a CrossModalFeaturizer first."
             if set(columns) <= set(BLOCKS)
-            else "rename them, build the table with skhash.make_table, or set n_image_features to say "
-            "how many leading columns are the image."
+            else "rename them, build the table with skhash.make_table, or set n_image_features to "
+            "say how many leading columns are the image."
         )
         raise ValueError(f"every column must be named image__* or text__*, got {shown}: {remedy}")
     n_images = sum(name.startswith("image__") for name in columns)

@@ -5,8 +5,8 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from skhash._blocks import block_slices, table_columns
-from skhash._ranking import average_precisions, comparable
+from ._blocks import block_slices, table_columns
+from ._ranking import average_precisions, comparable
 
 DIRECTIONS = {
     "image_to_text": [("image", "text")],

@@ -6,7 +6,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skhash._blocks import BLOCKS
+from ._blocks import BLOCKS
 
 
 class TowerStep(TransformerMixin, BaseEstimator):

@@ -7,8 +7,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from skhash._optional import import_optional
-from skhash.datasets._home import data_home_path, get_data_home
+from .._optional import import_optional
+from ._home import data_home_path, get_data_home
 
 
 def fetch_files(name, files, *, url, data_home=None, download_if_missing=True):

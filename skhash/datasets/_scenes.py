@@ -5,7 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
-from skhash._blocks import make_table
+from .._blocks import make_table
 
 # Each colour: its family, its red, green and blue in [0, 1], and the words for it.
 COLOURS = {

@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.io import loadmat
 from sklearn.utils import Bunch
 
-from skhash._blocks import block_names
-from skhash.datasets._download import fetch_files
+from .._blocks import block_names
+from ._download import fetch_files
 
 ARCHIVE_URL = "http://www.svcl.ucsd.edu/projects/crossmodal/wikipedia_dataset.zip"
 

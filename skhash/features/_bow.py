@@ -106,8 +106,8 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        self : object
-            The fitted featurizer.
+        BoWTextFeaturizer
+            The fitted featurizer itself.
 
         Raises
         ------

@@ -96,8 +96,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        self : object
-            The featurizer.
+        CLIPFeaturizer
+            The featurizer itself.
         """
         self._check(X)
         return self

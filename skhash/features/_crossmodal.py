@@ -94,8 +94,8 @@ class CrossModalFeaturizer(BlockTransformer):
 
         Returns
         -------
-        self : object
-            The featurizer.
+        CrossModalFeaturizer
+            The featurizer itself.
 
         Raises
         ------
@@ -127,8 +127,8 @@ class CrossModalFeaturizer(BlockTransformer):
 
         Returns
         -------
-        self : object
-            The fitted featurizer.
+        CrossModalFeaturizer
+            The fitted featurizer itself.
 
         Raises
         ------
@@ -271,7 +271,7 @@ class CrossModalFeaturizer(BlockTransformer):
         with config_context(transform_output="default"):
             if transform and hasattr(branch, "fit_transform"):
                 return branch, self._as_float32(branch.fit_transform(values))
-            branch.fit(values)
+            branch.fit(values, None)  # FrozenEstimator asks for y
         return branch, self._run(branch, values if transform else values[:1])
 
     def _run(self, branch, values):

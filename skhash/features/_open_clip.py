@@ -78,7 +78,9 @@ def locate(model_name, pretrained, **hub):
 
     Parameters
     ----------
-    model_name, pretrained
+    model_name : str
+        As in `CLIPFeaturizer`.
+    pretrained : str, os.PathLike or None
         As in `CLIPFeaturizer`.
     **hub
         `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
@@ -15,9 +16,9 @@ from ..codes import convert_codes
 from . import _functional as F
 from ._inputs import check_block, check_pairs, split_blocks
 from ._networks import Encoder
-from ._pairs import Pairs, block_statistics, dense_rows, encode_rows
+from ._pairs import Pairs, encode_rows
 from ._parameters import check_parameters, draw_seed
-from ._training import hold_out, paired_score, train, wake
+from ._training import hold_out, paired_score, start, train, wake
 
 
 @dataclass(eq=False, repr=False)
@@ -241,22 +242,12 @@ class AffinityHasher(BlockTransformer):
             The affinity, with all rows as one batch.
         """
         self._check_parameters()
-        if self.__sklearn_is_fitted__():
-            states = {"image": self.image_state_, "text": self.text_state_}
-            blocks = check_pairs(self, X, reset=False)
-            moments = {b: (state["mean"], state["scale"]) for b, state in states.items()}
-            teacher = self
-        else:
-            teacher = type(self)(**self.get_params(deep=False))  # keeps what it learns to itself
-            blocks = check_pairs(teacher, X, reset=True)
-            moments = {b: block_statistics(v, center=self.center)[:2] for b, v in blocks.items()}
-        features = {
-            b: torch.from_numpy((dense_rows(values, slice(None)) - moments[b][0]) / moments[b][1])
-            for b, values in blocks.items()
-        }
-        if teacher is not self:
-            teacher._prepare([features])
-        return teacher._affinity(features["image"], features["text"]).numpy()
+        fitted = self.__sklearn_is_fitted__()
+        teacher = self if fitted else clone(self)
+        pairs = teacher._check_pairs(X, None, reset=not fitted)
+        live = wake(self) if fitted else start(teacher, pairs, seed=0)
+        features = pairs.tensors(slice(None), live.networks, live.device)
+        return teacher._affinity(features["image"], features["text"]).cpu().numpy()
 
     def score(self, X, y=None):
         """Measure retrieval among pairs, from images to texts and from texts to images.

@@ -12,7 +12,7 @@ from ._networks import Autoencoder
 from ._parameters import check_choice, check_positive
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class CFRHHasher(AffinityHasher):
     r"""CLIP-based fusion-modal reconstructing hashing, CFRH.
 
@@ -87,8 +87,12 @@ class CFRHHasher(AffinityHasher):
         any number of threads. No global generator is used.
     verbose : int, default=0
         1 prints about ten lines in all, 2 a line an epoch.
-    image_weight, text_weight, joint_weight : float, default=0.5, 0.2, 0.3
-        Weights in the affinity, :math:`\beta`, :math:`\gamma` and :math:`\eta`.
+    image_weight : float, default=0.5
+        Weight of the image similarity in the affinity, :math:`\beta`.
+    text_weight : float, default=0.2
+        Weight of the text similarity in the affinity, :math:`\gamma`.
+    joint_weight : float, default=0.3
+        Weight of the joint similarity in the affinity, :math:`\eta`.
     joint : {"cosine", "rownorm"}, default="cosine"
         Form of the joint similarity :math:`S_C`. ``"cosine"``, of entries of the order of 1, is the
         cosine of two rows of similarities; ``"rownorm"`` is :math:`S_I S_T` with rows of unit
@@ -99,9 +103,14 @@ class CFRHHasher(AffinityHasher):
         Push the tails of the affinity's distribution outwards. Where they begin is fitted on
         batches of the training pairs, a half Gaussian left of the mode and a half Laplace
         distribution right of it (JDSH).
-    intra_weight, cross_weight, pairing_weight, reconstruction_weight : float, \
-            default=0.1, 1.0, 1.0, 0.1
-        Weights in the loss, :math:`\delta`, :math:`\phi`, :math:`\pi` and :math:`\lambda`.
+    intra_weight : float, default=0.5
+        Weight of reconstructing the affinity within each modality, :math:`\delta`.
+    cross_weight : float, default=1.0
+        Weight of reconstructing it between the modalities, :math:`\phi`.
+    pairing_weight : float, default=1.0
+        Weight of the similarity of the two codes of a pair, :math:`\pi`.
+    reconstruction_weight : float, default=0.1
+        Weight of decoding the features, :math:`\lambda`. It keeps codes from collapsing.
     decoder_hidden_units : int, default=None
         Width of a hidden layer in the decoders; ``None`` makes them linear.
 
@@ -139,8 +148,11 @@ class CFRHHasher(AffinityHasher):
     The architecture, the three similarities, their fusion and the three kinds of loss are the
     authors'. The full paper could not be read, and the authors' repository lacks its main module:
     the signed cosine, the forms of the joint term, the optimizer and all weights are *inferred*,
-    from public code of the same group and from JDSH, on which CFRH builds. Centring, the features'
-    common scale and a weight of its own for the pairing term are this library's.
+    from public code of the same group and from JDSH, on which CFRH builds. This library's own are
+    centring, the common scale of the features, a weight of its own for the pairing term, and the
+    defaults of `hidden_units`, `batch_size`, `optimizer` and `intra_weight`: they were chosen
+    without labels, on training pairs alone, by how well held-out queries find what resembles
+    their own text.
 
     References
     ----------

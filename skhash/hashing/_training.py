@@ -70,7 +70,7 @@ def train(hasher, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False)
         Whether to go on with the optimizer's state where there is one.
     """
     with one_thread():
-        live = _start(hasher, pairs, seed) if fresh else wake(hasher)
+        live = start(hasher, pairs, seed) if fresh else wake(hasher)
         if live.optimizer is None or not go_on:
             live.optimizer = _make_optimizer(hasher, live.networks.parameters())
         first = 0 if fresh else hasher.n_iter_
@@ -104,7 +104,7 @@ def train(hasher, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False)
         _look_at_codes(hasher, live, pairs)
 
 
-def _start(hasher, pairs, seed):
+def start(hasher, pairs, seed):
     """Make networks that know the features' moments, and let the method prepare."""
     device = resolve_device(hasher.device)
     widths = {block: values.shape[1] for block, values in pairs.blocks.items()}

@@ -1,6 +1,6 @@
 """Average precision of rankings by codes."""
 
-from skhash._ranking import average_precisions, comparable
+from .._ranking import average_precisions, comparable
 
 
 def average_precision(

@@ -7,10 +7,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skhash._blocks import block_slices, table_columns
-from skhash._popcount import to_words
-from skhash._scorer import has_block_names, paired_codes
-from skhash.codes import code_format, pack_codes
+from .._blocks import block_slices, table_columns
+from .._popcount import to_words
+from .._scorer import has_block_names, paired_codes
+from ..codes import code_format, pack_codes
 
 # The block of the index that answers the queries of a block.
 _ANSWERS = {"image": "text", "text": "image", "codes": "codes"}

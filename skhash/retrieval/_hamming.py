@@ -9,10 +9,10 @@ from scipy import sparse
 from sklearn.utils import check_scalar, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
-from skhash._popcount import nearest, within_radius
-from skhash._ranking import average_precisions
-from skhash._scorer import RetrievalScorer
-from skhash.retrieval._base import CodeIndex
+from .._popcount import nearest, within_radius
+from .._ranking import average_precisions
+from .._scorer import RetrievalScorer
+from ._base import CodeIndex
 
 _PART = 256  # queries that a thread takes at a time
 

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction import DictVectorizer
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -194,6 +195,13 @@ def test_a_branch_may_be_any_transformer_of_rows():
     table = make_table(image=words, text=TEXTS)
     features = CrossModalFeaturizer(DictVectorizer()).fit_transform(table)
     assert list(features.columns)[:2] == ["image__m", "image__n"]
+
+
+def test_a_frozen_branch_stays_as_it_is(expected):
+    image = FrozenEstimator(BoWTextFeaturizer().fit(NAMES))
+    text = FrozenEstimator(BoWTextFeaturizer().fit(TEXTS))
+    featurizer = CrossModalFeaturizer(image, text).fit(make_frame()[:1])
+    np.testing.assert_array_equal(featurizer.transform(make_frame()), expected)
 
 
 def test_features_in_the_table_pass_unchanged():

@@ -1,6 +1,5 @@
 """What every hasher does, shown on CFRH."""
 
-import io
 import os
 import pickle
 import subprocess
@@ -74,7 +73,7 @@ def test_pandas_output_keeps_the_index_and_names_the_bits(fitted, table):
     assert codes.columns[0] == "image__bit0"
     assert codes.columns[-1] == "text__bit9"
     assert codes.index.equals(table.index)
-    assert list(fitted.transform(table.filter(like="text__")).columns)[0] == "text__bit0"
+    assert fitted.transform(table.filter(like="text__")).columns[0] == "text__bit0"
 
 
 def test_polars_in_and_out_gives_the_same_codes(fitted, table):
@@ -225,7 +224,7 @@ def test_training_goes_on_after_a_pickle(pairs):
 def test_networks_that_no_longer_fit_the_parameters_are_refused(pairs):
     model = hasher(warm_start=True).fit(pairs)
     loaded = pickle.loads(pickle.dumps(model)).set_params(hidden_units=7)
-    with pytest.raises(ValueError, match="hidden_units or another parameter .* changed since fit"):
+    with pytest.raises(ValueError, match=r"hidden_units or another parameter .* changed since fit"):
         loaded.transform(pairs)
 
 
@@ -319,7 +318,7 @@ def test_features_must_be_finite(pairs, value, place):
     bad = pairs.copy()
     bad[4, 2] = value
     model = hasher()
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         model.fit(bad) if place == "fit" else model.fit(pairs).transform(bad)
 
 
@@ -359,7 +358,7 @@ def test_another_width_is_refused_and_the_way_to_one_modality_named(pairs):
     model = hasher().fit(pairs)
     with pytest.raises(ValueError, match=r"X has 9 features, .* expecting 15 .* encode_image or"):
         model.transform(pairs[:, 6:])
-    with pytest.raises(ValueError, match="text block has 8 features, .* expecting 9 features"):
+    with pytest.raises(ValueError, match=r"text block has 8 features, .* expecting 9 features"):
         model.encode_text(pairs[:, 7:])
 
 

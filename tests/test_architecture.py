@@ -1,0 +1,111 @@
+"""Who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skhash
+
+PACKAGE = Path(skhash.__file__).parent
+ROOMS = ("datasets", "features", "hashing", "metrics", "retrieval")
+MODULES = sorted(PACKAGE.rglob("*.py"))
+# Where a heavy or optional library may be imported at all.
+HOMES = {
+    "torch": {"hashing", "features", "_torchvision.py"},
+    "torchvision": set(),  # only by the guard, by name
+    "open_clip": {"features"},
+    "timm": set(),
+    "transformers": set(),
+    "PIL": {"features", "datasets"},
+    "faiss": {"retrieval"},
+    "numba": {"_popcount.py"},
+    "pooch": {"datasets"},
+    "matplotlib": set(),
+}
+# Modules of a room that is nothing without torch may import it at their top.
+AT_TOP = {"torch": "hashing"}
+
+
+def place(module):
+    """Return the room of a module, or its file name on floor 0."""
+    return module.relative_to(PACKAGE).parts[0]
+
+
+def imports(module):
+    """Yield (name, whether at the module's top) for everything a module imports, made absolute."""
+    tree = ast.parse(module.read_text())
+    top = set(tree.body)
+    parts = ("skhash", *module.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+            base = ".".join(filter(None, (base, node.module)))
+            yield from ((f"{base}.{alias.name}", node in top) for alias in node.names)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_rooms_import_only_themselves_and_floor_0(module):
+    for name, _ in imports(module):
+        package, _, rest = name.partition(".")
+        room = rest.partition(".")[0]
+        if package == "skhash" and room in ROOMS:
+            assert room == place(module), f"{module.name} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_heavy_libraries_are_imported_only_where_they_are_used(module):
+    for name, at_top in imports(module):
+        library = name.partition(".")[0]
+        if library in HOMES:
+            assert place(module) in HOMES[library], f"{module.name} imports {name}"
+            if at_top:
+                assert AT_TOP.get(library) == place(module), (
+                    f"{module.name} imports {name} at its top"
+                )
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_no_private_module_of_scikit_learn_is_used(module):
+    for name, _ in imports(module):
+        parts = name.split(".")
+        if parts[0] == "sklearn":
+            assert not any(part.startswith("_") for part in parts), f"{module.name} imports {name}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_no_file_is_too_long_to_read(module):
+    assert len(module.read_text().splitlines()) <= 320
+
+
+def loaded_after(statement):
+    code = f"{statement}\nimport sys\nprint(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    loaded = loaded_after("import skhash")
+    assert loaded.isdisjoint({"torch", "numba", "sklearn", "scipy", "pandas", "PIL", "open_clip"})
+
+
+@pytest.mark.parametrize("room", ["codes", "datasets", "features", "metrics", "retrieval"])
+def test_rooms_that_need_no_torch_do_not_load_it(room):
+    loaded = loaded_after(f"import skhash; skhash.{room}")
+    assert f"skhash.{room}" in loaded
+    assert loaded.isdisjoint({"torch", "numba", "open_clip", "PIL", "matplotlib"})
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'hashes'"):
+        skhash.hashes  # noqa: B018
+
+
+def test_every_public_name_is_listed_and_loads():
+    for name in skhash.__all__:
+        assert name in dir(skhash)
+        assert getattr(skhash, name) is not None
