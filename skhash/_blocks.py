@@ -85,14 +85,6 @@ def block_slices(columns):
     return {block: part for block, part in slices.items() if part.stop > part.start}
 
 
-def take_columns(X, columns):
-    """Return a slice of the columns of an array, a sparse matrix or a dataframe."""
-    frame = nw.from_native(X, eager_only=True, pass_through=True)
-    if isinstance(frame, nw.DataFrame):
-        return frame[:, columns].to_native()
-    return X[:, columns]
-
-
 class BlockTransformer(TransformerMixin, BaseEstimator):
     """Base of transformers of block tables.
 

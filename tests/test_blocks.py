@@ -13,7 +13,6 @@ from skhash._blocks import (
     make_table,
     table_column,
     table_columns,
-    take_columns,
 )
 
 
@@ -62,23 +61,12 @@ def test_tables_of_any_library_are_read(frame):
     assert is_table(frame)
     assert table_columns(frame) == ["image__0", "text__0"]
     assert table_column(frame, "text__0").tolist() == [3, 4]
-    taken = take_columns(frame, slice(1, 2))
-    assert type(taken) is type(frame)
-    assert table_columns(taken) == ["text__0"]
 
 
 @pytest.mark.parametrize("X", [np.zeros((2, 3)), sparse.csr_matrix((2, 3)), [[1, 2, 3]]])
 def test_what_is_no_dataframe_is_no_table(X):
     assert not is_table(X)
     assert table_columns(X) is None
-
-
-def test_columns_of_arrays_and_sparse_matrices_are_taken():
-    X = np.arange(6).reshape(2, 3)
-    np.testing.assert_array_equal(take_columns(X, slice(1, 3)), X[:, 1:])
-    np.testing.assert_array_equal(
-        take_columns(sparse.csr_array(X), slice(1, 3)).toarray(), X[:, 1:]
-    )
 
 
 def test_make_table_prefixes_features_and_keeps_raw_columns():

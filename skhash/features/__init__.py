@@ -5,9 +5,9 @@ hashers learn from. Importing this module loads neither torch, nor open_clip, no
 imported by the first call that needs them.
 """
 
-from skhash.features._bow import BoWTextFeaturizer
-from skhash.features._clip import CLIPFeaturizer
-from skhash.features._crossmodal import CrossModalFeaturizer
-from skhash.features._patches import PatchFeaturizer
+from ._bow import BoWTextFeaturizer
+from ._clip import CLIPFeaturizer
+from ._crossmodal import CrossModalFeaturizer
+from ._patches import PatchFeaturizer
 
 __all__ = ["BoWTextFeaturizer", "CLIPFeaturizer", "CrossModalFeaturizer", "PatchFeaturizer"]

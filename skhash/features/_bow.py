@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
-from skhash.features._items import as_texts
+from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
 

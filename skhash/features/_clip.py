@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar, gen_batches
 
-from skhash.features._items import as_images, as_texts, describe_image, distinct, open_image
-from skhash.features._open_clip import load_model, load_tokenizer, locate, read_config
+from ._items import as_images, as_texts, describe_image, distinct, open_image
+from ._open_clip import load_model, load_tokenizer, locate, read_config
 
 
 class CLIPFeaturizer(TransformerMixin, BaseEstimator):

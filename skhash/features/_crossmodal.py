@@ -11,10 +11,10 @@ from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from skhash._blocks import BLOCKS, BlockTransformer, block_names, is_table, table_columns
-from skhash.features._bow import BoWTextFeaturizer
-from skhash.features._clip import CLIPFeaturizer
-from skhash.features._tables import as_float32, listed, read_blocks, stack_vectors
+from .._blocks import BLOCKS, BlockTransformer, block_names, is_table, table_columns
+from ._bow import BoWTextFeaturizer
+from ._clip import CLIPFeaturizer
+from ._tables import as_float32, listed, names_of, read_blocks, stack_vectors
 
 
 class CrossModalFeaturizer(BlockTransformer):
@@ -258,7 +258,7 @@ class CrossModalFeaturizer(BlockTransformer):
             branch, features = self._fit_branch(block, values, names, transform)
             setattr(self, f"{block}_", branch)
             encoded[block] = features
-            self._names[block] = names or block_names(block, _names_of(branch, features))
+            self._names[block] = names or block_names(block, names_of(branch, features))
         self.n_image_features_ = len(self._names["image"])
         return encoded
 
@@ -318,11 +318,3 @@ class CrossModalFeaturizer(BlockTransformer):
 
 def _default(block):
     return CLIPFeaturizer() if block == "image" else BoWTextFeaturizer()
-
-
-def _names_of(branch, features):
-    try:
-        names = list(branch.get_feature_names_out())
-    except AttributeError:  # a featurizer, or a step of a pipeline, that names nothing
-        names = []
-    return names if len(names) == features.shape[1] else range(features.shape[1])

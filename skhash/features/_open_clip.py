@@ -12,7 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from skhash._torchvision import import_with_torchvision
+from .._optional import import_optional
+from .._torchvision import import_with_torchvision
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
 _CONFIG = "open_clip_config.json"
@@ -141,10 +142,16 @@ def _with_local_text_tower(name, config, hub):
     """Point a text tower of transformers at files on this disk: open_clip would ask the network."""
     text = config["text_cfg"]
     tower = text.get("hf_model_name")
+    if tower:
+        _need_transformers(name)
     if tower and not Path(tower).is_dir():
         folder = _own_folder(name, "config.json") or _fetch(f"{tower}/config.json", **hub).parent
         text["hf_model_name"] = str(folder)
     return config
+
+
+def _need_transformers(name):
+    import_optional("transformers", extra="transformers", purpose=f"the text tower of {name!r}")
 
 
 def _own_folder(name, file):
@@ -274,6 +281,7 @@ def load_tokenizer(located, **hub):
     name = text.get("hf_tokenizer_name")
     if not name:
         return open_clip.get_tokenizer(located.name)
+    _need_transformers(located.name)
     from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 
     def build(local_files_only):

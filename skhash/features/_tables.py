@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array
 
-from skhash._blocks import is_table, table_column, table_columns
+from .._blocks import is_table, table_column, table_columns
 
 # An image that could not be read may be a row of NaN.
 _FEATURES: dict[str, Any] = {
@@ -95,6 +95,15 @@ def as_float32(features, *, sparse_output) -> Any:
         return features.tocsr() if sparse_output else features.toarray()
     features = np.asarray(features, dtype=np.float32)
     return sparse.csr_array(features) if sparse_output else features
+
+
+def names_of(branch, features):
+    """Return the names that a featurizer gives its features, or numbers where it gives none."""
+    try:
+        names = list(branch.get_feature_names_out())
+    except AttributeError:  # a featurizer, or a step of a pipeline, that names nothing
+        names = []
+    return names if len(names) == features.shape[1] else range(features.shape[1])
 
 
 def listed(names):

@@ -15,7 +15,8 @@ def dense_rows(block, rows):
     taken = block[rows]
     if sparse.issparse(taken):
         taken = taken.toarray()
-    return np.ascontiguousarray(taken, dtype=np.float32)
+    # Writable, since torch shares the memory and warns of what it must not write to.
+    return np.require(taken, np.float32, ["C", "W"])
 
 
 def block_statistics(block, *, center):

@@ -248,9 +248,11 @@ def test_building_a_model_leaves_the_generator_alone(tiny, pictures):
     from skhash.features._open_clip import load_model
 
     load_model.cache_clear()
-    state = torch.get_rng_state()
-    random_vectors(tiny, pictures)
-    assert torch.equal(torch.get_rng_state(), state)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(123)
+        state = torch.get_rng_state()
+        random_vectors(tiny, pictures)
+        assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_random_weights_warn_once_a_model(tiny, pictures):
@@ -313,6 +315,11 @@ def test_an_image_that_cannot_be_read_names_its_row(images, paths, pictures, tmp
     name = items[row].name if isinstance(items[row], Path) else "4 bytes"
     with pytest.raises(ValueError, match=rf"cannot be read, row 1 .*{name}.*on_error='nan'"):
         images.transform([items[0], items[row]])
+
+
+def test_the_row_that_is_named_counts_repeated_images(images, paths):
+    with pytest.raises(ValueError, match="row 2 "):
+        images.transform([paths[0], paths[0], b"junk"])
 
 
 def test_on_error_nan_keeps_the_rows_and_counts(images, paths, pictures, tmp_path):

@@ -51,3 +51,11 @@ def test_empty_rows_are_counted_and_named():
         UserWarning, match=r"7 rows of the text block are all zeros \(rows 0, 1, 2, 3, 4, ...\)"
     ):
         warn_of_empty_rows("text", np.arange(7))
+
+
+def test_rows_of_a_read_only_block_are_writable(block):
+    block = block.astype(np.float32)
+    block.flags.writeable = False
+    rows = dense_rows(block, slice(0, 3))
+    assert rows.flags.writeable
+    np.testing.assert_array_equal(rows, block[:3])

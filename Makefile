@@ -1,0 +1,43 @@
+# make demo        the main job, on drawn scenes; DATA=wiki for Wiki
+# make test        the tests
+# make docs        the documentation, in docs/_build/html
+# make lint        what pre-commit checks, and types
+# make benchmark   quality on Wiki over seeds and code lengths
+
+PYTHON ?= python3
+DATA ?= scenes
+BIN := .venv/bin
+
+# Batches are small: one thread is faster than many. See the user guide on hashing.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test docs lint benchmark clean
+
+demo: .venv/.installed
+	$(BIN)/python examples/demo.py --data $(DATA)
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+docs: .venv/.installed
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The documentation is in docs/_build/html/index.html"
+
+lint: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/pyright
+
+benchmark: .venv/.installed
+	$(BIN)/python benchmarks/wiki.py
+
+# One pip command: a second one could replace a CPU build of torch by a CUDA build of several GB.
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "skhash needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	touch $@
+
+clean:
+	rm -rf .venv output docs/_build docs/gallery docs/api/generated

@@ -1,0 +1,20 @@
+"""Mend what Sphinx would misread in docstrings that read well in the source."""
+
+import re
+
+REFERENCE = re.compile(r":ref:`~?([^`<]*?)\s*(?:<[^`>]*>)?`")
+FITTED = re.compile(r"(?<=\w)_(?=[,)])")
+
+
+def mend(app, what, name, obj, options, lines):
+    for number, line in enumerate(lines):
+        if " shape (" in line:  # (n_features_in_,) is no link
+            lines[number] = FITTED.sub(r"\\_", line)
+    # Methods inherited from scikit-learn refer to labels that only its own pages have.
+    if (getattr(obj, "__module__", "") or "").startswith("sklearn."):
+        lines[:] = REFERENCE.sub(r"\1", "\n".join(lines)).split("\n")
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", mend, priority=100)  # before numpydoc
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,90 @@
+import sys
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_ext"))
+
+import skhash  # noqa: E402
+
+project = "skhash"
+author = "the skhash developers"
+copyright = "the skhash developers, BSD-3-Clause"
+version = release = skhash.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "docstrings",
+    "native_math",
+]
+exclude_patterns = ["_build", "**sg_execution_times.rst"]
+templates_path = ["_templates"]
+default_role = "literal"  # `name` in a docstring is a parameter, not a page
+html_math_renderer = "mathml"
+
+autosummary_generate = True
+autodoc_typehints = "none"  # the docstrings say more
+# A class page lists its methods by the template, so that fields of a dataclass are not taken for
+# attributes.
+numpydoc_show_class_members = False
+autosummary_context = {
+    "inherited_manners": [
+        "get_metadata_routing",
+        "get_params",
+        "set_fit_request",
+        "set_params",
+        "set_partial_fit_request",
+        "set_score_request",
+        "set_transform_request",
+    ]
+}
+
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"/plot_",
+    "ignore_pattern": r"^(_.*|demo)\.py$",
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": None,
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "image_srcset": ["2x"],
+    "min_reported_time": 1e9,
+    "remove_config_comments": True,
+    "reset_modules": ("matplotlib",),
+    "show_memory": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+    "thumbnail_size": (480, 300),
+}
+# The pages show what a reader would see on a machine of their own.
+warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skhash"
+html_static_path = ["_static"]
+html_css_files = ["skhash.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_sidebars = {page: [] for page in ("index", "getting_started", "changelog", "gallery/*")}
+html_context = {"default_mode": "light"}
+html_theme_options = {
+    "logo": {"text": "skhash"},
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "friendly",
+    "pygments_dark_style": "github-dark",
+}

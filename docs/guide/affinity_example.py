@@ -1,0 +1,32 @@
+"""A complete hasher, as the guide tells it."""
+
+from dataclasses import dataclass
+
+from skhash.hashing import _functional as F
+from skhash.hashing._base import AffinityHasher
+
+
+@dataclass(eq=False, repr=False)
+class BlendHasher(AffinityHasher):
+    """Codes across modalities that reproduce a blend of both modalities' similarities.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> topics = rng.normal(size=(200, 5))
+    >>> X = np.hstack([topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))])
+    >>> hasher = BlendHasher(16, n_image_features=16, max_iter=20, random_state=0).fit(X)
+    >>> hasher.score(X) > 0.1  # random codes score 0.03
+    True
+    """
+
+    image_weight: float = 0.5
+
+    def _affinity(self, image, text):
+        weight = self.image_weight
+        return weight * F.signed_cosine(image) + (1 - weight) * F.signed_cosine(text)
+
+    def _loss(self, networks, features, codes, s):
+        image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
+        return {"cross": F.similarity_reconstruction(image, text, s)}

@@ -1,0 +1,264 @@
+"""The main job: pairs in, codes tuned, measured, looked at, saved and asked.
+
+``make demo`` runs it on drawn scenes, ``make demo DATA=wiki`` on the Wiki data set. The saved model
+answers ``python examples/demo.py --ask "a crimson disc above a blue box"``.
+"""
+
+import argparse
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import joblib
+import matplotlib
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import Bunch
+
+from skhash import make_table, split_towers
+from skhash.datasets import fetch_wiki, make_scenes
+from skhash.features import (
+    BoWTextFeaturizer,
+    CLIPFeaturizer,
+    CrossModalFeaturizer,
+    PatchFeaturizer,
+)
+from skhash.hashing import CFRHHasher
+from skhash.metrics import mean_average_precision
+from skhash.retrieval import HammingRetriever
+
+GRID = {"hash__n_bits": [16, 32, 64], "hash__reconstruction_weight": [0.1, 1.0]}
+SEEDS = (0, 1, 2)
+RIGHT, WRONG = "#0072b2", "#999999"  # told apart by any eye
+
+
+def load_scenes():
+    """Draw scenes; embed the pictures once, by CLIP if its weights are on this machine."""
+    scenes = make_scenes(2000, random_state=0)
+    train, test = scenes.frame[:1500], scenes.frame[1500:]
+    clip = CLIPFeaturizer(local_files_only=True)
+    try:
+        clip.transform(train["image"][:1])
+        image, name = clip, "CLIP ViT-B-32"
+    except OSError:
+        image = make_pipeline(PatchFeaturizer(random_state=0), PCA(64, whiten=True, random_state=0))
+        name = "patches and PCA (no CLIP weights are on this machine)"
+    started = time.perf_counter()
+    vectors = [image.fit_transform(train["image"]), image.transform(test["image"])]
+    return Bunch(
+        about=f"Drawn scenes with English captions. Texts: bag of words. Images: {name}.\n"
+        f"  Image features took {time.perf_counter() - started:.0f} s, once for all of the tuning.",
+        relevant="shares a class such as 'warm circle' with the query",
+        train=make_table(image=vectors[0], text=train["text"]),
+        test=make_table(image=vectors[1], text=test["text"]),
+        y_train=scenes.target[:1500],
+        y_test=scenes.target[1500:],
+        steps=[("features", CrossModalFeaturizer(text=BoWTextFeaturizer()))],
+        raw=train,
+        raw_steps=[("features", CrossModalFeaturizer(image=image, text=BoWTextFeaturizer()))],
+        names=train["text"].to_numpy(),
+        tile=lambda split, side, row: {"train": train, "test": test}[split][side].iloc[row],
+        question="a crimson disc above a blue box",
+    )
+
+
+def load_wiki():
+    """Read Wiki's official features; it has no pictures at hand, so tiles show categories."""
+    train, test = (fetch_wiki(subset=s, as_frame=True) for s in ("train", "test"))
+    names = [np.array(part.target_names)[part.target] for part in (train, test)]
+
+    def tile(split, side, row):
+        part = {"train": 0, "test": 1}[split]
+        return f"{side} {row}: {names[part][row]}"
+
+    return Bunch(
+        about="Wiki. Images: 128 SIFT words. Texts: 10 LDA topics.",
+        relevant="has the query's category",
+        train=train.data,
+        test=test.data,
+        y_train=train.target,
+        y_test=test.target,
+        steps=[],
+        raw=train.data,
+        raw_steps=[],
+        names=names[0],
+        tile=tile,
+        question="5",
+    )
+
+
+def tune(data):
+    """Choose the code length and a loss weight by cross-validation on pairs: no label is seen."""
+    n_fits = 3 * np.prod([len(values) for values in GRID.values()])
+    say(f"Tuning {' and '.join(GRID)}: {n_fits} fits on pairs alone")
+    search = GridSearchCV(
+        Pipeline([*data.steps, ("hash", CFRHHasher(random_state=0))]),
+        GRID,
+        scoring=HammingRetriever().as_scorer(),
+        cv=3,
+        n_jobs=2,
+        verbose=2,
+        refit=False,
+    ).fit(data.train)
+    results = search.cv_results_
+    print(f"\n  {'n_bits':>6}{'reconstruction_weight':>24}{'finds the other half, mAP':>28}")
+    for i, values in enumerate(results["params"]):
+        score = f"{results['mean_test_score'][i]:.3f} ± {results['std_test_score'][i]:.3f}"
+        mark = "  <- chosen" if i == search.best_index_ else ""
+        n_bits, weight = values.values()
+        print(f"  {n_bits:>6}{weight:>24}{score:>28}{mark}")
+    return search.best_params_
+
+
+def encode(pipeline, table):
+    """Return image codes and text codes of pairs."""
+    return np.split(pipeline.transform(table), 2, axis=1)
+
+
+def measure(train_codes, test_codes, data):
+    """Query the training pairs with the test pairs: mAP over all ranks and at 50, both ways."""
+    (image, text), (query_image, query_text) = train_codes, test_codes
+    return [
+        mean_average_precision(queries, gallery, data.y_test, data.y_train, k=k)
+        for k in (None, 50)
+        for queries, gallery in ((query_image, text), (query_text, image))
+    ]
+
+
+def compare(data, best):
+    """Print CFRH over seeds beside random codes; return the pipeline of the first seed."""
+    n_bits = best["hash__n_bits"]
+    say(f"Training with {best} from {len(SEEDS)} seeds, querying with the test pairs")
+    rows, pipelines = {"random codes": [], "CFRH": []}, []
+    for seed in SEEDS:
+        started = time.perf_counter()
+        pipeline = Pipeline([*data.steps, ("hash", CFRHHasher(random_state=seed))])
+        pipeline.set_params(**best).fit(data.train)
+        print(f"  seed {seed}: {time.perf_counter() - started:.1f} s", flush=True)
+        codes = [encode(pipeline, table) for table in (data.train, data.test)]
+        rows["CFRH"].append(measure(*codes, data))
+        pipelines.append(pipeline)
+        rng = np.random.default_rng(seed)
+        codes = [rng.random((2, len(t), n_bits)) < 0.5 for t in (data.train, data.test)]
+        rows["random codes"].append(measure(*codes, data))
+    n_features = pipelines[0]["hash"].n_features_in_
+    heads = ("I->T", "T->I", "I->T @50", "T->I @50")
+    print(
+        f"\n  {'mean average precision':<22}" + "".join(f"{h:>16}" for h in heads) + f"{'bytes':>8}"
+    )
+    for name, scores in rows.items():
+        cells = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
+        cells = "".join(f"{f'{mean:.3f} ± {spread:.3f}':>16}" for mean, spread in cells)
+        print(f"  {name:<22}{cells}{n_bits // 8:>8}")
+    print(f"  {'sign of the features':<22}" + f"{'-':>16}" * 4 + f"{4 * n_features:>8}")
+    print(f"""
+  Database: the {len(data.train)} training pairs; queries: {len(data.test)} other pairs.
+  Relevant: what {data.relevant}. Mean ± standard deviation over seeds.
+  Ties count in expectation; @50 cuts there and divides by the hits (normalize="hits").
+  Bytes: of one code, or of a pair's features as float32. The signs of image and of text
+  features live in different spaces, so they cannot be compared.""")
+    return pipelines[0]
+
+
+def draw(pipeline, data, path):
+    """Draw three text queries with their pictures, and three picture queries with their texts."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    galleries, queries = encode(pipeline, data.train), encode(pipeline, data.test)
+    figure, axes = plt.subplots(6, 6, figsize=(12, 12.5), layout="constrained")
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for line in range(6):
+        text_first = line < 3
+        side, other = ("text", "image") if text_first else ("image", "text")
+        index = HammingRetriever(n_neighbors=5).fit(galleries[0 if text_first else 1])
+        distances, rows = index.kneighbors(queries[1 if text_first else 0][[line]])
+        show(axes[line, 0], data.tile("test", side, line), f"{side} query", "black")
+        for axis, distance, row in zip(axes[line, 1:], distances[0], rows[0], strict=True):
+            shared = np.logical_and(data.y_train[row], data.y_test[line])
+            right = shared.any() if shared.ndim else data.y_train[row] == data.y_test[line]
+            colour, tile = RIGHT if right else WRONG, data.tile("train", other, row)
+            show(axis, tile, f"distance {distance}", colour, frame=True)
+    figure.suptitle(f"Nearest codes of the other modality (blue: {data.relevant})", fontsize=13)
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+def show(axis, tile, title, colour, *, frame=False):
+    """Show a picture or a text in a frame."""
+    if isinstance(tile, str):
+        axis.text(0.5, 0.5, textwrap.fill(tile, 17), ha="center", va="center", fontsize=10)
+    else:
+        axis.imshow(tile)
+    axis.set_title(title, color=colour, fontsize=10)
+    axis.spines[:].set(visible=frame, color=colour, linewidth=3)
+
+
+def ask(path, question):
+    """Load a saved model and answer a caption, or the number of a test article of Wiki."""
+    model = joblib.load(path)
+    if model["data"] == "wiki":
+        test = fetch_wiki(subset="test", as_frame=True)
+        row = int(question)
+        query = test.data.filter(like="text__").iloc[[row]]
+        print(f"  test article {row}, {test.target_names[test.target[row]]}")
+    else:
+        query = [question]
+        print(f"  {question!r}")
+    distances, rows = model["index"].kneighbors(model["text"].transform(query))
+    for distance, row in zip(distances[0], rows[0], strict=True):
+        print(f"    distance {distance:>2}  image {row}: {model['names'][row]}")
+
+
+def say(text):
+    """Announce a step."""
+    print(f"\n== {text}", flush=True)
+
+
+def main():
+    """Run the whole job."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", choices=["scenes", "wiki"], default="scenes")
+    parser.add_argument("--output", type=Path, default=Path("output"), metavar="FOLDER")
+    parser.add_argument("--ask", metavar="TEXT", help="only ask the saved model")
+    arguments = parser.parse_args()
+    model_path = arguments.output / f"demo-{arguments.data}.joblib"
+    if arguments.ask is not None:
+        return ask(model_path, arguments.ask)
+
+    started = time.perf_counter()
+    say(f"Data: {arguments.data}")
+    data = load_scenes() if arguments.data == "scenes" else load_wiki()
+    print(f"  {data.about}\n  {len(data.train)} pairs to learn from, {len(data.test)} queries")
+    best = tune(data)
+    compared = compare(data, best)
+
+    say("Training the pipeline to ship, from raw pairs to codes")
+    pipeline = Pipeline([*data.raw_steps, ("hash", CFRHHasher(random_state=SEEDS[0]))])
+    pipeline.set_params(**best).fit(data.raw)
+    towers = split_towers(pipeline)
+    index = HammingRetriever(n_neighbors=5).fit(encode(pipeline, data.raw)[0])
+    model = {"data": arguments.data, "text": towers.text, "index": index, "names": data.names}
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, model_path)
+    print(
+        f"  saved {model_path} ({model_path.stat().st_size / 1e6:.1f} MB); a new process answers:"
+    )
+    command = [sys.executable, __file__, *sys.argv[1:], "--ask", data.question]
+    subprocess.run(command, check=True)
+
+    picture = arguments.output / f"demo-{arguments.data}.png"
+    draw(compared, data, picture)
+    say(f"Queries in both directions with their nearest items: {picture}")
+    print(f"  done in {time.perf_counter() - started:.0f} s")
+    return None
+
+
+if __name__ == "__main__":
+    main()

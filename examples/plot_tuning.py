@@ -1,0 +1,128 @@
+"""
+Tune without labels
+===================
+
+How many bits, and how much weight on pulling a pair together? A grid search can say, without a
+single label: of each held-out fold, a code is good if it finds *the other half of its pair*.
+
+Labels come in once, at the end, on pictures that no step has seen.
+"""
+
+from skhash.datasets import make_scenes
+
+scenes = make_scenes(600, random_state=0)
+train, test = scenes.frame[:400], scenes.frame[400:]
+
+# %%
+# Compute the embeddings once
+# ---------------------------
+# A search over 12 candidates and 3 folds would embed each picture dozens of times. So the pictures
+# are embedded beforehand, here by learned patches, in earnest by
+# ``CLIPFeaturizer().transform(paths)``, and the vectors take the place of the pictures in the
+# table. Captions stay words: their featurizer is cheap, and could be tuned along.
+
+from sklearn.decomposition import PCA
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from skhash import make_table
+from skhash.features import BoWTextFeaturizer, CrossModalFeaturizer, PatchFeaturizer
+from skhash.hashing import CFRHHasher
+
+embed = make_pipeline(
+    PatchFeaturizer(stride=2, random_state=0), PCA(64, whiten=True, random_state=0)
+)
+embed.fit(train["image"])
+train = make_table(image=embed.transform(train["image"]), text=train["text"])
+test = make_table(image=embed.transform(test["image"]), text=test["text"])
+train.iloc[:3, -4:]
+
+# %%
+# Search
+# ------
+# With ``y=None`` the scorer asks for the paired row alone, in both directions, over all ranks of
+# the fold; ties count in expectation.
+
+from sklearn.model_selection import GridSearchCV
+
+from skhash.retrieval import HammingRetriever
+
+pipeline = Pipeline(
+    [
+        ("features", CrossModalFeaturizer(text=BoWTextFeaturizer())),
+        ("hash", CFRHHasher(hidden_units=256, max_iter=20, random_state=0)),
+    ]
+)
+search = GridSearchCV(
+    pipeline,
+    {"hash__n_bits": [16, 32, 64, 128], "hash__pairing_weight": [0, 1, 4]},
+    scoring=HammingRetriever.as_scorer(),
+    cv=3,
+)
+search.fit(train)
+search.best_params_
+
+# %%
+# Bits against score
+# ------------------
+# A point is the mean of three folds, its bar their standard deviation. With one relevant item among
+# :math:`n`, random codes are expected to score :math:`\frac{1}{n} \sum_{i \le n} \frac{1}{i}`.
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+results = pd.DataFrame(search.cv_results_)
+n_fold = len(train) // 3
+chance = np.mean(1 / np.arange(1, n_fold + 1))
+
+fig, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+styles = zip(("#0072B2", "#D55E00", "#009E73"), "os^", (0.97, 1, 1.03), strict=True)
+for (weight, rows), (colour, marker, shift) in zip(
+    results.groupby("param_hash__pairing_weight"), styles, strict=True
+):
+    axes.errorbar(
+        rows["param_hash__n_bits"].astype(float) * shift,  # so that bars do not hide each other
+        rows["mean_test_score"],
+        rows["std_test_score"],
+        color=colour,
+        marker=marker,
+        capsize=3,
+        label=f"pairing_weight={weight}",
+    )
+axes.axhline(chance, color="0.6", linestyle=":")
+axes.text(128, chance + 0.01, "random codes", color="0.4", ha="right", fontsize=9)
+axes.set_xscale("log", base=2)
+axes.set_xticks([16, 32, 64, 128], [16, 32, 64, 128])
+axes.set(xlabel="bits", ylabel="mAP of finding the pair", ylim=(0, None))
+axes.set_title(f"Chosen without labels: one right answer among {n_fold}", loc="left")
+axes.spines[["top", "right"]].set_visible(False)
+axes.legend(frameon=False)
+plt.show()
+
+# %%
+# One look at the labels
+# ----------------------
+# The winner is refitted on all 400 training pairs. Now the 200 unseen scenes are the queries and
+# the training scenes the database; relevant is what shares a class. Mean average precision over all
+# ranks, ties in expectation, and random codes of as many bits.
+
+from skhash.metrics import mean_average_precision
+
+y_train, y_test = scenes.target[:400], scenes.target[400:]
+n_bits = search.best_params_["hash__n_bits"]
+queries, items = search.transform(test), search.transform(train)
+rng = np.random.default_rng(0)
+random_queries, random_items = rng.random(queries.shape) < 0.5, rng.random(items.shape) < 0.5
+image, text = slice(0, n_bits), slice(n_bits, None)
+
+pd.DataFrame(
+    [
+        [
+            mean_average_precision(a[:, source], b[:, goal], y_test, y_train)
+            for source, goal in ((image, text), (text, image))
+        ]
+        for a, b in ((queries, items), (random_queries, random_items))
+    ],
+    index=[f"best candidate, {n_bits} bits", "random codes"],
+    columns=["picture → captions", "caption → pictures"],
+).round(3)
