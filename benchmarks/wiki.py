@@ -87,8 +87,9 @@ def main():
     train, test = fetch_wiki(subset="train"), fetch_wiki(subset="test")
     print(__doc__)
     print(
-        f"skhash {skhash.__version__}, torch {torch.__version__}, scikit-learn {sklearn.__version__}, "
-        f"numpy {np.__version__}, Python {platform.python_version()}"
+        f"skhash {skhash.__version__}, torch {torch.__version__}, "
+        f"scikit-learn {sklearn.__version__}, numpy {np.__version__}, "
+        f"Python {platform.python_version()}"
     )
     print(f"mean ± standard deviation over {arguments.seeds} seeds\n")
     heads = "  ".join(f"{h:<13}" for h in ("I2T all", "T2I all", "I2T @50", "T2I @50"))

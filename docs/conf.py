@@ -1,5 +1,4 @@
 import sys
-import warnings
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -28,6 +27,7 @@ default_role = "literal"  # `name` in a docstring is a parameter, not a page
 html_math_renderer = "mathml"
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # the docstrings say more
 # A class page lists its methods by the template, so that fields of a dataclass are not taken for
 # attributes.
@@ -60,12 +60,11 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "reset_modules": ("matplotlib",),
     "show_memory": False,
+    "download_all_examples": False,
     "show_signature": False,
     "abort_on_example_error": True,
     "thumbnail_size": (480, 300),
 }
-# The pages show what a reader would see on a machine of their own.
-warnings.filterwarnings("ignore", message="FigureCanvasAgg is non-interactive")
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skhash"

@@ -186,7 +186,7 @@ def draw(pipeline, data, path):
             colour, tile = RIGHT if right else WRONG, data.tile("train", other, row)
             show(axis, tile, f"distance {distance}", colour, frame=True)
     figure.suptitle(f"Nearest codes of the other modality (blue: {data.relevant})", fontsize=13)
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=72)
     plt.close(figure)
 
 

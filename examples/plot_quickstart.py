@@ -1,6 +1,6 @@
 """
-Search pictures by words, captions by pictures
-==============================================
+Pictures by words, captions by pictures
+=======================================
 
 From raw pictures and captions to an index of binary codes, and back to pictures.
 
@@ -53,10 +53,8 @@ from skhash import split_towers
 from skhash.retrieval import HammingRetriever
 
 towers = split_towers(pipeline)
-picture_codes, caption_codes = (
-    towers.image.transform(train["image"]),
-    towers.text.transform(train["text"]),
-)
+picture_codes = towers.image.transform(train["image"])
+caption_codes = towers.text.transform(train["text"])
 picture_index = HammingRetriever(n_neighbors=6).fit(picture_codes)
 caption_index = HammingRetriever(n_neighbors=6).fit(caption_codes)
 
@@ -119,8 +117,9 @@ for query, found, bits, (left, right) in zip(queries, rows, distances, grid, str
     left.axis("off")
     right.axis("off")
     for place, (row, distance) in enumerate(zip(found, bits, strict=True)):
-        height, colour = 0.86 - 0.24 * place, RIGHT if is_right(query, row) else WRONG
-        right.text(0, height, "■", color=colour, va="center", fontsize=13)
+        height = 0.86 - 0.24 * place
+        mark, colour = ("✓", RIGHT) if is_right(query, row) else ("✗", WRONG)
+        right.text(0, height, mark, color=colour, va="center", fontsize=14, weight="bold")
         right.text(0.05, height, train["text"].iloc[row], va="center", fontsize=10)
         right.text(1, height, f"{distance} bits", va="center", ha="right", fontsize=8, color="0.35")
 fig.suptitle("Three pictures and their four nearest captions (blue: right, orange: wrong)")
@@ -139,10 +138,8 @@ import pandas as pd
 from skhash.metrics import mean_average_precision
 
 rng = np.random.default_rng(0)
-picture_queries, caption_queries = (
-    towers.image.transform(test["image"]),
-    towers.text.transform(test["text"]),
-)
+picture_queries = towers.image.transform(test["image"])
+caption_queries = towers.text.transform(test["text"])
 random_queries, random_items = rng.random((200, 64)) < 0.5, rng.random((800, 64)) < 0.5
 
 
@@ -151,20 +148,16 @@ def score(queries, items):
 
 
 pd.DataFrame(
-    {
-        "picture → captions": [
-            score(picture_queries, caption_codes),
-            score(random_queries, random_items),
-        ],
-        "caption → pictures": [
-            score(caption_queries, picture_codes),
-            score(random_queries, random_items),
-        ],
-    },
+    [
+        [score(picture_queries, caption_codes), score(caption_queries, picture_codes)],
+        [score(random_queries, random_items)] * 2,
+    ],
     index=["CFRH, 64 bits", "random codes"],
+    columns=["picture → captions", "caption → pictures"],
 )
 
 # %%
 # Well above chance, and far from perfect: a histogram of patches knows which colours and which
-# corners a picture holds, and can hardly tell which colour belongs to which shape. Better features
-# move these numbers more than any setting of the hasher does.
+# corners a picture holds, and can hardly tell which colour belongs to which shape. The features are
+# the first place to improve: with patches cut every 3 pixels instead of 2, the first number falls
+# from 0.48 to 0.44.

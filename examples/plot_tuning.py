@@ -100,6 +100,10 @@ axes.legend(frameon=False)
 plt.show()
 
 # %%
+# Pulling pairs together is what this score asks for, and bits help all along: the best candidate
+# lies in the corner of the grid. Take that as advice to widen the grid, or to choose the number of
+# bits by what storage allows, and only the weights by the score.
+#
 # One look at the labels
 # ----------------------
 # The winner is refitted on all 400 training pairs. Now the 200 unseen scenes are the queries and

@@ -18,17 +18,25 @@ from importlib import import_module
 
 __version__ = "0.1.0.dev0"
 
-_ROOMS = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
 _FUNCTIONS = {"make_table": "_blocks", "split_towers": "_towers"}
 
-__all__ = [*_ROOMS, *_FUNCTIONS]
+__all__ = [  # noqa: RUF022  rooms first
+    "codes",
+    "datasets",
+    "features",
+    "hashing",
+    "metrics",
+    "retrieval",
+    "make_table",
+    "split_towers",
+]
 
 
 def __getattr__(name):
-    if name in _ROOMS:
-        return import_module(f"{__name__}.{name}")
     if name in _FUNCTIONS:
         return getattr(import_module(f"{__name__}.{_FUNCTIONS[name]}"), name)
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -161,12 +161,13 @@ def unpack_codes(codes, n_bits=None):
         n_bits = 8 * n_bytes
     if not isinstance(n_bits, numbers.Integral) or isinstance(n_bits, bool):
         raise TypeError(f"n_bits must be an integer, got {n_bits!r}.")
+    n_bits = int(n_bits)
     if -(-n_bits // 8) != n_bytes:
         raise ValueError(
             f"{n_bytes} bytes hold {max(8 * n_bytes - 7, 0)} to {8 * n_bytes} bits, got "
             f"n_bits={n_bits}."
         )
-    return np.unpackbits(codes, axis=1, count=int(n_bits), bitorder="little").view(bool)
+    return np.unpackbits(codes, axis=1, count=n_bits, bitorder="little").view(bool)
 
 
 def convert_codes(codes, output, *, n_bits=None):

@@ -7,6 +7,7 @@ FITTED = re.compile(r"(?<=\w)_(?=[,)])")
 
 
 def mend(app, what, name, obj, options, lines):
+    """Change the lines of a docstring in place."""
     for number, line in enumerate(lines):
         if " shape (" in line:  # (n_features_in_,) is no link
             lines[number] = FITTED.sub(r"\\_", line)
@@ -16,5 +17,6 @@ def mend(app, what, name, obj, options, lines):
 
 
 def setup(app):
+    """Connect to autodoc."""
     app.connect("autodoc-process-docstring", mend, priority=100)  # before numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -8,14 +8,15 @@ from skhash.hashing._base import AffinityHasher
 
 @dataclass(eq=False, repr=False)
 class BlendHasher(AffinityHasher):
-    """Codes across modalities that reproduce a blend of both modalities' similarities.
+    """Codes that reproduce a blend of both modalities' similarities.
 
     Examples
     --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> topics = rng.normal(size=(200, 5))
-    >>> X = np.hstack([topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))])
+    >>> image, text = topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))
+    >>> X = np.hstack([image, text])
     >>> hasher = BlendHasher(16, n_image_features=16, max_iter=20, random_state=0).fit(X)
     >>> hasher.score(X) > 0.1  # random codes score 0.03
     True

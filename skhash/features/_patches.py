@@ -1,6 +1,7 @@
 """Image features that need no pretrained weights."""
 
 import numbers
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -128,8 +129,8 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         # A floor under the variances: the finest patterns of a picture are mostly noise.
         floor = 1e-3 + np.maximum(values, 0)
         self.whitening_ = ((vectors / np.sqrt(floor)) @ vectors.T).astype(np.float32)
-        kmeans = MiniBatchKMeans(
-            self.n_patterns, batch_size=4096, n_init=1, max_iter=20, random_state=rng
+        kmeans: Any = MiniBatchKMeans(
+            self.n_patterns, batch_size=4096, n_init=cast(Any, 1), max_iter=20, random_state=rng
         )
         kmeans.fit((patches - self.mean_) @ self.whitening_)
         self.patterns_ = kmeans.cluster_centers_

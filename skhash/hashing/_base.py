@@ -243,7 +243,7 @@ class AffinityHasher(BlockTransformer):
         """
         self._check_parameters()
         fitted = self.__sklearn_is_fitted__()
-        teacher = self if fitted else clone(self)
+        teacher: Any = self if fitted else clone(self)
         pairs = teacher._check_pairs(X, None, reset=not fitted)
         live = wake(self) if fitted else start(teacher, pairs, seed=0)
         features = pairs.tensors(slice(None), live.networks, live.device)
@@ -267,9 +267,9 @@ class AffinityHasher(BlockTransformer):
             both directions.
         """
         check_is_fitted(self)
-        blocks = split_blocks(self, X)
-        packed = [convert_codes(self._encode(b, blocks[b]), "packed") for b in BLOCKS]
-        return paired_score(*packed, y)
+        blocks = check_pairs(self, X, reset=False)
+        image, text = (convert_codes(self._encode(b, blocks[b]), "packed") for b in BLOCKS)
+        return paired_score(image, text, y)
 
     def get_feature_names_out(self, input_features=None):
         """Name the columns of the codes of pairs.

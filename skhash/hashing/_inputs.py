@@ -1,6 +1,7 @@
 """Tables and arrays of features on their way into a hasher."""
 
 import numbers
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -9,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_slices, table_columns
 
-_READ = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+_READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
 
 def _refuse_other_sparse(X):
@@ -48,7 +49,7 @@ def check_pairs(hasher, X, *, reset):
                 f"fit needs both blocks, got no {missing[0]}__* columns: give pairs of images and "
                 "texts."
             )
-    X = validate_data(
+    features: Any = validate_data(
         hasher,
         X,
         reset=reset,
@@ -57,9 +58,9 @@ def check_pairs(hasher, X, *, reset):
         **_READ,
     )
     if reset:
-        hasher.n_image_features_ = _count_image_features(hasher, X.shape[1], columns)
+        hasher.n_image_features_ = _count_image_features(hasher, features.shape[1], columns)
     n_image = hasher.n_image_features_
-    return {"image": X[:, :n_image], "text": X[:, n_image:]}
+    return {"image": features[:, :n_image], "text": features[:, n_image:]}
 
 
 def _count_image_features(hasher, n_features, columns):

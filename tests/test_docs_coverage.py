@@ -1,0 +1,43 @@
+"""The documentation names everything public, and every page can be reached."""
+
+import re
+from inspect import ismodule
+from pathlib import Path
+
+import pytest
+
+import skhash
+
+DOCS = Path(__file__).parent.parent / "docs"
+ROOMS = {name: getattr(skhash, name) for name in skhash.__all__ if ismodule(getattr(skhash, name))}
+PUBLIC = [(room, name) for room, module in ROOMS.items() for name in module.__all__]
+PUBLIC += [("skhash", name) for name in skhash.__all__ if name not in ROOMS]
+
+
+def entries(page, directive):
+    """Return the entries of a directive in a page, one a line."""
+    blocks = re.findall(rf"^\.\. {directive}::[^\n]*\n((?:[ ]+[^\n]*\n|\n)*)", page, re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    named = [re.sub(r"^.*<(.+)>$", r"\1", line) for line in lines]
+    return [line for line in named if line and not line.startswith(":")]
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC, ids=lambda value: value)
+def test_api_names_every_public_object(room, name):
+    page = (DOCS / "api" / f"{room}.rst").read_text(encoding="utf-8")
+    assert name in entries(page, "autosummary")
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "skhash"])
+def test_api_names_nothing_that_is_not_public(room):
+    page = (DOCS / "api" / f"{room}.rst").read_text(encoding="utf-8")
+    assert set(entries(page, "autosummary")) == {name for where, name in PUBLIC if where == room}
+
+
+@pytest.mark.parametrize("folder", [".", "guide", "api"])
+def test_every_page_is_in_a_toctree(folder):
+    pages = {path.stem for path in (DOCS / folder).glob("*.rst")} - {"index"}
+    pages -= {"sg_execution_times"}  # written by a build
+    reached = entries((DOCS / folder / "index.rst").read_text(encoding="utf-8"), "toctree")
+    assert pages
+    assert pages <= set(reached)
