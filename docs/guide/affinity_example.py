@@ -6,7 +6,7 @@ from skhash.hashing import _functional as F
 from skhash.hashing._base import AffinityHasher
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class BlendHasher(AffinityHasher):
     """Codes that reproduce a blend of both modalities' similarities.
 

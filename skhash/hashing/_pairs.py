@@ -60,7 +60,7 @@ def warn_of_empty_rows(block, empty):
             "resemble; drop them, or widen the features (a larger max_features or a smaller "
             "min_df).",
             UserWarning,
-            stacklevel=2,
+            stacklevel=5,
         )
 
 

@@ -37,7 +37,7 @@ def warn_of_interrupt(done, planned):
         "weights reached so far "
         "and can be used, saved, or trained further with warm_start=True or partial_fit.",
         ConvergenceWarning,
-        stacklevel=2,
+        stacklevel=4,
     )
 
 
@@ -79,5 +79,5 @@ def warn_of_collapse(statistics, n_rows, threshold=0.02):
                 "hidden_units, raise "
                 "reconstruction_weight, or check the features for constant rows.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=5,
             )
