@@ -110,7 +110,7 @@ class CFRHHasher(AffinityHasher):
     pairing_weight : float, default=1.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
     reconstruction_weight : float, default=0.1
-        Weight of decoding the features, :math:`\lambda`. It keeps codes from collapsing.
+        Weight of decoding the features, :math:`\lambda`.
     decoder_hidden_units : int, default=None
         Width of a hidden layer in the decoders; ``None`` makes them linear.
 
