@@ -7,6 +7,8 @@ import torch
 from scipy import sparse
 from sklearn.utils import gen_batches
 
+from ._threads import one_thread
+
 CHUNK = 4096  # rows that are made dense at once where a whole block is gone through
 
 
@@ -114,7 +116,8 @@ def encode_rows(network, block, *, alpha, device):
     """
     n_rows = block.shape[0]
     codes = np.empty((n_rows, network.code.out_features), dtype=np.float32)
-    for rows in gen_batches(n_rows, CHUNK):
-        features = torch.from_numpy(dense_rows(block, rows)).to(device)
-        codes[rows] = network.encode(network.standardize(features), alpha).cpu().numpy()
+    with one_thread():
+        for rows in gen_batches(n_rows, CHUNK):
+            features = torch.from_numpy(dense_rows(block, rows)).to(device)
+            codes[rows] = network.encode(network.standardize(features), alpha).cpu().numpy()
     return codes

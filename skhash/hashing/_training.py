@@ -2,7 +2,6 @@
 
 import weakref
 from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ from .._blocks import BLOCKS
 from .._ranking import average_precisions, comparable
 from ._networks import from_numpy, to_numpy
 from ._pairs import block_statistics, encode_rows, warn_of_empty_rows
+from ._threads import one_thread
 from ._watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
 
 SAMPLE = 2048  # rows that are looked at to prepare an affinity, or to see a collapse
@@ -69,8 +69,14 @@ def train(hasher, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False)
     go_on : bool, default=False
         Whether to go on with the optimizer's state where there is one.
     """
+    if not fresh and hasher.n_bits != hasher.n_bits_:
+        raise ValueError(
+            f"training cannot go on with n_bits={hasher.n_bits}, the codes have {hasher.n_bits_} "
+            "bits: set it back, or fit with warm_start=False."
+        )
     with one_thread():
         live = start(hasher, pairs, seed) if fresh else wake(hasher)
+        _live.pop(hasher, None)  # until training has ended well, the weights to keep are the fitted
         if live.optimizer is None or not go_on:
             live.optimizer = _make_optimizer(hasher, live.networks.parameters())
         first = 0 if fresh else hasher.n_iter_
@@ -213,18 +219,3 @@ def resolve_device(device):
             f"got {device!r}."
         ) from error
     return resolved
-
-
-@contextmanager
-def one_thread():
-    """Keep torch to one CPU thread while the batches of a hasher go through it.
-
-    They are too small to share out: it costs more than it saves, and makes rounding depend on the
-    number of threads.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

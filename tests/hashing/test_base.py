@@ -169,7 +169,8 @@ def test_one_thread_or_two_give_the_same_bits_and_leave_the_setting():
         "from skhash.hashing import CFRHHasher\n"
         "X = np.random.default_rng(0).normal(size=(300, 700)).astype('float32')\n"
         "h = CFRHHasher(n_bits=16, n_image_features=300, max_iter=3, random_state=0).fit(X)\n"
-        "weights = b''.join(a.tobytes() for a in h.image_state_.values())\n"
+        "real = h.set_params(output='real').transform(X)\n"
+        "weights = b''.join(a.tobytes() for a in (real, *h.image_state_.values()))\n"
         "print(torch.get_num_threads(), hashlib.sha256(weights).hexdigest())\n"
     )
 
@@ -226,6 +227,20 @@ def test_networks_that_no_longer_fit_the_parameters_are_refused(pairs):
     loaded = pickle.loads(pickle.dumps(model)).set_params(hidden_units=7)
     with pytest.raises(ValueError, match=r"hidden_units or another parameter .* changed since fit"):
         loaded.transform(pairs)
+
+
+def test_training_cannot_go_on_with_another_number_of_bits(pairs):
+    model = hasher(warm_start=True).fit(pairs).set_params(n_bits=11)
+    with pytest.raises(ValueError, match="cannot go on with n_bits=11, the codes have 10 bits"):
+        model.fit(pairs)
+
+
+def test_training_that_fails_leaves_the_fitted_weights_in_use(pairs):
+    model = hasher(optimizer="sgd", warm_start=True).fit(pairs)
+    codes = model.transform(pairs)
+    with pytest.raises(FloatingPointError):
+        model.set_params(learning_rate=1e30, max_iter=20).fit(pairs)
+    np.testing.assert_array_equal(model.transform(pairs), codes)
 
 
 def test_early_stopping_keeps_the_best_weights(pairs):

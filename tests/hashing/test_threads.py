@@ -1,0 +1,47 @@
+import threading
+
+import torch
+
+from skhash.hashing._threads import one_thread
+
+
+def test_the_number_of_threads_is_one_inside_and_restored_outside():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+            with one_thread():
+                assert torch.get_num_threads() == 1
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_last_of_several_python_threads_restores_the_number():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    entered, leave, seen = threading.Event(), threading.Event(), []
+
+    def other():
+        with one_thread():
+            entered.set()
+            leave.wait(timeout=10)
+            seen.append(torch.get_num_threads())
+
+    def run(function):
+        thread = threading.Thread(target=function)
+        thread.start()
+        return thread
+
+    try:
+        with one_thread():
+            thread = run(other)
+            entered.wait(timeout=10)
+        leave.set()
+        thread.join()
+        run(lambda: seen.append(torch.get_num_threads())).join()
+        assert seen == [1, 2]
+    finally:
+        torch.set_num_threads(before)
