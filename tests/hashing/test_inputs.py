@@ -1,0 +1,99 @@
+"""Tables and arrays that a hasher takes or refuses, shown on CFRH."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from skhash.hashing import CFRHHasher
+
+
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, pd.DataFrame])
+def test_sparse_and_unnamed_tables_train_like_dense_arrays(hasher, pairs, container):
+    X = container(pairs)
+    if isinstance(X, pd.DataFrame):
+        X.columns = [f"column{i}" for i in range(15)]
+    np.testing.assert_array_equal(hasher().fit_transform(X), hasher().fit_transform(pairs))
+
+
+def test_memory_mapped_features_train_like_arrays(hasher, pairs, tmp_path):
+    np.save(tmp_path / "features.npy", pairs)
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")
+    np.testing.assert_array_equal(hasher().fit_transform(mapped), hasher().fit_transform(pairs))
+
+
+def test_the_column_split_of_a_column_transformer_is_understood(hasher, pairs):
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import StandardScaler
+
+    raw = pd.DataFrame(pairs, columns=[f"c{i}" for i in range(15)])
+    split = ColumnTransformer(
+        [("image", StandardScaler(), list(raw)[:6]), ("text", "passthrough", list(raw)[6:])]
+    ).set_output(transform="pandas")
+    assert hasher(n_image_features=None).fit(split.fit_transform(raw)).n_image_features_ == 6
+
+
+def test_an_array_without_a_split_names_both_remedies(pairs):
+    with pytest.raises(ValueError, match=r"set n_image_features .* or give a dataframe"):
+        CFRHHasher().fit(pairs)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", ["fit", "transform"])
+def test_features_must_be_finite(hasher, pairs, value, place):
+    bad = pairs.copy()
+    bad[4, 2] = value
+    model = hasher()
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        model.fit(bad) if place == "fit" else model.fit(pairs).transform(bad)
+
+
+@pytest.mark.parametrize(("kept", "missing"), [("image__", "text"), ("text__", "image")])
+def test_fit_needs_both_blocks(table, kept, missing):
+    with pytest.raises(ValueError, match=rf"fit needs both blocks, got no {missing}__\* columns"):
+        CFRHHasher().fit(table.filter(like=kept))
+
+
+def test_text_before_image_is_the_wrong_order(table):
+    with pytest.raises(ValueError, match="wrong order: all image__"):
+        CFRHHasher().fit(table[list(table.columns[::-1])])
+
+
+def test_unknown_columns_are_named(table):
+    with pytest.raises(ValueError, match=r"must be named image__\* or text__\*, got 'audio__0'"):
+        CFRHHasher().fit(table.rename(columns={"image__0": "audio__0"}))
+
+
+def test_raw_columns_ask_for_a_featurizer():
+    raw = pd.DataFrame({"image": ["a.jpg", "b.jpg"], "text": ["a", "b"]})
+    with pytest.raises(ValueError, match=r"'image', 'text'.*CrossModalFeaturizer"):
+        CFRHHasher().fit(raw)
+
+
+def test_columns_of_one_block_must_be_those_of_fit(fitted, table):
+    text = table.filter(like="text__")
+    with pytest.raises(ValueError, match=r"text columns must be those seen in fit.*another order"):
+        fitted.transform(text[list(text.columns[::-1])])
+    with pytest.raises(ValueError, match=r"missing: \['text__8'\]"):
+        fitted.transform(text.iloc[:, :-1])
+    with pytest.raises(ValueError, match=r"unknown: \['text__dog'\]"):
+        fitted.transform(text.rename(columns={"text__0": "text__dog"}))
+
+
+def test_another_width_is_refused_and_the_way_to_one_modality_named(hasher, pairs):
+    model = hasher().fit(pairs)
+    with pytest.raises(ValueError, match=r"X has 9 features, .* expecting 15 .* encode_image or"):
+        model.transform(pairs[:, 6:])
+    with pytest.raises(ValueError, match=r"text block has 8 features, .* expecting 9 features"):
+        model.encode_text(pairs[:, 7:])
+
+
+def test_one_row_is_too_few(hasher, pairs):
+    with pytest.raises(ValueError, match=r"1 sample.*minimum of 2"):
+        hasher().fit(pairs[:1])
+
+
+@pytest.mark.parametrize("kind", ["csc", "coo", "lil"])
+def test_sparse_features_of_another_kind_are_refused(hasher, pairs, kind):
+    with pytest.raises(TypeError, match=f"must be CSR, .* got {kind}: use X.tocsr"):
+        hasher().fit(sparse.csr_matrix(pairs).asformat(kind))
