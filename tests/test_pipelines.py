@@ -43,7 +43,7 @@ def precomputed(scenes):
 
 
 def hasher():
-    return CFRHHasher(N_BITS, max_iter=2, batch_size=16, hidden_units=16, random_state=0)
+    return CFRHHasher(N_BITS, max_iter=4, batch_size=16, hidden_units=16, random_state=0)
 
 
 def tuned():
@@ -61,7 +61,7 @@ def fitted(scenes):
 
 GRID = {
     "hash__n_bits": [6, 12],
-    "hash__joint_weight": [0.0, 0.3],
+    "hash__pairing_weight": [0.0, 4.0],
     "features__text__max_features": [20, 30],
 }
 
