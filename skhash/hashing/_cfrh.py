@@ -193,14 +193,15 @@ class CFRHHasher(AffinityHasher):
     def _fused(self, image, text):
         s_image, s_text = F.signed_cosine(image), F.signed_cosine(text)
         s_joint = F.joint_similarity(s_image, s_text, self.joint)
-        return self.image_weight * s_image + self.text_weight * s_text + self.joint_weight * s_joint
+        each = self.image_weight * s_image + self.text_weight * s_text
+        return each + self.joint_weight * s_joint
 
     def _prepare(self, batches):
         self.reweighting_ = None
         if self.reweight:
-            affinities = [self._fused(batch["image"], batch["text"]) for batch in batches]
-            off = [s[~torch.eye(len(s), dtype=torch.bool, device=s.device)] for s in affinities]
-            self.reweighting_ = F.fit_reweighting(torch.cat(off).cpu().numpy())
+            affinities = [self._fused(**batch) for batch in batches]
+            others = [s[~torch.eye(len(s), dtype=torch.bool)] for s in affinities]
+            self.reweighting_ = F.fit_reweighting(torch.cat(others).cpu().numpy())
 
     def _affinity(self, image, text):
         s = self._fused(image, text)
@@ -219,13 +220,16 @@ class CFRHHasher(AffinityHasher):
 
     def _loss(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
-        similarity, decoded = F.similarity_reconstruction, F.feature_reconstruction
+        similarity = F.similarity_reconstruction
+        intra = similarity(image, image, s) + similarity(text, text, s)
+        cross = similarity(image, text, s) + similarity(text, image, s)
+        decoded = {b: networks[b].decode(codes[b]) for b in codes}
+        reconstruction = sum(F.feature_reconstruction(decoded[b], features[b]) for b in codes)
         return {
-            "intra": self.intra_weight * (similarity(image, image, s) + similarity(text, text, s)),
-            "cross": self.cross_weight * (similarity(image, text, s) + similarity(text, image, s)),
+            "intra": self.intra_weight * intra,
+            "cross": self.cross_weight * cross,
             "pairing": self.pairing_weight * F.pairing(image, text),
-            "reconstruction": self.reconstruction_weight
-            * sum(decoded(networks[b].decode(codes[b]), features[b]) for b in codes),
+            "reconstruction": self.reconstruction_weight * reconstruction,
         }
 
     def _check_parameters(self):
