@@ -7,6 +7,8 @@ there in either form, and
 leading image columns says where the image ends, and only pairs can be given.
 """
 
+from typing import Any
+
 import narwhals as nw
 import numpy as np
 import pandas as pd
@@ -116,13 +118,10 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
             self._sklearn_output_config = {"transform": transform}
         return self
 
-    def _output_container(self):
-        config = getattr(self, "_sklearn_output_config", {})
-        return _check_container(config.get("transform", get_config()["transform_output"]))
-
-    def _wrap_output(self, data, names, X):
+    def _wrap_output(self, data, names, X, default="default"):
         """Put an array into the container that was asked for, with the index of the table."""
-        container = self._output_container()
+        chosen = output_container(self)
+        container: Any = default if chosen == "default" else chosen
         if container == "default":
             return data
         if sparse.issparse(data):
@@ -130,10 +129,16 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
                 f"a sparse result cannot be a {container} dataframe: use "
                 "set_output(transform='default')."
             )
-        if container == "polars":
-            return nw.from_numpy(data, schema=list(names), backend="polars").to_native()
-        index = X.index if isinstance(X, pd.DataFrame) else None
-        return pd.DataFrame(data, columns=list(names), index=index)
+        if container == "pandas":
+            index = X.index if isinstance(X, pd.DataFrame) else None
+            return pd.DataFrame(data, columns=list(names), index=index)
+        return nw.from_numpy(data, schema=list(names), backend=container).to_native()
+
+
+def output_container(transformer):
+    """Return the container that `set_output`, of it or of scikit-learn, chose for a transformer."""
+    config = getattr(transformer, "_sklearn_output_config", {})
+    return _check_container(config.get("transform", get_config()["transform_output"]))
 
 
 def _check_container(container):

@@ -3,11 +3,11 @@
 from typing import Any
 
 import numpy as np
-from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
+from .._blocks import output_container
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
@@ -203,8 +203,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
     def _finish(self, features):
         if not self.sparse_output:
             return features.toarray()
-        config = getattr(self, "_sklearn_output_config", {})
-        container = config.get("transform", get_config()["transform_output"])
+        container = output_container(self)
         if container != "default":
             raise ValueError(
                 f"a sparse result cannot be a {container} dataframe: set sparse_output=False."

@@ -4,14 +4,13 @@ from typing import Any, ClassVar
 
 import narwhals as nw
 import numpy as np
-import pandas as pd
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from .._blocks import BLOCKS, BlockTransformer, block_names, is_table, table_columns
+from .._blocks import BLOCKS, BlockTransformer, block_names, table_columns
 from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
 from ._tables import as_float32, listed, names_of, read_blocks, stack_vectors
@@ -308,12 +307,9 @@ class CrossModalFeaturizer(BlockTransformer):
         parts = list(encoded.values())
         if self.sparse_output:
             return self._wrap_output(sparse.hstack(parts, format="csr"), names, X)
-        data = np.hstack(parts)
-        if self._output_container() != "default" or not is_table(X):
-            return self._wrap_output(data, names, X)
-        if isinstance(X, pd.DataFrame):
-            return pd.DataFrame(data, columns=names, index=X.index)
-        return nw.from_numpy(data, schema=names, backend=nw.get_native_namespace(X)).to_native()
+        frame = nw.from_native(X, eager_only=True, pass_through=True)
+        library = frame.implementation.value if isinstance(frame, nw.DataFrame) else "default"
+        return self._wrap_output(np.hstack(parts), names, X, default=library)
 
 
 def _default(block):

@@ -10,6 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from skhash._blocks import output_container
 from skhash.codes import convert_codes
 from skhash.hashing import CFRHHasher
 
@@ -69,7 +70,7 @@ def test_polars_in_and_out_gives_the_same_codes(fitted, table):
 
 
 def test_clone_keeps_the_output_container(fitted):
-    assert clone(fitted.set_output(transform="pandas"))._output_container() == "pandas"
+    assert output_container(clone(fitted.set_output(transform="pandas"))) == "pandas"
 
 
 def test_packed_columns_are_named_bytes(fitted):
