@@ -6,6 +6,7 @@ from scipy.io import loadmat
 from sklearn.utils import Bunch
 
 from .._blocks import block_names
+from .._checks import check_choice
 from ._download import fetch_files
 
 ARCHIVE_URL = "http://www.svcl.ucsd.edu/projects/crossmodal/wikipedia_dataset.zip"
@@ -121,8 +122,8 @@ def fetch_wiki(
     >>> wiki.target_names[wiki.target[0]]  # doctest: +SKIP
     'media'
     """
-    _check_option("subset", subset, SUBSETS)
-    _check_option("text", text, TEXTS)
+    check_choice(subset, "subset", SUBSETS)
+    check_choice(text, "text", TEXTS)
     mat_file, _, column, n_text_features = TEXTS[text]
     folder = fetch_files(
         "wiki",
@@ -148,11 +149,6 @@ def fetch_wiki(
         text_id=text_id,
         DESCR=DESCR,
     )
-
-
-def _check_option(name, value, options):
-    if value not in list(options):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}.")
 
 
 def _read_categories(path):

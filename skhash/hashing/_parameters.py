@@ -6,6 +6,7 @@ import numbers
 import numpy as np
 from sklearn.utils import check_scalar
 
+from .._checks import check_choice
 from ..codes import FORMATS
 
 _COUNTS = ("n_bits", "hidden_units", "max_iter", "batch_size", "n_iter_no_change")
@@ -49,12 +50,6 @@ def check_parameters(hasher):
 def check_positive(value, name, bound=math.inf):
     """Check that a number lies strictly between 0 and a bound."""
     check_scalar(value, name, numbers.Real, min_val=0, max_val=bound, include_boundaries="neither")
-
-
-def check_choice(value, name, choices):
-    """Check that a value is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
 
 
 def draw_seed(random_state):
