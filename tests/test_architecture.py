@@ -14,7 +14,7 @@ ROOMS = ("datasets", "features", "hashing", "metrics", "retrieval")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Where a heavy or optional library may be imported at all.
 HOMES = {
-    "torch": {"hashing", "features", "_torchvision.py"},
+    "torch": {"hashing", "features", "_device.py", "_torchvision.py"},
     "torchvision": set(),  # only by the guard, by name
     "open_clip": {"features"},
     "timm": set(),

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar, gen_batches
 
+from .._device import resolve_device
 from ._items import as_images, as_texts, describe_image, distinct, open_image
 from ._open_clip import load_model, load_tokenizer, locate, read_config
 
@@ -162,16 +163,12 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         return {"cache_dir": self.cache_dir, "local_files_only": bool(self.local_files_only)}
 
     def _device(self):
-        import torch
-
-        if self.device != "auto":
-            return str(self.device)
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return str(resolve_device(self.device))
 
     def _encode_images(self, images, rows):
-        device = self._device()
-        model, preprocess = load_model(self._locate(), device)
-        vectors = np.full((len(images), len(self.get_feature_names_out())), np.nan, np.float32)
+        located, device = self._locate(), self._device()
+        model, preprocess = load_model(located, device)
+        vectors = np.full((len(images), located.embed_dim), np.nan, np.float32)
         failures = []
         for batch in gen_batches(len(images), self.batch_size):
             tensors = {}

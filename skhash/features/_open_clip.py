@@ -29,6 +29,11 @@ class Located(NamedTuple):
     transform: tuple = ()  # preprocessing that differs from open_clip's default
     quick_gelu: bool = False
 
+    @property
+    def embed_dim(self):
+        """Width of an embedding."""
+        return json.loads(self.config)["embed_dim"]
+
 
 def read_config(model_name, **hub):
     """Read the architecture of a model.

@@ -16,7 +16,7 @@ from ..codes import convert_codes
 from . import _functional as F
 from ._inputs import check_block, check_pairs, split_blocks
 from ._networks import Encoder
-from ._pairs import Pairs, encode_rows
+from ._pairs import Pairs
 from ._parameters import check_parameters, draw_seed
 from ._training import hold_out, paired_score, start, train, wake
 
@@ -294,9 +294,7 @@ class AffinityHasher(BlockTransformer):
         return np.array(block_names(block, names), dtype=object)
 
     def _encode(self, block, values):
-        live = wake(self)
-        codes = encode_rows(live.networks[block], values, alpha=self.alpha_, device=live.device)
-        return convert_codes(codes, self.output)
+        return convert_codes(wake(self).encode(block, values, self.alpha_), self.output)
 
     def _check_pairs(self, X, groups, *, reset):
         blocks = check_pairs(self, X, reset=reset)

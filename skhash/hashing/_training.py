@@ -9,6 +9,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from .._blocks import BLOCKS
+from .._device import resolve_device
 from .._ranking import average_precisions, comparable
 from ._networks import from_numpy, to_numpy
 from ._pairs import block_statistics, encode_rows, warn_of_empty_rows
@@ -25,6 +26,10 @@ class Live:
     networks: torch.nn.ModuleDict
     device: torch.device
     optimizer: torch.optim.Optimizer | None = None
+
+    def encode(self, block, values, alpha=1.0):
+        """Return the real codes of all rows of a block."""
+        return encode_rows(self.networks[block], values, alpha=alpha, device=self.device)
 
 
 _live = weakref.WeakKeyDictionary()
@@ -164,10 +169,7 @@ def hold_out(pairs, fraction, seed):
 
 
 def _validate(live, pairs):
-    image, text = (
-        encode_rows(live.networks[b], pairs.blocks[b], alpha=1.0, device=live.device) >= 0
-        for b in BLOCKS
-    )
+    image, text = (live.encode(b, pairs.blocks[b]) >= 0 for b in BLOCKS)
     return paired_score(image, text, pairs.groups)
 
 
@@ -183,9 +185,7 @@ def paired_score(image, text, y):
 def _look_at_codes(hasher, live, pairs):
     rows = np.linspace(0, len(pairs) - 1, num=min(len(pairs), SAMPLE)).astype(int)
     hasher.code_statistics_ = {
-        b: code_statistics(
-            encode_rows(live.networks[b], values, alpha=hasher.alpha_, device=live.device)
-        )
+        b: code_statistics(live.encode(b, values, hasher.alpha_))
         for b, values in pairs.take(rows).blocks.items()
     }
     warn_of_collapse(hasher.code_statistics_, len(rows))
@@ -204,18 +204,3 @@ class Best:
         if score > self.score:
             self.score, self.epoch = score, epoch
             self.state = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
-
-
-def resolve_device(device):
-    """Turn a `device` parameter into a torch.device, or say that it is not here."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(
-            "device must be 'auto' or a device that torch finds here, such as 'cpu' or 'cuda', "
-            f"got {device!r}."
-        ) from error
-    return resolved

@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from skhash._device import resolve_device
+from skhash.features import CLIPFeaturizer
+from skhash.hashing import CFRHHasher
+
+
+def test_auto_is_a_gpu_where_there_is_one():
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert resolve_device("auto") == torch.device(expected)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", 1.5])
+def test_a_device_that_is_not_here_is_named(device):
+    with pytest.raises(ValueError, match=rf"device must be 'auto' or .* got {device!r}\."):
+        resolve_device(device)
+
+
+def test_both_that_use_torch_resolve_devices_alike(pairs):
+    with pytest.raises(ValueError, match="got 'abacus'"):
+        CFRHHasher(n_image_features=6, batch_size=10, device="abacus").fit(pairs)
+    with pytest.raises(ValueError, match="got 'abacus'"):
+        CLIPFeaturizer("RN50", pretrained=None, device="abacus").transform([b""])
