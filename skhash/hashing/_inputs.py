@@ -41,14 +41,8 @@ def check_pairs(hasher, X, *, reset):
     """
     _refuse_other_sparse(X)
     columns = table_columns(X)
-    if reset and columns is not None and hasher.n_image_features is None:
-        slices = block_slices(columns)
-        missing = [block for block in BLOCKS if block not in slices]
-        if missing:
-            raise ValueError(
-                f"fit needs both blocks, got no {missing[0]}__* columns: give pairs of images and "
-                "texts."
-            )
+    named = reset and columns is not None and hasher.n_image_features is None
+    n_named = _count_named(columns) if named else None
     features: Any = validate_data(
         hasher,
         X,
@@ -58,22 +52,32 @@ def check_pairs(hasher, X, *, reset):
         **_READ,
     )
     if reset:
-        hasher.n_image_features_ = _count_image_features(hasher, features.shape[1], columns)
+        n_image = n_named if named else _check_given(hasher.n_image_features, features.shape[1])
+        hasher.n_image_features_ = n_image
     n_image = hasher.n_image_features_
     return {"image": features[:, :n_image], "text": features[:, n_image:]}
 
 
-def _count_image_features(hasher, n_features, columns):
-    n_image = hasher.n_image_features
+def _count_named(columns):
+    """Count the image columns of a table of pairs."""
+    slices = block_slices(columns)
+    missing = [block for block in BLOCKS if block not in slices]
+    if missing:
+        raise ValueError(
+            f"fit needs both blocks, got no {missing[0]}__* columns: give pairs of images and "
+            "texts."
+        )
+    return slices["image"].stop
+
+
+def _check_given(n_image, n_features):
+    """Check the number of leading image columns that a parameter says."""
     if n_image is None:
-        if columns is None:
-            raise ValueError(
-                "an array does not say where the image block ends: set n_image_features to the "
-                "number of leading image "
-                "columns, or give a dataframe with columns image__* and text__* "
-                "(skhash.make_table builds one)."
-            )
-        return block_slices(columns)["image"].stop
+        raise ValueError(
+            "an array does not say where the image block ends: set n_image_features to the number "
+            "of leading image columns, or give a dataframe with columns image__* and text__* "
+            "(skhash.make_table builds one)."
+        )
     check_scalar(n_image, "n_image_features", numbers.Integral, min_val=1)
     if n_image >= n_features:
         raise ValueError(
