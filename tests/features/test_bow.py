@@ -11,31 +11,10 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-from sklearn.utils.estimator_checks import (
-    check_estimator_cloneable,
-    check_get_params_invariance,
-    check_no_attributes_set_in_init,
-    check_parameters_default_constructible,
-    check_set_params,
-)
 
 from skhash.features import BoWTextFeaturizer
 
 TEXTS = ["two dogs on a beach", "", "a dog dog and a cat", "two cats"]
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        check_estimator_cloneable,
-        check_get_params_invariance,
-        check_no_attributes_set_in_init,
-        check_parameters_default_constructible,
-        check_set_params,
-    ],
-)
-def test_parameters_keep_the_conventions(check):
-    check("BoWTextFeaturizer", BoWTextFeaturizer())
 
 
 WORDS = st.sampled_from(["dog", "cat", "beach", "the", "Two", "run"])

@@ -2,12 +2,6 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import (
-    check_get_params_invariance,
-    check_no_attributes_set_in_init,
-    check_parameters_default_constructible,
-    check_set_params,
-)
 
 from skhash.datasets import make_scenes
 from skhash.features import PatchFeaturizer
@@ -20,19 +14,6 @@ def pictures():
 
 def featurizer(**parameters):
     return PatchFeaturizer(**{"n_patterns": 8, "image_size": 32, "random_state": 0, **parameters})
-
-
-@pytest.mark.parametrize(
-    "check",
-    [
-        check_get_params_invariance,
-        check_no_attributes_set_in_init,
-        check_parameters_default_constructible,
-        check_set_params,
-    ],
-)
-def test_scikit_learn_check(check):
-    check("PatchFeaturizer", PatchFeaturizer())
 
 
 def test_features_equal_the_formula(pictures):
