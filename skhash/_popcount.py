@@ -1,23 +1,27 @@
 """Exact search in Hamming space with NumPy alone.
 
 The kernels are pure functions of *words*: packed codes held word-major, as an unsigned array of
-shape ``(n_words, n_codes)``. A word has 64 bits, or fewer where a whole code is shorter.
+shape ``(n_words, n_codes)``. A word has 64 bits, or fewer where a whole code is shorter. `part` is
+a slice of the gallery to search; rows count from the start of the gallery.
 """
 
 import numpy as np
 from sklearn.utils import gen_batches
 
-_TILE = 1 << 15  # entries of a tile: its temporaries stay in the cache of a core
-_BLOCK = 1 << 22  # distances held at a time: a few megabytes
+_TILE = 1 << 18  # pairs of a query and a code at a time: temporaries stay in the caches
+_COLUMNS = 1 << 13  # codes of a tile, where there are many queries
+_SORT_SHARE = 8  # where k is more than this part of the codes, sorting all of them is cheaper
 
 
-def to_words(packed):
+def to_words(packed, min_bytes=1):
     """Turn packed codes into words.
 
     Parameters
     ----------
     packed : ndarray of shape (n_codes, n_bytes), uint8
         The packed codes.
+    min_bytes : {1, 2, 4, 8}, default=1
+        Smallest size of a word in bytes.
 
     Returns
     -------
@@ -25,11 +29,16 @@ def to_words(packed):
         The same bits, word-major and contiguous, padded with zeros.
     """
     n_codes, n_bytes = packed.shape
-    size = next((size for size in (1, 2, 4) if n_bytes <= size), 8)
+    size = next((size for size in (1, 2, 4) if max(n_bytes, min_bytes) <= size), 8)
     n_padding = -n_bytes % size
     if n_padding:
         packed = np.hstack([packed, np.zeros((n_codes, n_padding), dtype=np.uint8)])
     return np.ascontiguousarray(np.ascontiguousarray(packed).view(f"u{size}").T)
+
+
+def n_distances(words):
+    """Return how many distances are possible between codes of as many words."""
+    return 8 * words.itemsize * len(words) + 1
 
 
 def distances(queries, gallery):
@@ -49,18 +58,25 @@ def distances(queries, gallery):
     """
     n_words, n_queries = queries.shape
     n_codes = gallery.shape[1]
-    dtype = np.uint8 if 8 * gallery.itemsize * n_words < 256 else np.uint16
-    result = np.empty((n_queries, n_codes), dtype=dtype)
-    for rows in gen_batches(n_queries, max(1, _TILE // n_codes)):
-        for columns in gen_batches(n_codes, _TILE):
-            tile = result[rows, columns]
-            np.bitwise_count(queries[0, rows, None] ^ gallery[0, columns], out=tile)
-            for word in range(1, n_words):
-                tile += np.bitwise_count(queries[word, rows, None] ^ gallery[word, columns])
+    result = np.empty((n_queries, n_codes), dtype=_distance_dtype(gallery))
+    differing = np.empty((min(n_queries, max(1, _TILE // n_codes)), n_codes), gallery.dtype)
+    for rows in gen_batches(n_queries, len(differing)):
+        tile = result[rows]
+        scratch = differing[: len(tile)]
+        for word in range(n_words):
+            np.bitwise_xor(queries[word, rows, None], gallery[word], out=scratch)
+            if word:
+                tile += np.bitwise_count(scratch)
+            else:
+                np.bitwise_count(scratch, out=tile)
     return result
 
 
-def nearest(queries, gallery, k):
+def _distance_dtype(words):
+    return np.uint8 if n_distances(words) < 256 else np.uint16
+
+
+def nearest(queries, gallery, part, k):
     """Find the `k` nearest codes of each query.
 
     Parameters
@@ -69,8 +85,10 @@ def nearest(queries, gallery, k):
         Words of the queries.
     gallery : ndarray of shape (n_words, n_codes)
         Words of the gallery.
+    part : slice
+        The codes to search.
     k : int
-        Number of neighbours, from 1 to ``n_codes``.
+        Number of neighbours, from 1 to the number of codes searched.
 
     Returns
     -------
@@ -81,13 +99,67 @@ def nearest(queries, gallery, k):
     """
     shape = (queries.shape[1], k)
     found, rows = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
-    for query, line in _lines(queries, gallery):
-        rows[query] = _smallest(line, k)
-        found[query] = line[rows[query]]
+    n_codes = part.stop - part.start
+    find = _sort_all if k > n_codes // _SORT_SHARE else _sift
+    for batch in gen_batches(shape[0], max(1, _TILE // min(n_codes, max(_COLUMNS, k)))):
+        found[batch], rows[batch] = find(queries[:, batch], gallery[:, part], k)
+    rows += part.start
     return found, rows
 
 
-def within_radius(queries, gallery, radius):
+def _sort_all(queries, gallery, k):
+    line = distances(queries, gallery)
+    rows = np.argsort(line, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(line, rows, axis=1), rows
+
+
+def _sift(queries, gallery, k):
+    """Pass over the gallery once, keeping what is nearer than the k-th distance so far."""
+    n_queries, n_bins = queries.shape[1], n_distances(gallery)
+    limit = np.full(n_queries, n_bins, dtype=_distance_dtype(gallery))
+    counts = np.zeros((n_queries, n_bins), dtype=np.int64)
+    sifted = []
+    for columns in _growing_batches(gallery.shape[1], k, _TILE // n_queries):
+        query, row, distance = _below(queries, gallery, columns, limit)
+        if not len(query):
+            continue
+        sifted.append((query, row, distance))
+        counts += _count(query, distance, counts.shape)
+        enough = counts.cumsum(axis=1) >= k
+        limit = np.where(enough[:, -1], enough.argmax(axis=1), n_bins).astype(limit.dtype)
+    query, row, distance = map(np.concatenate, zip(*sifted, strict=True))
+    order, starts = _sort(query, distance, counts)
+    first = order[starts[:-1, None] + np.arange(k)]
+    return distance[first], row[first]
+
+
+def _growing_batches(n, first, largest):
+    """Cut n columns into batches, the first ones small: what they keep bounds the later ones."""
+    start, size = 0, min(max(4 * first, 256), largest)
+    while start < n:
+        yield slice(start, min(n, start + size))
+        start, size = start + size, min(2 * size, largest)
+
+
+def _below(queries, gallery, columns, limit):
+    """List what is nearer than each query's limit: the queries, the rows and the distances."""
+    tile = distances(queries, gallery[:, columns])
+    flat = np.flatnonzero(tile < limit[:, None])
+    query, row = np.divmod(flat, tile.shape[1])
+    return query, row + columns.start, tile.ravel()[flat]
+
+
+def _count(query, distance, shape):
+    return np.bincount(query * shape[1] + distance, minlength=np.prod(shape)).reshape(shape)
+
+
+def _sort(query, distance, counts):
+    """Order a list by query and distance, keeping the order of rows; also where each starts."""
+    order = np.argsort(query * counts.shape[1] + distance, kind="stable")
+    return order, np.concatenate([[0], counts.sum(axis=1).cumsum()])
+
+
+def within_radius(queries, gallery, part, radius):
     """Find all codes within a Hamming ball around each query.
 
     Parameters
@@ -96,43 +168,84 @@ def within_radius(queries, gallery, radius):
         Words of the queries.
     gallery : ndarray of shape (n_words, n_codes)
         Words of the gallery.
-    radius : float
+    part : slice
+        The codes to search.
+    radius : int
         Largest distance in bits that counts.
 
     Returns
     -------
-    distances : list of ndarray of shape (n_found,), int32
-        Distances in bits, ascending, an array a query.
-    rows : list of ndarray of shape (n_found,), int64
+    distances : ndarray of shape (n_found,), int32
+        Distances in bits, ascending for each query; those of all queries one after another.
+    rows : ndarray of shape (n_found,), int64
         Rows of the gallery; of equal distances the lowest row comes first.
+    starts : ndarray of shape (n_queries + 1,), int64
+        Where the items of each query start.
     """
-    found, rows = [], []
-    for _, line in _lines(queries, gallery):
-        inside = _up_to(line, radius)
-        found.append(line[inside].astype(np.int32))
-        rows.append(inside.astype(np.int64, copy=False))
-    return found, rows
+    n_queries, n_bins = queries.shape[1], n_distances(gallery)
+    limit = np.full(n_queries, min(radius + 1, n_bins), dtype=_distance_dtype(gallery))
+    size = max(1, _TILE // min(n_queries, _TILE // _COLUMNS))
+    found = []
+    for batch in gen_batches(n_queries, _TILE // _COLUMNS):
+        for columns in gen_batches(part.stop - part.start, size):
+            query, row, distance = _below(
+                queries[:, batch], gallery[:, part], columns, limit[batch]
+            )
+            found.append((query + batch.start, row + part.start, distance))
+    query, row, distance = map(np.concatenate, zip(*found, strict=True))
+    order, starts = _sort(query, distance, _count(query, distance, (n_queries, n_bins)))
+    return distance[order].astype(np.int32), row[order], starts
 
 
-def _lines(queries, gallery):
-    """Yield each query's number and its distances, computed a block of queries at a time."""
-    n_codes = gallery.shape[1]
-    for batch in gen_batches(queries.shape[1], max(1, _BLOCK // n_codes)):
-        yield from enumerate(distances(queries[:, batch], gallery), batch.start)
+def histograms(queries, gallery, part, y_query, y_gallery, n_grades):
+    """Count the codes at each distance of each query, apart by grade of relevance.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_words, n_queries)
+        Words of the queries.
+    gallery : ndarray of shape (n_words, n_codes)
+        Words of the gallery.
+    part : slice
+        The codes to count.
+    y_query, y_gallery : ndarray of shape (n_codes,), int64, or (n_label_words, n_codes), uint64
+        Ids, of grade 1 where they are equal; or words of label bits, whose grade is the number of
+        shared labels.
+    n_grades : int
+        Number of grades; higher ones count as the highest.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_distances, n_grades), int64
+        The counts.
+    """
+    gallery, y_gallery = gallery[:, part], y_gallery[..., part]
+    n_queries, n_codes = queries.shape[1], gallery.shape[1]
+    shape = (n_queries, n_distances(gallery), n_grades)
+    counts = np.zeros(shape, dtype=np.int64)
+    n_bins = shape[1] * n_grades
+    dtype = np.uint16 if n_bins <= 1 << 16 else np.uint32
+    size = min(n_codes, _TILE // min(n_queries, _TILE // _COLUMNS))
+    for batch in gen_batches(n_queries, _TILE // size):
+        start = n_bins * np.arange(batch.stop - batch.start)[:, None]
+        for columns in gen_batches(n_codes, size):
+            keys = distances(queries[:, batch], gallery[:, columns]).astype(dtype)
+            keys *= dtype(n_grades)
+            keys += _grades(y_query[..., batch], y_gallery[..., columns], n_grades)
+            found = np.bincount((keys + start).ravel(), minlength=len(start) * n_bins)
+            counts[batch] += found.reshape(-1, *shape[1:])
+    return counts
 
 
-def _smallest(line, k):
-    """Return the first `k` entries of a stable argsort without sorting the rest."""
-    low, high = 0, int(line.max())
-    while low < high:  # the k-th distance is the first that has k entries up to it
-        middle = (low + high) // 2
-        if np.count_nonzero(line <= middle) >= k:
-            high = middle
-        else:
-            low = middle + 1
-    return _up_to(line, low)[:k]
-
-
-def _up_to(line, limit):
-    candidates = np.flatnonzero(line <= limit)
-    return candidates[np.argsort(line[candidates], kind="stable")]
+def _grades(y_query, y_gallery, n_grades):
+    if y_query.ndim == 1:
+        return y_query[:, None] == y_gallery
+    if n_grades == 2:
+        shared = y_query[0, :, None] & y_gallery[0]
+        for query_word, gallery_word in zip(y_query[1:], y_gallery[1:], strict=True):
+            shared |= query_word[:, None] & gallery_word
+        return shared != 0
+    n_shared = np.zeros((y_query.shape[1], y_gallery.shape[1]), dtype=np.uint16)
+    for query_word, gallery_word in zip(y_query, y_gallery, strict=True):
+        n_shared += np.bitwise_count(query_word[:, None] & gallery_word)
+    return np.minimum(n_shared, n_grades - 1)

@@ -1,26 +1,44 @@
-"""From codes and labels to average precision, with ties.
+"""From codes and labels to rankings, known up to the order of ties.
 
-A ranking is a row of *buckets*: sets of items at one distance, whose order nobody knows. All that
-average precision needs of a bucket is how many items it has and how many of them are relevant.
+A ranking is a row of *buckets*: sets of items at one distance, whose order nobody knows. All that a
+metric needs of a bucket is how many of its items have which grade of relevance.
 """
 
 import numbers
+import warnings
 
 import numpy as np
-import pandas as pd
-from scipy import sparse
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import check_scalar, gen_batches
 
+from . import _search
 from ._buckets import bucket_average_precision, harmonic_numbers
-from ._popcount import distances, to_words
-from .codes import code_format, pack_codes
+from ._checks import check_choice
+from ._comparable import check_radius, is_binary
+from ._relevance import count_grades, encode_labels, grade, grade_itself
 
 TIES = ("expected", "optimistic", "pessimistic", "index")
 NORMALIZE = ("hits", "possible", "relevant")
-_BLOCK = 1 << 19  # pairs of a query and an item held at a time
+NOTHING_RELEVANT = (
+    "no query has a relevant item in the gallery: check that the labels of both sides are of one "
+    "kind."
+)
+_BLOCK = 1 << 21  # counts held at a time: some megabytes
 
 
-def average_precisions(queries, gallery, y_query, y_gallery, *, k, ties, normalize):
+def average_precisions(
+    queries,
+    gallery,
+    y_query,
+    y_gallery,
+    *,
+    k,
+    ties,
+    normalize,
+    radius=None,
+    n_jobs=None,
+    algorithm="auto",
+):
     """Compute the average precision of each query.
 
     Parameters
@@ -35,194 +53,185 @@ def average_precisions(queries, gallery, y_query, y_gallery, *, k, ties, normali
         Order inside a bucket.
     normalize : {"hits", "possible", "relevant"}
         Meaning of the cut-off and the divisor.
+    radius : float, default=None
+        Hamming distance beyond which items are not ranked.
+    n_jobs : int, default=None
+        Number of threads.
+    algorithm : str, default="auto"
+        Search engine.
 
     Returns
     -------
     ndarray of shape (n_queries,), float64
         The average precisions.
     """
-    if ties not in TIES:
-        raise ValueError(f"ties must be one of {', '.join(TIES)}, got {ties!r}.")
-    if normalize not in NORMALIZE:
-        raise ValueError(f"normalize must be one of {', '.join(NORMALIZE)}, got {normalize!r}.")
-    n_queries, n_gallery = queries.shape[1], gallery.shape[1]
-    k = (
-        n_gallery
-        if k is None
-        else min(check_scalar(k, "k", numbers.Integral, min_val=1), n_gallery)
-    )
-    y_query, y_gallery = encode_labels(y_query, y_gallery, n_queries, n_gallery)
+    check_choice(normalize, "normalize", NORMALIZE)
+    n_gallery = gallery.shape[1]
+    k = n_gallery if k is None else min(check_cut_off(k), n_gallery)
+    if radius is not None:
+        check_radius(radius, queries)
     harmonic = harmonic_numbers(n_gallery)
-    count = _singletons if ties == "index" else _histograms
-    scores = np.empty(n_queries)
-    for batch in gen_batches(n_queries, max(1, _BLOCK // n_gallery)):
-        relevant = relevance(y_query[..., batch], y_gallery)
-        n_items, n_relevant = count(_rank_distances(queries[:, batch], gallery), relevant)
-        scores[batch] = bucket_average_precision(
-            n_items, n_relevant, harmonic, k=k, ties=ties, normalize=normalize
+
+    def score(counts, distances):
+        n_relevant = counts[..., 1].sum(axis=1)
+        if radius is not None:
+            counts = counts * (distances <= radius)[..., None]
+        n, r = counts.sum(axis=2), counts[..., 1]
+        return bucket_average_precision(
+            n, r, harmonic, k=k, ties=ties, normalize=normalize, n_relevant=n_relevant
         )
-    return scores
+
+    options = {"ties": ties, "n_jobs": n_jobs, "algorithm": algorithm}
+    return score_queries(score, queries, gallery, y_query, y_gallery, **options)
 
 
-def comparable(query_codes, gallery_codes):
-    """Bring two arrays of codes into the form that distances are computed from.
+def score_queries(measure, queries, gallery, y_query, y_gallery, **options):
+    """Apply a function of bucket counts to all queries.
 
     Parameters
     ----------
-    query_codes : array-like of shape (n_queries, n_columns)
-        Codes in any format.
-    gallery_codes : array-like of shape (n_gallery, n_columns)
-        Codes in the same format.
+    measure : callable
+        Function of `counts` and `distances` as `rankings` yields them, to an array a query.
+    queries, gallery, y_query, y_gallery, **options
+        As in `rankings`.
 
     Returns
     -------
+    ndarray of shape (n_queries, ...), float64
+        What `measure` returned for each query.
+    """
+    batches = rankings(queries, gallery, y_query, y_gallery, **options)
+    return np.concatenate([measure(*batch) for batch in batches])
+
+
+def rankings(queries, gallery, y_query, y_gallery, *, graded=False, **options):
+    """Yield the bucket counts of all queries, and report the queries that have nothing relevant.
+
+    Parameters
+    ----------
     queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
-        Words where the codes are binary, unit vectors (float64) where they are real.
+        What `comparable` gives.
+    y_query, y_gallery : array-like or None
+        What `encode_labels` takes.
+    graded : bool, default=False
+        Whether shared labels are counted, or one is as good as many.
+    **options
+        `ties`, `n_jobs` and `algorithm`, as in `bucket_counts`.
+
+    Yields
+    ------
+    counts, distances
+        As in `bucket_counts`.
     """
-    pair = np.asarray(query_codes), np.asarray(gallery_codes)
-    packed = [pack_codes(codes) for codes in pair]  # checks real codes too
-    (n_queries, width), (n_gallery, gallery_width) = (codes.shape for codes in pair)
-    form, gallery_form = map(code_format, pair)
-    if form != gallery_form:
-        raise TypeError(
-            f"the query codes are {form}, the gallery codes {gallery_form}: "
-            "convert one of them with skhash.codes.convert_codes."
+    labels = encode_labels(y_query, y_gallery, queries.shape[1], gallery.shape[1])
+    n_grades = count_grades(*labels) if graded else 2
+    n_without = 0
+    for counts, distances in bucket_counts(queries, gallery, *labels, n_grades=n_grades, **options):
+        n_without += np.count_nonzero(~counts[..., 1:].any(axis=(1, 2)))
+        yield counts, distances
+    if n_without == queries.shape[1]:
+        raise ValueError(NOTHING_RELEVANT)
+    if n_without:
+        warnings.warn(
+            f"{n_without} of {queries.shape[1]} queries have no relevant item in the gallery and "
+            "count as 0: leave them out, or state their number beside the score.",
+            UndefinedMetricWarning,
+            stacklevel=2,
         )
-    if width != gallery_width:
-        raise ValueError(
-            f"the query codes have {width} columns, the gallery codes {gallery_width}: "
-            "give codes of one length."
-        )
-    if not (n_queries and n_gallery and width):
-        raise ValueError(
-            f"the codes are empty, got {n_queries} queries and {n_gallery} gallery items "
-            f"of {width} columns: give at least one of each."
-        )
-    if form == "real":
-        return _unit_columns(pair[0]), _unit_columns(pair[1])
-    return to_words(packed[0]), to_words(packed[1])
 
 
-def _unit_columns(vectors):
-    vectors = vectors.T.astype(np.float64)
-    norms = np.linalg.norm(vectors, axis=0)
-    return vectors / np.where(norms > 0, norms, 1)
-
-
-def encode_labels(y_query, y_gallery, n_queries, n_gallery):
-    """Bring labels into the form that `relevance` compares.
+def bucket_counts(
+    queries,
+    gallery,
+    y_query,
+    y_gallery,
+    *,
+    ties="expected",
+    n_grades=2,
+    others=False,
+    n_jobs=None,
+    algorithm="auto",
+):
+    """Yield the items of each grade in each bucket, a batch of queries at a time.
 
     Parameters
     ----------
-    y_query, y_gallery : array-like of shape (n_codes,) or (n_codes, n_labels), or None
-        Ids or classes, or indicators of labels; None on both sides means that rows are pairs.
-    n_queries, n_gallery : int
-        Numbers of codes.
-
-    Returns
-    -------
-    y_query, y_gallery : ndarray of shape (n_codes,) or (n_words, n_codes)
-        Integers to compare for equality, or words of label bits to intersect.
-    """
-    if (y_query is None) != (y_gallery is None):
-        raise ValueError(
-            "labels are given on one side only: give y_query and y_gallery, or neither for rows "
-            "that are pairs."
-        )
-    if y_query is None:
-        if n_queries != n_gallery:
-            raise ValueError(
-                "without labels row i of the gallery answers query i, which needs equal lengths, "
-                f"got {n_queries} queries and {n_gallery} gallery items: give labels of both."
-            )
-        return np.arange(n_queries), np.arange(n_gallery)
-    labels = _label_array(y_query, n_queries), _label_array(y_gallery, n_gallery)
-    if labels[0].shape[1:] != labels[1].shape[1:]:
-        raise ValueError(
-            f"query labels have shape {labels[0].shape} and gallery labels {labels[1].shape}: "
-            "give both as one id or class a row, or both as indicators of the same labels."
-        )
-    if labels[0].ndim == 2:
-        return tuple(to_words(_pack_labels(array)) for array in labels)
-    if labels[0].dtype.kind != labels[1].dtype.kind:  # else NumPy makes the number 1 a string "1"
-        labels = [array.astype(object) for array in labels]
-    ids = pd.factorize(np.concatenate(labels))[0]
-    if ids.min() < 0:
-        raise ValueError("the labels hold missing values (NaN or None): give every row a label.")
-    return ids[:n_queries], ids[n_queries:]
-
-
-def _label_array(y, n_codes):
-    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
-    if y.ndim not in (1, 2):
-        raise ValueError(f"labels must have one or two dimensions, got {y.ndim}.")
-    if len(y) != n_codes:
-        raise ValueError(
-            f"labels of another length: got {len(y)} rows of labels for {n_codes} codes."
-        )
-    return y
-
-
-def _pack_labels(labels):
-    held = labels == 1
-    if not np.all(held | (labels == 0)):
-        raise ValueError(
-            "two-dimensional labels must be indicators, 0 or 1: give ids or classes as a "
-            "one-dimensional array."
-        )
-    return np.packbits(held.astype(bool), axis=1)
-
-
-def relevance(y_query, y_gallery):
-    """Say which items are relevant to which query.
-
-    Parameters
-    ----------
+    queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
+        What `comparable` gives.
     y_query, y_gallery : ndarray
         What `encode_labels` gives.
+    ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
+        With ``"index"`` each item is a bucket of its own, of equal ones the lowest row first.
+    n_grades : int, default=2
+        Number of grades of relevance, 0 included; higher ones count as the highest.
+    others : bool, default=False
+        Whether row i of the gallery is query i itself and is left out.
+    n_jobs : int, default=None
+        Number of threads.
+    algorithm : str, default="auto"
+        Search engine.
 
-    Returns
-    -------
-    ndarray of shape (n_queries, n_gallery), bool
-        True where the ids are equal or a label is shared.
+    Yields
+    ------
+    counts : ndarray of shape (n_batch, n_buckets, n_grades), int64
+        Numbers of items, nearest bucket first.
+    distances : ndarray of shape (n_buckets,) or (n_batch, n_buckets)
+        Distances of the buckets, in bits; of real vectors the bucket's rank.
     """
-    if y_query.ndim == 1:
-        return y_query[:, None] == y_gallery
-    shared = np.zeros((y_query.shape[1], y_gallery.shape[1]), dtype=bool)
-    for query_word, gallery_word in zip(y_query, y_gallery, strict=True):
-        shared |= (query_word[:, None] & gallery_word) != 0
-    return shared
+    check_choice(ties, "ties", TIES)
+    engine = {"n_jobs": n_jobs, "algorithm": algorithm}
+    n_queries, n_gallery = queries.shape[1], gallery.shape[1]
+    histogram = is_binary(queries) and ties != "index"
+    n_buckets = 8 * gallery.itemsize * len(gallery) + 1 if histogram else n_gallery
+    for batch in gen_batches(n_queries, max(1, _BLOCK // (n_buckets * n_grades))):
+        sides = queries[:, batch], gallery, y_query[..., batch], y_gallery
+        own = np.arange(n_queries)[batch]
+        if histogram:
+            counts = _search.histograms(*sides, n_grades=n_grades, **engine)
+            if others:
+                counts[own - own[0], 0, grade_itself(sides[2], n_grades)] -= 1
+        else:
+            own = own if others else None
+            distances, grades = _ranked_grades(*sides, own, n_grades, engine)
+            if ties == "index":
+                yield (grades[..., None] == np.arange(n_grades)).astype(np.int64), distances
+                continue
+            counts = _count(distances, grades, n_grades)
+        # Long codes leave most distances empty; the first stays, for a query that is left alone.
+        occupied = np.union1d(0, np.flatnonzero(counts.any(axis=(0, 2))))
+        yield counts[:, occupied], occupied
 
 
-def _rank_distances(queries, gallery):
-    """Return integer distances: in bits, or the dense ranks of the cosine similarities."""
-    if queries.dtype.kind == "u":
-        return distances(queries, gallery)
+def _ranked_grades(queries, gallery, y_query, y_gallery, own, n_grades, engine):
+    """Return the distances and grades of all items, nearest first and lowest row first."""
+    if is_binary(queries):
+        distances, rows = _search.nearest(queries, gallery, gallery.shape[1], **engine)
+    else:
+        distances, rows = _by_cosine(queries, gallery)
+    if own is not None:
+        kept = rows != own[:, None]
+        distances, rows = (array[kept].reshape(len(own), -1) for array in (distances, rows))
+    return distances, np.take_along_axis(grade(y_query, y_gallery, n_grades), rows, axis=1)
+
+
+def _by_cosine(queries, gallery):
+    """Return ranks, equal ones for equal similarities, and the rows in that order."""
     # Single precision, so that equal vectors tie whatever the order of the products' summation.
     cosine = (queries.T @ gallery).astype(np.float32)
-    order = np.argsort(-cosine, axis=1, kind="stable")
-    descending = np.take_along_axis(cosine, order, axis=1)
-    ranks = np.zeros(cosine.shape, dtype=np.int32)
-    steps = descending[:, 1:] != descending[:, :-1]
-    np.cumsum(steps, axis=1, dtype=ranks.dtype, out=ranks[:, 1:])
-    result = np.empty_like(ranks)
-    np.put_along_axis(result, order, ranks, axis=1)
-    return result
+    rows = np.argsort(-cosine, axis=1, kind="stable")
+    descending = np.take_along_axis(cosine, rows, axis=1)
+    ranks = np.zeros(cosine.shape, dtype=np.int64)
+    np.cumsum(descending[:, 1:] != descending[:, :-1], axis=1, out=ranks[:, 1:])
+    return ranks, rows
 
 
-def _histograms(ranked, relevant):
-    """Count the items and the relevant items at each distance."""
-    n_queries, n_bins = len(ranked), int(ranked.max()) + 1
-    keys = ranked + n_bins * np.arange(n_queries)[:, None]
-    keys *= 2
-    keys += relevant
-    counts = np.bincount(keys.ravel(), minlength=2 * n_bins * n_queries)
-    counts = counts.reshape(n_queries, n_bins, 2)
-    return counts.sum(axis=2), counts[:, :, 1]
+def _count(ranks, grades, n_grades):
+    n_queries, n_ranks = len(ranks), int(ranks.max(initial=0)) + 1
+    keys = (np.arange(n_queries)[:, None] * n_ranks + ranks) * n_grades + grades
+    counts = np.bincount(keys.ravel(), minlength=n_queries * n_ranks * n_grades)
+    return counts.reshape(n_queries, n_ranks, n_grades)
 
 
-def _singletons(ranked, relevant):
-    """Break ties by the lowest row: every item is a bucket of its own."""
-    order = np.argsort(ranked, axis=1, kind="stable")
-    n_relevant = np.take_along_axis(relevant, order, axis=1).astype(np.int64)
-    return np.ones_like(n_relevant), n_relevant
+def check_cut_off(k):
+    """Check a cut-off and return it."""
+    return check_scalar(k, "k", numbers.Integral, min_val=1)

@@ -5,8 +5,13 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
+from ._at_k import METRICS_AT_K, ndcg_scores, scores_at_k
 from ._blocks import block_slices, table_columns
-from ._ranking import average_precisions, comparable
+from ._checks import check_choice
+from ._comparable import comparable
+from ._ranking import average_precisions
+
+METRICS = ("map", *METRICS_AT_K, "ndcg")
 
 DIRECTIONS = {
     "image_to_text": [("image", "text")],
@@ -62,10 +67,11 @@ class RetrievalScorer(BaseEstimator):
 
     Parameters
     ----------
-    metric : {"map"}, default="map"
-        Mean average precision.
+    metric : {"map", "precision", "recall", "hit_rate", "ndcg"}, default="map"
+        Mean average precision, or the metric of that name at k, as in
+        :func:`skhash.metrics.precision_at_k` and its kin.
     k : int, default=None
-        Cut-off; ``None`` ranks the whole gallery.
+        Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
     direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
         What queries what; ``"mean"`` is the mean of both.
     gallery : table or array, default=None
@@ -75,7 +81,9 @@ class RetrievalScorer(BaseEstimator):
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`skhash.metrics.average_precision`.
     normalize : {"hits", "possible", "relevant"}, default="hits"
-        As in :func:`skhash.metrics.average_precision`.
+        As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
+    n_jobs : int, default=None
+        Number of threads that rank binary codes; ``-1`` uses all cores.
 
     Examples
     --------
@@ -97,6 +105,7 @@ class RetrievalScorer(BaseEstimator):
         gallery_y=None,
         ties="expected",
         normalize="hits",
+        n_jobs=None,
     ):
         self.metric = metric
         self.k = k
@@ -105,6 +114,7 @@ class RetrievalScorer(BaseEstimator):
         self.gallery_y = gallery_y
         self.ties = ties
         self.normalize = normalize
+        self.n_jobs = n_jobs
 
     def __call__(self, estimator, X, y=None, *, groups=None):
         """Score a fitted estimator.
@@ -132,29 +142,28 @@ class RetrievalScorer(BaseEstimator):
         ValueError
             If a parameter is unknown, the columns cannot be halved, or the labels do not fit.
         """
-        if self.metric != "map":
-            raise ValueError(f"metric must be 'map', got {self.metric!r}.")
-        if self.direction not in DIRECTIONS:
-            raise ValueError(
-                f"direction must be one of {', '.join(DIRECTIONS)}, got {self.direction!r}."
-            )
+        check_choice(self.metric, "metric", METRICS)
+        check_choice(self.direction, "direction", DIRECTIONS)
+        if self.k is None and self.metric in METRICS_AT_K:
+            raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
         queries = _encode(estimator, X)
         y = groups if y is None else y
         gallery, gallery_y = queries, y
         if self.gallery is not None:
             gallery, gallery_y = _encode(estimator, self.gallery), self.gallery_y
         scores = [
-            average_precisions(
-                *comparable(queries[source], gallery[target]),
-                y,
-                gallery_y,
-                k=self.k,
-                ties=self.ties,
-                normalize=self.normalize,
-            ).mean()
+            self._score_queries(*comparable(queries[source], gallery[target]), y, gallery_y).mean()
             for source, target in DIRECTIONS[self.direction]
         ]
         return float(np.mean(scores))
+
+    def _score_queries(self, *sides):
+        options = {"k": self.k, "ties": self.ties, "n_jobs": self.n_jobs}
+        if self.metric == "map":
+            return average_precisions(*sides, normalize=self.normalize, **options)
+        if self.metric == "ndcg":
+            return ndcg_scores(*sides, **options)
+        return scores_at_k(self.metric, *sides, **options)
 
     # scikit-learn reads what can be routed to a scorer from a method of this name.
     score = __call__

@@ -21,12 +21,12 @@ HOMES = {
     "transformers": set(),
     "PIL": {"features", "datasets"},
     "faiss": {"retrieval"},
-    "numba": {"_popcount.py"},
+    "numba": {"_popcount_numba.py"},
     "pooch": {"datasets"},
     "matplotlib": set(),
 }
-# Modules of a room that is nothing without torch may import it at their top.
-AT_TOP = {"torch": "hashing"}
+# Modules that are nothing without a library may import it at their top.
+AT_TOP = {"torch": "hashing", "numba": "_popcount_numba.py"}
 
 
 def place(module):

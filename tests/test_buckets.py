@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skhash._buckets import bucket_average_precision, harmonic_numbers
+from skhash._buckets import (
+    bucket_average_precision,
+    harmonic_numbers,
+    hit_chance_at_k,
+    hits_at_k,
+    relevance_by_rank,
+)
 
 TIES = ["expected", "optimistic", "pessimistic"]
 NORMALIZE = ["hits", "possible", "relevant"]
@@ -95,3 +101,31 @@ def test_queries_of_one_block_are_independent():
 
 def test_harmonic_numbers():
     np.testing.assert_allclose(harmonic_numbers(3), [0, 1, 1.5, 11 / 6])
+
+
+@pytest.mark.parametrize("ties", TIES)
+@settings(max_examples=30, deadline=None)
+@given(buckets=bucket_lists())
+def test_hits_at_k_equal_brute_force_over_all_orders(ties, buckets):
+    rankings = all_rankings(buckets)
+    n, r = np.array(buckets).T[:, None, :]
+    reduce = dict(zip(TIES, [np.mean, np.max, np.min], strict=True))[ties]
+    for k in range(1, 8):
+        hits = [sum(ranking[:k]) for ranking in rankings]
+        assert hits_at_k(n, r, k, ties) == pytest.approx(reduce(hits))
+        chances = [float(h > 0) for h in hits]
+        assert hit_chance_at_k(n, r, k, ties) == pytest.approx(reduce(chances))
+
+
+@settings(max_examples=30, deadline=None)
+@given(buckets=bucket_lists(), weight=st.floats(0.1, 2))
+def test_relevance_by_rank_is_the_mean_of_all_orders(buckets, weight):
+    rankings = np.array(all_rankings(buckets))
+    n, r = np.array(buckets).T[:, None, :]
+    found = relevance_by_rank(n, r, rankings.shape[1], "expected", np.array([weight]))
+    np.testing.assert_allclose(found, weight * rankings.mean(axis=0), atol=1e-12)
+
+
+def test_a_hit_in_a_large_bucket_keeps_its_precision():
+    chance = hit_chance_at_k(np.array([[10**6]]), np.array([[1]]), 10, "expected")
+    assert chance == pytest.approx(1e-5, abs=1e-8)

@@ -12,7 +12,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from skhash._scorer import RetrievalScorer
 from skhash.codes import convert_codes
-from skhash.metrics import mean_average_precision
+from skhash.metrics import (
+    hit_rate_at_k,
+    mean_average_precision,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+)
 
 
 class Signs(TransformerMixin, BaseEstimator):
@@ -66,6 +72,31 @@ def test_options_reach_the_metric(option):
     expected = mean_average_precision(*halves(codes), ids, ids, **{"k": 3, **option})
     scorer = RetrievalScorer(direction="image_to_text", **{"k": 3, **option})
     assert scorer(identity, codes, ids) == expected
+
+
+@pytest.mark.parametrize("options", [{"k": 3}, {"k": 3, "ties": "index"}, {"k": 3, "n_jobs": 2}])
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("map", mean_average_precision),
+        ("precision", precision_at_k),
+        ("recall", recall_at_k),
+        ("hit_rate", hit_rate_at_k),
+        ("ndcg", ndcg_at_k),
+    ],
+)
+def test_each_metric_is_the_function_of_that_name(name, metric, options):
+    X, _ = example()
+    codes, labels = X >= 0, np.random.default_rng(0).random((24, 4)) < 0.6
+    labels[:, 0] = True
+    scorer = RetrievalScorer(name, direction="image_to_text", **options)
+    assert scorer(identity, codes, labels) == metric(*halves(codes), labels, labels, **options)
+
+
+def test_ndcg_needs_no_cut_off():
+    X, ids = example()
+    scorer = RetrievalScorer("ndcg", direction="text_to_image")
+    assert scorer(identity, X >= 0, ids) == ndcg_at_k(*halves(X >= 0)[::-1], ids, ids)
 
 
 def test_tables_are_split_by_name_and_arrays_in_the_middle():
@@ -145,8 +176,9 @@ def test_copies_score_alike(copy):
 @pytest.mark.parametrize(
     ("options", "X", "message"),
     [
-        ({"metric": "ndcg"}, np.ones((2, 4)), "metric must be 'map', got 'ndcg'"),
-        ({"direction": "both"}, np.ones((2, 4)), "direction must be one of image_to_text"),
+        ({"metric": "auc"}, np.ones((2, 4)), "metric must be one of 'map', 'precision', 'recall'"),
+        ({"metric": "recall"}, np.ones((2, 4)), "metric='recall' needs a cut-off, got k=None"),
+        ({"direction": "both"}, np.ones((2, 4)), "direction must be one of 'image_to_text'"),
         ({}, np.ones((2, 5)), "paired codes of 5 columns cannot be split in half"),
         ({}, np.ones(4), "two dimensions to be scored, got 1"),
         (

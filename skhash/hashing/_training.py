@@ -9,8 +9,9 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from .._blocks import BLOCKS
+from .._comparable import comparable
 from .._device import resolve_device
-from .._ranking import average_precisions, comparable
+from .._ranking import average_precisions
 from ._networks import from_numpy, to_numpy
 from ._pairs import block_statistics, encode_rows, warn_of_empty_rows
 from ._threads import one_thread

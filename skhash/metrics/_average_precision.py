@@ -1,6 +1,7 @@
 """Average precision of rankings by codes."""
 
-from .._ranking import average_precisions, comparable
+from .._comparable import comparable
+from .._ranking import average_precisions
 
 
 def average_precision(
@@ -12,6 +13,8 @@ def average_precision(
     k=None,
     ties="expected",
     normalize="hits",
+    radius=None,
+    n_jobs=None,
 ):
     r"""Compute the average precision of each query.
 
@@ -47,6 +50,13 @@ def average_precision(
         min(k, R)-th relevant item wherever it ranks and divides by min(k, R), the habit of DCMH
         (CVPR 2017) [3]_ and its successors. Without a cut-off the three agree. Numbers of different
         definitions cannot be compared.
+    radius : float, default=None
+        Hamming distance in bits beyond which items are not found: "mAP within radius 2". What is
+        divided by is defined as before, so that ``"hits"`` divides by the relevant items found, as
+        DCH (CVPR 2018) [4]_ reports it, and a query that finds none counts 0; ``"possible"`` and
+        ``"relevant"`` count the missing ones as missed. For binary codes.
+    n_jobs : int, default=None
+        Number of threads that rank binary codes; ``-1`` uses all cores.
 
     Returns
     -------
@@ -56,10 +66,16 @@ def average_precision(
     Raises
     ------
     TypeError
-        If the formats differ, or a dtype names no format.
+        If the formats differ, a dtype names no format, `k` is no integer, or a radius is given for
+        real embeddings.
     ValueError
-        If codes are empty, of different lengths or not finite, if labels do not fit them, or if an
-        option is unknown.
+        If codes are empty, of different lengths or not finite, if labels do not fit them, if no
+        query has a relevant item, or if an option is unknown or out of range.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If a query has no relevant item in the gallery: it counts 0.
 
     Notes
     -----
@@ -73,6 +89,8 @@ def average_precision(
     .. [2] S. Su, Z. Zhong and C. Zhang, "Deep Joint-Semantics Reconstructing Hashing for
        Large-Scale Unsupervised Cross-Modal Retrieval", ICCV 2019.
     .. [3] Q.-Y. Jiang and W.-J. Li, "Deep Cross-Modal Hashing", CVPR 2017.
+    .. [4] Y. Cao, M. Long, B. Liu and J. Wang, "Deep Cauchy Hashing for Hamming Space Retrieval",
+       CVPR 2018.
 
     Examples
     --------
@@ -87,7 +105,15 @@ def average_precision(
     """
     queries, gallery = comparable(query_codes, gallery_codes)
     return average_precisions(
-        queries, gallery, y_query, y_gallery, k=k, ties=ties, normalize=normalize
+        queries,
+        gallery,
+        y_query,
+        y_gallery,
+        k=k,
+        ties=ties,
+        normalize=normalize,
+        radius=radius,
+        n_jobs=n_jobs,
     )
 
 
@@ -100,6 +126,8 @@ def mean_average_precision(
     k=None,
     ties="expected",
     normalize="hits",
+    radius=None,
+    n_jobs=None,
 ):
     """Compute the mean of the average precisions of all queries.
 
@@ -121,6 +149,10 @@ def mean_average_precision(
         As in :func:`average_precision`.
     normalize : {"hits", "possible", "relevant"}, default="hits"
         As in :func:`average_precision`.
+    radius : float, default=None
+        Hamming distance in bits beyond which items are not found, as in :func:`average_precision`.
+    n_jobs : int, default=None
+        Number of threads that rank binary codes; ``-1`` uses all cores.
 
     Returns
     -------
@@ -130,9 +162,14 @@ def mean_average_precision(
     Raises
     ------
     TypeError
-        If the formats differ, or a dtype names no format.
+        As in :func:`average_precision`.
     ValueError
         As in :func:`average_precision`.
+
+    Warns
+    -----
+    UndefinedMetricWarning
+        If a query has no relevant item in the gallery: it counts 0.
 
     Examples
     --------
@@ -143,6 +180,14 @@ def mean_average_precision(
     1.0
     """
     scores = average_precision(
-        query_codes, gallery_codes, y_query, y_gallery, k=k, ties=ties, normalize=normalize
+        query_codes,
+        gallery_codes,
+        y_query,
+        y_gallery,
+        k=k,
+        ties=ties,
+        normalize=normalize,
+        radius=radius,
+        n_jobs=n_jobs,
     )
     return float(scores.mean())

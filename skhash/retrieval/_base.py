@@ -3,17 +3,22 @@
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._blocks import block_slices, table_columns
-from .._popcount import to_words
 from .._scorer import has_block_names, paired_codes
-from ..codes import code_format, pack_codes
+from ..codes import code_format
+from ._rows import is_mapped, join_words, words_of
+from ._store import read_index
+from ._store_write import write_index
 
 # The block of the index that answers the queries of a block.
 _ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
+# What a saved index says of itself, beside its parameters.
+_SAVED = ("n_samples_fit_", "n_features_in_", "paired_", "packed_")
 
 
 class CodeIndex(BaseEstimator):
@@ -32,9 +37,10 @@ class CodeIndex(BaseEstimator):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_columns), bool, uint8, int8 or float
-            The codes.
+            The codes. Packed codes of a ``numpy.memmap`` stay in their file, which must not
+            change; all others are copied.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Ids, classes or label indicators of the rows.
+            Ids, classes or label indicators of the rows; likewise.
 
         Returns
         -------
@@ -52,6 +58,8 @@ class CodeIndex(BaseEstimator):
 
     def partial_fit(self, X, y=None):
         """Append codes to the index; rows keep counting.
+
+        All codes are in memory afterwards, those of a mapped index too.
 
         Parameters
         ----------
@@ -72,6 +80,90 @@ class CodeIndex(BaseEstimator):
         """
         return self._append(X, y, reset=not hasattr(self, "words_"))
 
+    def save(self, path):
+        """Save the index in a folder, without pickle.
+
+        Codes and labels become ``.npy`` files, all else ``index.json``; the user guide has the
+        format. The index that is there already is replaced at the very end: a crash leaves the old
+        one or the new one. Processes that have the old one open keep it.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder; made if it is not there. Other files in it are left alone.
+
+        Raises
+        ------
+        ValueError
+            If a label is neither a number, a boolean, a date nor a string, or the folder holds an
+            ``index.json`` of something else.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from skhash.retrieval import HammingRetriever
+        >>> codes = np.array([[0b0001], [0b0111]], dtype=np.uint8)
+        >>> index = HammingRetriever(n_neighbors=1).fit(codes, y=["cat", "dog"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(folder)
+        ...     HammingRetriever.open(folder).predict(codes)
+        array(['cat', 'dog'], dtype='<U3')
+        """
+        check_is_fitted(self)
+        fields = {name: getattr(self, name) for name in _SAVED}
+        names = getattr(self, "feature_names_in_", None)
+        fields["feature_names_in_"] = None if names is None else list(names)
+        arrays = self.words_ if self.y_ is None else {**self.words_, "y": self.y_}
+        write_index(path, {"parameters": self.get_params(deep=False), **fields}, arrays)
+
+    @classmethod
+    def open(cls, path, *, mmap_mode="r", verify=None):
+        """Open a saved index.
+
+        Mapped codes are read when a search needs them, and processes share them.
+
+        Parameters
+        ----------
+        path : str or path
+            The folder that :meth:`save` has written.
+        mmap_mode : {"r", None}, default="r"
+            ``"r"`` maps the arrays, read-only; ``None`` reads them into memory.
+        verify : bool, default=None
+            Whether to compare the content of the arrays with their checksums; their sizes and
+            headers, and ``index.json``, are checked always. ``None``: all of it if it is read into
+            memory or has at most 16 MB, otherwise 64 blocks of 4 kB of each array, first and last
+            included. These tell another file and a hole of several blocks, not a change in the
+            bytes between them: ``True`` compares every byte. No checksum tells who wrote a file.
+
+        Returns
+        -------
+        object
+            The index, fitted. Strings that were Python objects have become strings of fixed width.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no index.
+        ValueError
+            If the index is damaged, of something else or of a later version of the format.
+        """
+        fields, arrays = read_index(path, mmap_mode=mmap_mode, verify=verify)
+        unknown = set(fields["parameters"]) - set(cls().get_params())
+        if unknown:
+            raise ValueError(
+                f"the index at {path} has parameters that this release does not know, "
+                f"{', '.join(sorted(unknown))}: upgrade scikit-hash."
+            )
+        index = cls(**fields["parameters"])
+        for name in _SAVED:
+            setattr(index, name, fields[name])
+        if fields["feature_names_in_"] is not None:
+            index.feature_names_in_ = np.array(fields["feature_names_in_"], dtype=object)
+        index.y_ = arrays.pop("y", None)
+        index.words_ = arrays
+        return index
+
     def _check_parameters(self):
         """Raise an error if a parameter is out of range."""
 
@@ -80,11 +172,7 @@ class CodeIndex(BaseEstimator):
         words = self._read(X, reset=reset)
         n_samples = next(iter(words.values())).shape[1]
         if y is not None:
-            y = np.asarray(y)
-            if y.shape[:1] != (n_samples,):
-                raise ValueError(
-                    f"labels of another length: got y of shape {y.shape} for {n_samples} codes."
-                )
+            y = _check_labels(y, n_samples)
         if not reset:
             if set(words) != set(self.words_):
                 raise ValueError(
@@ -95,7 +183,7 @@ class CodeIndex(BaseEstimator):
                 raise ValueError(
                     "all rows of the index have labels or none has: give y in each call or in none."
                 )
-            words = {block: np.hstack([self.words_[block], words[block]]) for block in words}
+            words = {block: join_words(self.words_[block], words[block]) for block in words}
             y = None if y is None else np.concatenate([self.y_, y])
             n_samples += self.n_samples_fit_
         self.words_, self.y_, self.n_samples_fit_ = words, y, n_samples
@@ -135,19 +223,19 @@ class CodeIndex(BaseEstimator):
             # Only the number and the names of the columns: the values are checked already.
             validate_data(self, X=X, skip_check_array=True, reset=reset)  # pyright: ignore[reportArgumentType]
             parts = paired_codes(codes, columns) if self.paired_ else {"codes": codes}
-        return {block: to_words(pack_codes(part)) for block, part in parts.items()}
+        return {block: words_of(part) for block, part in parts.items()}
 
     def _searches(self, X):
-        """Pair the words of each block of queries with the words of the index that answer it."""
+        """Pair the words of each block of queries with the block of the index that answers it."""
         check_is_fitted(self)
         words = self._read(X, reset=False)
-        return [(words[block], self.words_[_ANSWERS[block]]) for block in words]
+        return [(words[block][:, :], _ANSWERS[block]) for block in words]
 
     def _one_search(self, X):
-        """Return the words of the queries and of the index; the index itself where `X` is None."""
+        """Return the words of the queries, of the index itself if `X` is None, and the block."""
         check_is_fitted(self)
         if X is None and not self.paired_:
-            return self.words_["codes"], self.words_["codes"]
+            return np.ascontiguousarray(self.words_["codes"][:, :]), "codes"
         searches = [] if X is None else self._searches(X)
         if len(searches) != 1:
             raise ValueError(
@@ -160,10 +248,21 @@ class CodeIndex(BaseEstimator):
 def _check_codes(X, estimator):
     codes = check_array(X, estimator=estimator)
     if codes.dtype.kind in "iu" and codes.dtype.itemsize > 1:
-        if np.all((codes == 0) | (codes == 1)):
+        if codes.min() >= 0 and codes.max() <= 1:
             raise TypeError(
                 f"{codes.dtype} codes of zeros and ones would all count as positive: "
                 "use codes.astype(bool)."
             )
-        return codes.astype(np.float64)
+        return codes >= 0
     return codes
+
+
+def _check_labels(y, n_samples):
+    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    if y.shape[:1] != (n_samples,):
+        raise ValueError(
+            f"labels of another length: got y of shape {y.shape} for {n_samples} codes."
+        )
+    if y.ndim > 2:
+        raise ValueError(f"labels must have one or two dimensions, got {y.ndim}.")
+    return y if is_mapped(y) else y.copy()

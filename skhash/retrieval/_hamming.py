@@ -1,24 +1,15 @@
-"""Exact nearest neighbours in Hamming space."""
-
-import numbers
-from itertools import chain
+"""Nearest neighbours in Hamming space."""
 
 import numpy as np
-from joblib import Parallel, delayed
-from scipy import sparse
-from sklearn.utils import check_scalar, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
-from .._popcount import nearest, within_radius
 from .._ranking import average_precisions
 from .._scorer import RetrievalScorer
-from ._base import CodeIndex
-
-_PART = 256  # queries that a thread takes at a time
+from ._neighbors import NeighborIndex
 
 
-class HammingRetriever(CodeIndex):
-    """Find the nearest codes, exactly, by Hamming distance.
+class HammingRetriever(NeighborIndex):
+    """Find the nearest codes by Hamming distance, exactly unless told otherwise.
 
     Codes come in any of the four formats of :mod:`skhash.codes`: real ones count by their sign.
     Items at equal distance are ordered by row, lowest first.
@@ -33,18 +24,30 @@ class HammingRetriever(CodeIndex):
         Number of neighbours that :meth:`kneighbors` finds.
     radius : float, default=2
         Distance in bits up to which :meth:`radius_neighbors` finds items.
-    algorithm : {"auto", "numpy"}, default="auto"
-        Search engine; ``"auto"`` takes the fastest that is there. All give the same result.
+    algorithm : {"auto", "numpy", "numba", "faiss-ivf"}, default="auto"
+        Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and give the same;
+        ``"auto"`` takes the faster one that is there. ``"faiss-ivf"`` (extra ``faiss``) is
+        approximate: it sorts the codes into lists by k-means and looks at the `nprobe` lists
+        nearest to a query. :meth:`recall_against_exact` says what that costs; :meth:`score` is
+        exact all the same.
     n_jobs : int, default=None
-        Number of threads, each with a part of the queries; ``-1`` uses all cores.
+        Number of threads, which share the queries; ``-1`` uses all cores.
     paired : bool, default=None
         Whether a row holds two codes. ``None``: if a table has both ``image__*`` and ``text__*``
         columns. ``True``: split arrays in the middle, image codes first. ``False``: never.
+    nprobe : int, default=8
+        Lists that ``"faiss-ivf"`` looks at, for each query.
+    n_lists : int, default=None
+        Lists that ``"faiss-ivf"`` makes. ``None``: ``4 sqrt(n_samples_fit_)``, or fewer where a
+        list would hold less than 39 codes.
+    verbose : int, default=0
+        Whether to print that an engine compiles its code, which happens once.
 
     Attributes
     ----------
     words_ : dict of str to ndarray of shape (n_words, n_samples_fit_), unsigned
         The packed codes, word by word: under ``"codes"``, or ``"image"`` and ``"text"`` if paired.
+        For packed codes of a memory map, something of that shape that is sliced as an array is.
     y_ : ndarray of shape (n_samples_fit_,) or (n_samples_fit_, n_labels), or None
         What was given as `y`.
     paired_ : bool
@@ -71,120 +74,26 @@ class HammingRetriever(CodeIndex):
     array(['dog'], dtype='<U3')
     """
 
-    def __init__(self, n_neighbors=5, *, radius=2, algorithm="auto", n_jobs=None, paired=None):
+    def __init__(
+        self,
+        n_neighbors=5,
+        *,
+        radius=2,
+        algorithm="auto",
+        n_jobs=None,
+        paired=None,
+        nprobe=8,
+        n_lists=None,
+        verbose=0,
+    ):
         self.n_neighbors = n_neighbors
         self.radius = radius
         self.algorithm = algorithm
         self.n_jobs = n_jobs
         self.paired = paired
-
-    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
-        """Find the nearest items of each query.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the rows of the index, each without itself.
-        n_neighbors : int, default=None
-            Number of neighbours; ``None`` takes that of the constructor.
-        return_distance : bool, default=True
-            Whether to return the distances.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_queries, n_neighbors), int32
-            Distances in bits, ascending; only if `return_distance`.
-        rows : ndarray of shape (n_queries, n_neighbors), int64
-            Rows of the index.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer items than neighbours asked for, or the queries do not fit the index.
-        """
-        queries, gallery = self._one_search(X)
-        k = self.n_neighbors if n_neighbors is None else n_neighbors
-        check_scalar(k, "n_neighbors", numbers.Integral, min_val=1)
-        alone = X is None
-        if k + alone > self.n_samples_fit_:
-            raise ValueError(
-                f"n_neighbors must be at most the number of items, got n_neighbors={k} "
-                f"for {self.n_samples_fit_ - alone} items."
-            )
-        parts = self._run(nearest, queries, gallery, k + alone)
-        distances, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
-        if alone:
-            others = rows != np.arange(len(rows))[:, None]
-            others[others.all(axis=1), -1] = False  # k items as near as itself stand before it
-            distances, rows = (found[others].reshape(-1, k) for found in (distances, rows))
-        return (distances, rows) if return_distance else rows
-
-    def radius_neighbors(self, X=None, radius=None, return_distance=True):
-        """Find all items within a distance of each query.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the rows of the index, each without itself.
-        radius : float, default=None
-            Largest distance in bits; ``None`` takes that of the constructor.
-        return_distance : bool, default=True
-            Whether to return the distances.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_queries,) of ndarray, int32
-            Distances in bits of each query's items, ascending; only if `return_distance`.
-        rows : ndarray of shape (n_queries,) of ndarray, int64
-            Their rows in the index.
-
-        Raises
-        ------
-        ValueError
-            If the radius is negative, or the queries do not fit the index.
-        """
-        queries, gallery = self._one_search(X)
-        radius = self.radius if radius is None else radius
-        check_scalar(radius, "radius", numbers.Real, min_val=0)
-        parts = self._run(within_radius, queries, gallery, radius)
-        distances, rows = (list(chain(*part)) for part in zip(*parts, strict=True))
-        if X is None:
-            others = [found != row for row, found in enumerate(rows)]
-            distances = [found[keep] for found, keep in zip(distances, others, strict=True)]
-            rows = [found[keep] for found, keep in zip(rows, others, strict=True)]
-        distances, rows = _object_array(distances), _object_array(rows)
-        return (distances, rows) if return_distance else rows
-
-    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
-        """Build the graph from each query to its nearest items.
-
-        Parameters
-        ----------
-        X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the rows of the index, each without itself.
-        n_neighbors : int, default=None
-            Number of neighbours; ``None`` takes that of the constructor.
-        mode : {"connectivity", "distance"}, default="connectivity"
-            Whether an edge weighs 1, or its distance in bits.
-
-        Returns
-        -------
-        csr_matrix of shape (n_queries, n_samples_fit_), float64
-            The graph; a distance of 0 is stored.
-
-        Raises
-        ------
-        ValueError
-            If `mode` is unknown, or as in :meth:`kneighbors`.
-        """
-        if mode not in {"connectivity", "distance"}:
-            raise ValueError(f"mode must be 'connectivity' or 'distance', got {mode!r}.")
-        distances, rows = self.kneighbors(X, n_neighbors)
-        n_queries, k = rows.shape
-        weights = distances if mode == "distance" else np.ones(rows.shape)
-        starts = np.arange(0, n_queries * k + 1, k)
-        parts = weights.ravel().astype(np.float64), rows.ravel(), starts
-        return sparse.csr_matrix(parts, shape=(n_queries, self.n_samples_fit_))
+        self.nprobe = nprobe
+        self.n_lists = n_lists
+        self.verbose = verbose
 
     def predict(self, X):
         """Return the label of the nearest item of each query.
@@ -215,6 +124,8 @@ class HammingRetriever(CodeIndex):
     def score(self, X, y=None):
         """Compute the mean average precision of queries against the index.
 
+        All items are ranked, exactly, whatever the `algorithm`.
+
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns)
@@ -233,9 +144,13 @@ class HammingRetriever(CodeIndex):
         ValueError
             If only the queries or only the index have labels, or labels do not fit the queries.
         """
-        options = {"k": None, "ties": "expected", "normalize": "hits"}
-        searches = self._searches(X)
-        scores = [average_precisions(*pair, y, self.y_, **options).mean() for pair in searches]
+        options = {"k": None, "ties": "expected", "normalize": "hits", "n_jobs": self.n_jobs}
+        if self.algorithm != "faiss-ivf":
+            options["algorithm"] = self.algorithm
+        scores = [
+            average_precisions(queries, self.words_[block], y, self.y_, **options).mean()
+            for queries, block in self._searches(X)
+        ]
         return float(np.mean(scores))
 
     @staticmethod
@@ -248,15 +163,16 @@ class HammingRetriever(CodeIndex):
         gallery_y=None,
         ties="expected",
         normalize="hits",
+        n_jobs=None,
     ):
         """Make a scorer of pipelines that end before the retriever.
 
         Parameters
         ----------
-        metric : {"map"}, default="map"
-            Mean average precision.
+        metric : {"map", "precision", "recall", "hit_rate", "ndcg"}, default="map"
+            Mean average precision, or the metric of that name at `k`.
         k : int, default=None
-            Cut-off; ``None`` ranks the whole gallery.
+            Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
         direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
             What queries what.
         gallery : table or array, default=None
@@ -266,7 +182,9 @@ class HammingRetriever(CodeIndex):
         ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
             As in :func:`skhash.metrics.average_precision`.
         normalize : {"hits", "possible", "relevant"}, default="hits"
-            As in :func:`skhash.metrics.average_precision`.
+            As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
+        n_jobs : int, default=None
+            Number of threads that rank binary codes; ``-1`` uses all cores.
 
         Returns
         -------
@@ -281,24 +199,5 @@ class HammingRetriever(CodeIndex):
             gallery_y=gallery_y,
             ties=ties,
             normalize=normalize,
+            n_jobs=n_jobs,
         )
-
-    def _check_parameters(self):
-        check_scalar(self.n_neighbors, "n_neighbors", numbers.Integral, min_val=1)
-        check_scalar(self.radius, "radius", numbers.Real, min_val=0)
-        if self.algorithm not in {"auto", "numpy"}:
-            raise ValueError(f"algorithm must be 'auto' or 'numpy', got {self.algorithm!r}.")
-
-    def _run(self, kernel, queries, gallery, argument):
-        """Run a kernel on parts of the queries, in threads: NumPy releases the lock."""
-        return Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(kernel)(queries[:, part], gallery, argument)
-            for part in gen_batches(queries.shape[1], _PART)
-        )
-
-
-def _object_array(arrays):
-    result = np.empty(len(arrays), dtype=object)
-    for position, array in enumerate(arrays):  # one by one: NumPy would stack arrays of one length
-        result[position] = array
-    return result

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.exceptions import UndefinedMetricWarning
 
-from skhash import _ranking
+from skhash import _buckets, _ranking
 from skhash.codes import convert_codes
 from skhash.metrics import average_precision, mean_average_precision
 
-TIES = ["expected", "optimistic", "pessimistic", "index"]
+TIES = ["expected", "optimistic", "pessimistic"]
 NORMALIZE = ["hits", "possible", "relevant"]
 
 
@@ -19,6 +20,7 @@ def example(seed=0, n_queries=4, n_gallery=12, n_bits=5, n_labels=3):
     rng = np.random.default_rng(seed)
     query, gallery = (rng.random((n, n_bits)) < 0.5 for n in (n_queries, n_gallery))
     y_query, y_gallery = (rng.random((n, n_labels)) < 0.4 for n in (n_queries, n_gallery))
+    y_query[:, 0] = y_gallery[0, 0] = True  # each query has a relevant item
     return query, gallery, y_query, y_gallery
 
 
@@ -44,6 +46,70 @@ def test_index_ties_equal_a_stable_sort(seed, k, normalize):
     np.testing.assert_allclose(found, naive(*data, min(k, 12), normalize), atol=1e-12)
 
 
+def plain(ranking, k, normalize, n_relevant):
+    """Follow the definitions word by word; `n_relevant` may be more than are ranked."""
+    ranks = [rank for rank, relevant in enumerate(ranking, 1) if relevant]
+    precisions = [(i, rank) for i, rank in enumerate(ranks, 1)]
+    if normalize == "relevant":
+        precisions = precisions[:k]
+    else:
+        precisions = [(i, rank) for i, rank in precisions if rank <= k]
+    divisor = len(precisions) if normalize == "hits" else min(k, n_relevant)
+    return sum(i / rank for i, rank in precisions) / divisor if divisor else 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    items=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1)), min_size=6, max_size=6).filter(
+        lambda items: any(grade for _, grade in items)
+    ),
+    k=st.integers(1, 6),
+    radius=st.one_of(st.none(), st.integers(0, 6)),
+    normalize=st.sampled_from(NORMALIZE),
+    ties=st.sampled_from(TIES),
+)
+def test_it_equals_brute_force_over_all_orders_of_six_items(
+    brute_force, items, k, radius, normalize, ties
+):
+    distances, grades = zip(*items, strict=True)
+    n_found = sum(distance <= (6 if radius is None else radius) for distance in distances)
+    options = {"k": k, "ties": ties, "normalize": normalize, "radius": radius}
+    codes = brute_force.codes(distances)
+    found = mean_average_precision(brute_force.zero, codes, [1], grades, **options)
+    expected = brute_force(
+        lambda ranking: plain(ranking[:n_found], k, normalize, sum(grades)), distances, grades, ties
+    )
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("normalize", NORMALIZE)
+@pytest.mark.parametrize("radius", [0, 1.5, 3])
+def test_within_a_radius_index_ties_equal_a_stable_sort(radius, normalize):
+    query, gallery, y_query, y_gallery = example()
+    options = {"k": 4, "radius": radius, "ties": "index", "normalize": normalize}
+    found = average_precision(query, gallery, y_query, y_gallery, **options)
+    for code, labels, score in zip(query, y_query, found, strict=True):
+        distances = (gallery != code).sum(axis=1)
+        relevant = (y_gallery & labels).any(axis=1)
+        order = [row for row in np.argsort(distances, kind="stable") if distances[row] <= radius]
+        assert score == pytest.approx(plain(relevant[order], 4, normalize, relevant.sum()))
+
+
+def test_a_few_cuts_at_a_time_give_the_same(monkeypatch):
+    data = example(n_queries=9, n_bits=2)
+    for normalize, ties in product(NORMALIZE, TIES):
+        whole = average_precision(*data, k=3, ties=ties, normalize=normalize)
+        with monkeypatch.context() as patch:
+            patch.setattr(_buckets, "_WAYS", 30)
+            found = average_precision(*data, k=3, ties=ties, normalize=normalize)
+        np.testing.assert_allclose(found, whole, rtol=1e-12)
+
+
+def test_threads_do_not_change_the_scores():
+    data = example()
+    np.testing.assert_array_equal(average_precision(*data, n_jobs=2), average_precision(*data))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -53,7 +119,7 @@ def test_index_ties_equal_a_stable_sort(seed, k, normalize):
 def test_bounds_enclose_the_expectation_and_the_index_order(seed, k, normalize):
     data = example(seed, n_bits=3)
     expected, best, worst, index = (
-        average_precision(*data, k=k, ties=ties, normalize=normalize) for ties in TIES
+        average_precision(*data, k=k, ties=ties, normalize=normalize) for ties in [*TIES, "index"]
     )
     slack = 1e-12
     assert np.all(best <= 1 + slack)
@@ -67,7 +133,7 @@ def test_bounds_enclose_the_expectation_and_the_index_order(seed, k, normalize):
 @given(
     seed=st.integers(0, 10**6),
     k=st.integers(1, 14),
-    ties=st.sampled_from(TIES[:3]),
+    ties=st.sampled_from(TIES),
     normalize=st.sampled_from(NORMALIZE),
     real=st.booleans(),
 )
@@ -85,7 +151,7 @@ def test_the_order_of_the_gallery_does_not_matter(seed, k, ties, normalize, real
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), ties=st.sampled_from(TIES))
+@given(seed=st.integers(0, 10**6), ties=st.sampled_from([*TIES, "index"]))
 def test_without_a_cut_off_the_definitions_agree(seed, ties):
     data = example(seed)
     scores = [average_precision(*data, ties=ties, normalize=name) for name in NORMALIZE]
@@ -94,7 +160,7 @@ def test_without_a_cut_off_the_definitions_agree(seed, ties):
 
 
 @pytest.mark.parametrize("form", ["packed", "signs", "real"])
-@pytest.mark.parametrize(("ties", "k"), list(product(TIES, [None, 3])))
+@pytest.mark.parametrize(("ties", "k"), list(product([*TIES, "index"], [None, 3])))
 def test_all_formats_rank_alike(form, ties, k):
     # Cosine orders codes of +1 and -1 as Hamming distance does, ties included.
     query, gallery, y_query, y_gallery = example(n_bits=21)
@@ -125,12 +191,23 @@ def test_pairs_score_the_inverse_rank_of_the_paired_row():
     np.testing.assert_allclose(average_precision(image, text), [1, 1 / 2, 1 / 3])
 
 
-def test_a_query_without_relevant_items_scores_zero():
+@pytest.mark.parametrize("metric", [average_precision, mean_average_precision])
+def test_queries_without_relevant_items_are_reported(metric):
     query, gallery, _, _ = example()
-    for normalize, ties, k in product(NORMALIZE, TIES, [None, 2]):
-        options = {"k": k, "ties": ties, "normalize": normalize}
-        scores = average_precision(query, gallery, [9] * 4, [1] * 12, **options)
-        assert scores.tolist() == [0] * 4
+    message = "3 of 4 queries have no relevant item in the gallery and count as 0"
+    with pytest.warns(UndefinedMetricWarning, match=message):
+        metric(query, gallery, [1, 9, 9, 9], [1] * 12)
+
+
+@pytest.mark.filterwarnings("ignore:3 of 4 queries")
+@pytest.mark.parametrize(
+    ("normalize", "ties", "k"), list(product(NORMALIZE, [*TIES, "index"], [None, 2]))
+)
+def test_a_query_without_relevant_items_scores_zero(normalize, ties, k):
+    query, gallery, _, _ = example()
+    options = {"k": k, "ties": ties, "normalize": normalize}
+    scores = average_precision(query, gallery, [1, 9, 9, 9], [1] * 12, **options)
+    assert scores.tolist() == pytest.approx([1, 0, 0, 0])
 
 
 def test_a_tied_collapse_scores_about_the_base_rate():
@@ -150,10 +227,10 @@ def test_a_late_hit_can_lower_the_best_score_of_definition_hits():
 
 def test_blocks_of_queries_do_not_change_the_scores(monkeypatch):
     data = example(n_queries=9)
-    for ties in TIES:
+    for ties in [*TIES, "index"]:
         whole = average_precision(*data, k=4, ties=ties)
         with monkeypatch.context() as patch:
-            patch.setattr(_ranking, "_BLOCK", 25)
+            patch.setattr(_ranking, "_BLOCK", 60)
             np.testing.assert_allclose(average_precision(*data, k=4, ties=ties), whole)
 
 
@@ -191,9 +268,16 @@ bits = np.ones((2, 8), dtype=bool)
         ((bits, bits[:0]), {}, ValueError, "the codes are empty"),
         ((bits[0], bits), {}, ValueError, "must have two dimensions"),
         ((np.full((2, 2), np.nan), np.ones((2, 2))), {}, ValueError, "must be finite"),
-        ((bits, bits), {"ties": "random"}, ValueError, "ties must be one of expected"),
-        ((bits, bits), {"normalize": "trec"}, ValueError, "normalize must be one of hits"),
+        ((bits, bits), {"ties": "random"}, ValueError, "ties must be one of 'expected'"),
+        ((bits, bits), {"normalize": "trec"}, ValueError, "normalize must be one of 'hits'"),
         ((bits, bits), {"k": 0}, ValueError, "k == 0, must be >= 1"),
+        ((bits, bits), {"radius": -1}, ValueError, "radius == -1, must be >= 0"),
+        ((bits, bits), {"radius": "2"}, TypeError, "radius must be an instance of"),
+        ((np.ones((2, 2)), np.ones((2, 2))), {"radius": 2}, TypeError, "have no Hamming distance"),
+        ((bits, bits, [1, 2], [3, 4]), {}, ValueError, "no query has a relevant item"),
+        ((bits, bits, [[0], [0]], [[1], [0]]), {}, ValueError, "query labels are all 0"),
+        ((bits, bits, [[1], [0]], [[0], [0]]), {}, ValueError, "gallery labels are all 0"),
+        ((bits, bits, [[1], [0]], [[1, 1], [0, 1]]), {}, ValueError, "indicators of the same"),
         ((bits, bits), {"k": 2.5}, TypeError, "k must be an instance of"),
     ],
 )

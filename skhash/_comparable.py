@@ -1,0 +1,74 @@
+"""Codes in the form that distances are computed from."""
+
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from ._popcount import to_words
+from .codes import code_format, pack_codes
+
+
+def comparable(query_codes, gallery_codes):
+    """Bring two arrays of codes into the form that distances are computed from.
+
+    Parameters
+    ----------
+    query_codes : array-like of shape (n_queries, n_columns)
+        Codes in any format.
+    gallery_codes : array-like of shape (n_gallery, n_columns)
+        Codes in the same format.
+
+    Returns
+    -------
+    queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
+        Words where the codes are binary, unit vectors (float64) where they are real.
+    """
+    pair = np.asarray(query_codes), np.asarray(gallery_codes)
+    packed = [pack_codes(codes) for codes in pair]  # checks real codes too
+    (n_queries, width), (n_gallery, gallery_width) = (codes.shape for codes in pair)
+    form, gallery_form = map(code_format, pair)
+    if form != gallery_form:
+        raise TypeError(
+            f"the query codes are {form}, the gallery codes {gallery_form}: "
+            "convert one of them with skhash.codes.convert_codes."
+        )
+    if width != gallery_width:
+        raise ValueError(
+            f"the query codes have {width} columns, the gallery codes {gallery_width}: "
+            "give codes of one length."
+        )
+    if not (n_queries and n_gallery and width):
+        raise ValueError(
+            f"the codes are empty, got {n_queries} queries and {n_gallery} gallery items "
+            f"of {width} columns: give at least one of each."
+        )
+    if form == "real":
+        return _unit_columns(pair[0]), _unit_columns(pair[1])
+    return to_words(packed[0]), to_words(packed[1])
+
+
+def _unit_columns(vectors):
+    vectors = vectors.T.astype(np.float64)
+    norms = np.linalg.norm(vectors, axis=0)
+    return vectors / np.where(norms > 0, norms, 1)
+
+
+def is_binary(queries):
+    """Say whether these are words, not real vectors."""
+    return queries.dtype.kind == "u"
+
+
+def check_radius(radius, queries):
+    """Check a radius, and that there are distances in bits."""
+    check_scalar(radius, "radius", numbers.Real, min_val=0)
+    check_bits(queries)
+
+
+def check_bits(queries):
+    """Check that codes have distances in bits."""
+    if not is_binary(queries):
+        raise TypeError(
+            "real embeddings have no Hamming distance: binarise them with "
+            "skhash.codes.convert_codes(codes, 'bits')."
+        )

@@ -1,0 +1,144 @@
+"""What is relevant to what: labels in a form that can be compared fast."""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ._popcount import to_words
+
+
+def encode_labels(y_query, y_gallery, n_queries, n_gallery):
+    """Bring labels into the form that grades are computed from.
+
+    Parameters
+    ----------
+    y_query, y_gallery : array-like of shape (n_codes,) or (n_codes, n_labels), or None
+        Ids or classes, or indicators of labels; None on both sides means that rows are pairs.
+    n_queries, n_gallery : int
+        Numbers of codes.
+
+    Returns
+    -------
+    y_query, y_gallery : ndarray of shape (n_codes,) or (n_words, n_codes)
+        Integers to compare for equality, or words of label bits to intersect.
+    """
+    if (y_query is None) != (y_gallery is None):
+        raise ValueError(
+            "labels are given on one side only: give y_query and y_gallery, or neither for rows "
+            "that are pairs."
+        )
+    if y_query is None:
+        if n_queries != n_gallery:
+            raise ValueError(
+                "without labels row i of the gallery answers query i, which needs equal lengths, "
+                f"got {n_queries} queries and {n_gallery} gallery items: give labels of both."
+            )
+        return np.arange(n_queries), np.arange(n_gallery)
+    labels = (
+        _label_array(y_query, n_queries, "query"),
+        _label_array(y_gallery, n_gallery, "gallery"),
+    )
+    if labels[0].shape[1:] != labels[1].shape[1:]:
+        raise ValueError(
+            f"query labels have shape {labels[0].shape} and gallery labels {labels[1].shape}: "
+            "give both as one id or class a row, or both as indicators of the same labels."
+        )
+    if labels[0].ndim == 2:
+        return tuple(to_words(_pack_labels(array), min_bytes=8) for array in labels)
+    if labels[0].dtype.kind != labels[1].dtype.kind:  # else NumPy makes the number 1 a string "1"
+        labels = [array.astype(object) for array in labels]
+    ids = pd.factorize(np.concatenate(labels))[0]
+    if ids.min() < 0:
+        raise ValueError("the labels hold missing values (NaN or None): give every row a label.")
+    return ids[:n_queries], ids[n_queries:]
+
+
+def _label_array(y, n_codes, side):
+    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
+    if y.ndim not in (1, 2):
+        raise ValueError(f"labels must have one or two dimensions, got {y.ndim}.")
+    if len(y) != n_codes:
+        raise ValueError(
+            f"labels of another length: got {len(y)} rows of labels for {n_codes} codes."
+        )
+    if y.ndim == 2 and not y.any():
+        raise ValueError(
+            f"the {side} labels are all 0, so nothing can be relevant: give label indicators with "
+            "a 1 for each label that a row has."
+        )
+    return y
+
+
+def _pack_labels(labels):
+    held = labels == 1
+    if not np.all(held | (labels == 0)):
+        raise ValueError(
+            "two-dimensional labels must be indicators, 0 or 1: give ids or classes as a "
+            "one-dimensional array."
+        )
+    return np.packbits(held.astype(bool), axis=1)
+
+
+def count_grades(y_query, y_gallery):
+    """Return the number of grades of relevance that can occur, grade 0 included.
+
+    Parameters
+    ----------
+    y_query, y_gallery : ndarray
+        What `encode_labels` gives.
+
+    Returns
+    -------
+    int
+        2 for ids and classes; for indicators one more than the most labels that can be shared.
+    """
+    if y_query.ndim == 1:
+        return 2
+    return 1 + min(int(_count_labels(y).max()) for y in (y_query, y_gallery))
+
+
+def grade(y_query, y_gallery, n_grades):
+    """Grade each item's relevance to each query.
+
+    Parameters
+    ----------
+    y_query, y_gallery : ndarray
+        What `encode_labels` gives.
+    n_grades : int
+        Number of grades; higher ones count as the highest.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_gallery), int64
+        1 where the ids are equal, or the number of shared labels.
+    """
+    if y_query.ndim == 1:
+        return (y_query[:, None] == y_gallery).astype(np.int64)
+    shared = np.zeros((y_query.shape[1], y_gallery.shape[1]), dtype=np.int64)
+    for query_word, gallery_word in zip(y_query, y_gallery, strict=True):
+        shared += np.bitwise_count(query_word[:, None] & gallery_word)
+    return np.minimum(shared, n_grades - 1)
+
+
+def grade_itself(y, n_grades):
+    """Grade each row's relevance to itself.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_codes,) or (n_words, n_codes)
+        What `encode_labels` gives.
+    n_grades : int
+        Number of grades; higher ones count as the highest.
+
+    Returns
+    -------
+    ndarray of shape (n_codes,), int64
+        The grades.
+    """
+    if y.ndim == 1:
+        return np.ones(len(y), dtype=np.int64)
+    return np.minimum(_count_labels(y), n_grades - 1)
+
+
+def _count_labels(y):
+    return np.bitwise_count(y).sum(axis=0, dtype=np.int64)

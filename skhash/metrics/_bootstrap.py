@@ -1,0 +1,85 @@
+"""Confidence intervals over queries."""
+
+import numbers
+
+import numpy as np
+from scipy import stats
+from sklearn.utils import check_array, check_random_state, check_scalar
+
+_DRAWS = 1 << 21  # scores drawn at a time: some megabytes
+
+
+def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, random_state=None):
+    """Compute a confidence interval of a mean over queries by the bootstrap.
+
+    Queries are drawn with replacement; the interval holds the middle share of the means [1]_. It
+    says how far the score may move with other queries, not with another seed of the training.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_queries,)
+        A score a query, for example of :func:`average_precision` or with ``per_query=True``.
+    confidence_level : float, default=0.95
+        Share of the means inside, between 0 and 1.
+    n_resamples : int, default=1000
+        Number of means drawn.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draws.
+
+    Returns
+    -------
+    low : float
+        Lower end; of scores that are all equal, their mean.
+    high : float
+        Upper end.
+
+    Raises
+    ------
+    ValueError
+        If the scores are empty, not one-dimensional or not finite, or a parameter is out of range.
+
+    References
+    ----------
+    .. [1] B. Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 7(1),
+       1979.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash.metrics import bootstrap_interval
+    >>> scores = np.random.default_rng(0).random(400)
+    >>> low, high = bootstrap_interval(scores, random_state=0)
+    >>> round(low, 2), round(high, 2)
+    (0.5, 0.56)
+    """
+    scores = check_array(scores, ensure_2d=False, dtype="float64", input_name="scores")
+    if scores.ndim != 1:
+        raise ValueError(
+            f"scores must have one dimension, a score a query, got {scores.ndim}: give one column."
+        )
+    check_scalar(
+        confidence_level,
+        "confidence_level",
+        numbers.Real,
+        min_val=0,
+        max_val=1,
+        include_boundaries="neither",
+    )
+    check_scalar(n_resamples, "n_resamples", numbers.Integral, min_val=1)
+    if np.ptp(scores) == 0:  # nothing varies; a single score cannot be resampled at all
+        return float(scores[0]), float(scores[0])
+    interval = stats.bootstrap(
+        (scores,),
+        np.mean,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+        batch=max(1, _DRAWS // len(scores)),
+        method="percentile",
+        random_state=own_generator(random_state),  # pyright: ignore[reportCallIssue]
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def own_generator(random_state):
+    """Return the generator of a seed; without a seed a fresh one, never NumPy's global one."""
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)

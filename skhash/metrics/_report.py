@@ -1,0 +1,203 @@
+"""All directions of retrieval in one table, beside random codes."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from .._blocks import table_columns
+from .._buckets import bucket_average_precision, harmonic_numbers, hit_chance_at_k, hits_at_k
+from .._checks import check_choice
+from .._comparable import comparable, is_binary
+from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
+from .._relevance import encode_labels
+from .._scorer import paired_codes
+from ..codes import code_format
+from ._bootstrap import bootstrap_interval, own_generator
+from ._report_table import RADIUS, RetrievalReport
+
+ACROSS = [("image", "text"), ("text", "image")]
+WITHIN = [("image", "image"), ("text", "text")]
+
+
+def retrieval_report(
+    codes,
+    gallery=None,
+    y=None,
+    y_gallery=None,
+    *,
+    k=50,
+    normalize="hits",
+    confidence_level=0.95,
+    n_resamples=1000,
+    random_state=0,
+    n_jobs=None,
+):
+    r"""Score paired codes in every direction, beside random codes.
+
+    The rows are image to text, text to image, image to image and text to text, and random codes of
+    the same number and length. What is relevant does not depend on the modality, so one random row
+    is the floor of both cross-modal ones. Within a modality, without a gallery, a query does not
+    find itself. Pairs alone (``y=None``) say nothing of what is relevant within a modality: these
+    rows are left out then, and where no query has another relevant item.
+
+    Parameters
+    ----------
+    codes : array-like or dataframe of shape (n_queries, n_columns), bool, uint8, int8 or float
+        Paired codes of the queries, as ``transform`` gives them: columns named ``image__*`` and
+        ``text__*``, or an array of image codes and then text codes of the same length.
+    gallery : array-like or dataframe of shape (n_gallery, n_columns), default=None
+        Paired codes that are searched; ``None`` searches `codes`.
+    y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
+        Ids, classes or label indicators of the queries; ``None`` means that row i answers query i.
+    y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
+        The same for the gallery, where one is given.
+    k : int, default=50
+        Cut-off of mAP\@k and of precision at k.
+    normalize : {"hits", "possible", "relevant"}, default="hits"
+        Meaning of mAP\@k, as in :func:`average_precision`.
+    confidence_level : float, default=0.95
+        Share of the bootstrap means of mAP inside its interval.
+    n_resamples : int, default=1000
+        Number of bootstrap means.
+    random_state : int, RandomState instance or None, default=0
+        Seed of the random codes and of the bootstrap.
+    n_jobs : int, default=None
+        Number of threads that rank binary codes; ``-1`` uses all cores.
+
+    Returns
+    -------
+    RetrievalReport
+        An object that prints as a table with its protocol; ``to_frame()`` gives all numbers as a
+        pandas.DataFrame: mAP in expectation over ties, its bootstrap interval (``mAP_low``,
+        ``mAP_high``) and its bounds over the orders of ties (``mAP_worst``, ``mAP_best``); mAP and
+        precision (P) at k, precision within Hamming radius 2 (``P@H<=2``; NaN of real embeddings)
+        and the hit rates at 1, 5 and 10 (``R@1`` ...), in expectation; ``n_queries``, and
+        ``n_without_relevant`` of them, which have no relevant item and count 0.
+
+    Raises
+    ------
+    TypeError
+        If the formats differ, a dtype names no format, or `k` is no integer.
+    ValueError
+        If the codes are no pairs, empty, of different lengths or not finite, if labels do not fit
+        them, if no query has a relevant item, or if an option is unknown or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash.metrics import retrieval_report
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(4, size=60)
+    >>> image = (rng.random((4, 16)) < 0.5)[y]
+    >>> text = image ^ (rng.random((60, 16)) < 0.2)
+    >>> report = retrieval_report(np.hstack([image, text]), y=y, k=10)
+    >>> report.to_frame()["mAP"].round(2)
+    image -> text     0.96
+    text -> image     0.95
+    image -> image    1.00
+    text -> text      0.73
+    random codes      0.31
+    Name: mAP, dtype: float64
+    """
+    k = check_cut_off(k)
+    check_choice(normalize, "normalize", NORMALIZE)
+    alone = gallery is None
+    if alone and y_gallery is not None:
+        raise ValueError("y_gallery is given without a gallery: give gallery too, or y alone.")
+    queries = _halves(codes)
+    items, y_items = (queries, y) if alone else (_halves(gallery), y_gallery)
+    labels = encode_labels(y, y_items, len(queries["image"]), len(items["image"]))
+    score = partial(_score_queries, labels=labels, k=k, normalize=normalize, n_jobs=n_jobs)
+
+    rows = {}
+    for source, target in ACROSS if y is None else ACROSS + WITHIN:
+        scores = score(queries[source], items[target], others=alone and source == target)
+        if not np.all(scores["without"]):
+            rows[f"{source} -> {target}"] = scores
+        elif source != target:
+            raise ValueError(NOTHING_RELEVANT)
+    rng = own_generator(random_state)
+    rows["random codes"] = score(*(_random_like(side["image"], rng) for side in (queries, items)))
+    frame = pd.DataFrame(
+        [_summarise(scores, confidence_level, n_resamples, rng) for scores in rows.values()],
+        index=list(rows),
+    )
+    return RetrievalReport(
+        frame,
+        codes=_describe(queries["image"]),
+        gallery=_describe_gallery(len(items["image"]), alone),
+        k=k,
+        normalize=normalize,
+        confidence_level=confidence_level,
+        n_resamples=n_resamples,
+    )
+
+
+def _halves(codes):
+    array = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
+    if array.ndim != 2:
+        raise ValueError(f"paired codes must have two dimensions, got {array.ndim}.")
+    return paired_codes(array, table_columns(codes))
+
+
+def _score_queries(query_codes, gallery_codes, *, labels, k, normalize, n_jobs, others=False):
+    """Return a dataframe of scores, a row a query."""
+    queries, gallery = comparable(query_codes, gallery_codes)
+    n_gallery = gallery.shape[1] - others
+    harmonic = harmonic_numbers(n_gallery)
+    parts = []
+    for counts, distances in bucket_counts(queries, gallery, *labels, others=others, n_jobs=n_jobs):
+        n, r = counts.sum(axis=2), counts[..., 1]
+        precision = partial(bucket_average_precision, n, r, harmonic, normalize=normalize)
+        ball = counts[:, distances <= RADIUS].sum(axis=1)
+        within = ball[:, 1] / np.maximum(ball.sum(axis=1), 1)
+        scores = {
+            "mAP": precision(k=n_gallery, ties="expected"),
+            "mAP_worst": precision(k=n_gallery, ties="pessimistic"),
+            "mAP_best": precision(k=n_gallery, ties="optimistic"),
+            f"mAP@{k}": precision(k=min(k, n_gallery), ties="expected"),
+            f"P@{k}": hits_at_k(n, r, k, "expected") / k,
+            f"P@H<={RADIUS}": within if is_binary(queries) else np.nan,
+            **{f"R@{few}": hit_chance_at_k(n, r, few, "expected") for few in (1, 5, 10)},
+            "without": ~r.any(axis=1),
+        }
+        parts.append(pd.DataFrame(scores))
+    return pd.concat(parts)
+
+
+def _summarise(scores, confidence_level, n_resamples, rng):
+    low, high = bootstrap_interval(
+        scores["mAP"], confidence_level=confidence_level, n_resamples=n_resamples, random_state=rng
+    )
+    means = scores.drop(columns="without").mean()
+    return {
+        "mAP": means.pop("mAP"),
+        "mAP_low": low,
+        "mAP_high": high,
+        **means,
+        "n_queries": len(scores),
+        "n_without_relevant": scores["without"].sum(),
+    }
+
+
+def _random_like(codes, rng):
+    """Draw codes of the same shape: fair bits, or real vectors in every direction alike."""
+    if code_format(codes) == "real":
+        return rng.standard_normal(codes.shape)
+    n_bits = codes.shape[1] * (8 if code_format(codes) == "packed" else 1)
+    return rng.random((len(codes), n_bits)) < 0.5
+
+
+def _describe_gallery(n_items, alone):
+    if alone:
+        return f"the same {n_items:,}; within a modality a query searches the others"
+    return f"{n_items:,}"
+
+
+def _describe(codes):
+    form, width = code_format(codes), codes.shape[1]
+    if form == "real":
+        return f"{width} real values, ranked by cosine similarity"
+    return f"{8 * width if form == 'packed' else width} bits, ranked by Hamming distance"

@@ -1,0 +1,131 @@
+"""Approximate search: only the codes around the centroids nearest to a query are looked at."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from joblib import effective_n_jobs
+
+from .. import _search
+from .._optional import import_optional
+from ._rows import parts
+
+# What k-means sees of a list: fewer make poor centroids, more cost time.
+_POINTS = 39
+
+
+def import_faiss():
+    """Import faiss, or say which extra brings it."""
+    return import_optional("faiss", extra="faiss", purpose="algorithm='faiss-ivf'")
+
+
+class InvertedLists:
+    """Codes in lists, a list a centroid: ``IndexBinaryIVF`` of faiss.
+
+    The same codes give the same lists: the codes that train the centroids are evenly spaced, the
+    seed is fixed, and one thread sums.
+
+    Parameters
+    ----------
+    gallery : array of shape (n_words, n_codes), unsigned
+        Words of the codes; faiss keeps a copy.
+    n_lists : int or None
+        Number of lists, of which there are never more than codes; ``None`` takes
+        ``4 sqrt(n_codes)``, or fewer where a list would hold less than 39 codes.
+    """
+
+    def __init__(self, gallery, n_lists):
+        self._faiss = import_faiss()
+        n_codes = gallery.shape[1]
+        if n_lists is None:
+            n_lists = max(1, min(int(4 * n_codes**0.5), n_codes // _POINTS))
+        n_bits = 8 * gallery.itemsize * len(gallery)
+        self._centroids = self._faiss.IndexBinaryFlat(n_bits)  # faiss does not keep it alive
+        self._index = self._faiss.IndexBinaryIVF(self._centroids, n_bits, min(n_lists, n_codes))
+        self._index.cp.min_points_per_centroid = 1  # no warning on stderr
+        sample = np.linspace(0, n_codes - 1, min(n_codes, _POINTS * self._index.nlist)).astype(
+            np.intp
+        )
+        with self._threads(1):
+            self._index.train(_bytes(gallery[:, sample]))
+            for part in parts(gallery):
+                self._index.add(_bytes(gallery[:, part]))
+
+    def nearest(self, queries, gallery, k, *, nprobe, n_jobs):
+        """Find `k` near codes of each query, in the order of `_search.nearest`.
+
+        A query whose lists hold fewer than `k` codes is answered exactly.
+
+        Parameters
+        ----------
+        queries, gallery : array of shape (n_words, n_codes), unsigned
+            Words of the queries and of the codes in the lists.
+        k : int
+            Number of neighbours.
+        nprobe : int
+            Number of lists that are looked at.
+        n_jobs : int or None
+            Number of threads.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, k), int32
+            Distances in bits, ascending.
+        rows : ndarray of shape (n_queries, k), int64
+            Rows of the gallery.
+        """
+        self._index.nprobe = min(nprobe, self._index.nlist)
+        with self._threads(n_jobs):
+            distances, rows = self._index.search(_bytes(queries), k)
+        order = np.lexsort((rows, distances))
+        distances, rows = (np.take_along_axis(found, order, 1) for found in (distances, rows))
+        short = rows[:, -1] < 0  # faiss fills up with -1, at the largest distance
+        if short.any():
+            distances[short], rows[short] = _search.nearest(
+                np.ascontiguousarray(queries[:, short]), gallery, k, n_jobs=n_jobs
+            )
+        return distances, rows
+
+    def within_radius(self, queries, radius, *, nprobe, n_jobs):
+        """Find codes within a Hamming ball around each query, as `_search.within_radius` does.
+
+        Parameters
+        ----------
+        queries : array of shape (n_words, n_queries), unsigned
+            Words of the queries.
+        radius : float
+            Largest distance in bits that counts.
+        nprobe, n_jobs : int
+            As in `nearest`.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_found,), int32
+            Distances in bits of all queries' items, ascending within a query.
+        rows : ndarray of shape (n_found,), int64
+            Rows of the gallery.
+        starts : ndarray of shape (n_queries + 1,), int64
+            Where the items of each query start, and the last end.
+        """
+        self._index.nprobe = min(nprobe, self._index.nlist)
+        below = int(min(radius, self._index.d)) + 1  # faiss leaves the limit itself out
+        with self._threads(n_jobs):
+            starts, distances, rows = self._index.range_search(_bytes(queries), below)
+        starts = starts.astype(np.int64)
+        query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        order = np.lexsort((rows, distances, query))
+        return distances[order].astype(np.int32), rows[order], starts
+
+    @contextmanager
+    def _threads(self, n_jobs):
+        """Let faiss use so many threads, for a while: its number is the process's own."""
+        before = self._faiss.omp_get_max_threads()
+        self._faiss.omp_set_num_threads(effective_n_jobs(n_jobs))
+        try:
+            yield
+        finally:
+            self._faiss.omp_set_num_threads(before)
+
+
+def _bytes(words):
+    """Return codes row by row, as faiss takes them; the order of bytes changes no distance."""
+    return np.ascontiguousarray(words.T).view(np.uint8)

@@ -1,0 +1,225 @@
+"""Who is near a query: exactly, or in the lists of faiss."""
+
+import numbers
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_scalar
+
+from .. import _search
+from .._checks import check_choice
+from ._base import CodeIndex
+from ._ivf import InvertedLists, import_faiss
+
+_ALGORITHMS = (*_search.ALGORITHMS, "faiss-ivf")
+
+
+class NeighborIndex(CodeIndex):
+    """An index of codes that finds neighbours.
+
+    A subclass has the parameters of `HammingRetriever`.
+    """
+
+    n_neighbors: int
+    radius: float
+    algorithm: str
+    n_jobs: int | None
+    nprobe: int
+    n_lists: int | None
+    verbose: int
+
+    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
+        """Find the nearest items of each query.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_queries, n_columns), default=None
+            Codes of the queries; ``None`` means the rows of the index, each without itself.
+        n_neighbors : int, default=None
+            Number of neighbours; ``None`` takes that of the constructor.
+        return_distance : bool, default=True
+            Whether to return the distances.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, n_neighbors), int32
+            Distances in bits, ascending; only if `return_distance`.
+        rows : ndarray of shape (n_queries, n_neighbors), int64
+            Rows of the index.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer items than neighbours asked for, or the queries do not fit the index.
+        """
+        queries, block = self._one_search(X)
+        alone = X is None
+        k = self._check_n_neighbors(n_neighbors, self.n_samples_fit_ - alone)
+        distances, rows = self._nearest(queries, block, k + alone)
+        if alone:
+            others = rows != np.arange(len(rows))[:, None]
+            others[others.all(axis=1), -1] = False  # k items as near as itself stand before it
+            distances, rows = (found[others].reshape(-1, k) for found in (distances, rows))
+        return (distances, rows) if return_distance else rows
+
+    def radius_neighbors(self, X=None, radius=None, return_distance=True):
+        """Find all items within a distance of each query.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_queries, n_columns), default=None
+            Codes of the queries; ``None`` means the rows of the index, each without itself.
+        radius : float, default=None
+            Largest distance in bits; ``None`` takes that of the constructor.
+        return_distance : bool, default=True
+            Whether to return the distances.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries,) of ndarray, int32
+            Distances in bits of each query's items, ascending; only if `return_distance`.
+        rows : ndarray of shape (n_queries,) of ndarray, int64
+            Their rows in the index.
+
+        Raises
+        ------
+        ValueError
+            If the radius is negative, or the queries do not fit the index.
+        """
+        queries, block = self._one_search(X)
+        radius = _check_radius(self.radius if radius is None else radius)
+        distances, rows, starts = self._within_radius(queries, block, radius)
+        if X is None:
+            query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+            others = rows != query
+            distances, rows = distances[others], rows[others]
+            starts = np.searchsorted(query[others], np.arange(len(starts)))
+        distances, rows = _split(distances, starts), _split(rows, starts)
+        return (distances, rows) if return_distance else rows
+
+    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+        """Build the graph from each query to its nearest items.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_queries, n_columns), default=None
+            Codes of the queries; ``None`` means the rows of the index, each without itself.
+        n_neighbors : int, default=None
+            Number of neighbours; ``None`` takes that of the constructor.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether an edge weighs 1, or its distance in bits.
+
+        Returns
+        -------
+        csr_matrix of shape (n_queries, n_samples_fit_), float64
+            The graph; a distance of 0 is stored.
+
+        Raises
+        ------
+        ValueError
+            If `mode` is unknown, or as in :meth:`kneighbors`.
+        """
+        if mode not in {"connectivity", "distance"}:
+            raise ValueError(f"mode must be 'connectivity' or 'distance', got {mode!r}.")
+        distances, rows = self.kneighbors(X, n_neighbors)
+        n_queries, k = rows.shape
+        weights = distances if mode == "distance" else np.ones(rows.shape)
+        starts = np.arange(0, n_queries * k + 1, k)
+        parts = weights.ravel().astype(np.float64), rows.ravel(), starts
+        return sparse.csr_matrix(parts, shape=(n_queries, self.n_samples_fit_))
+
+    def recall_against_exact(self, X, n_neighbors=None):
+        """Measure how many of the nearest items :meth:`kneighbors` finds.
+
+        Of several items at the distance of the last neighbour, one is as good as another.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_queries, n_columns)
+            Codes of the queries.
+        n_neighbors : int, default=None
+            Number of neighbours; ``None`` takes that of the constructor.
+
+        Returns
+        -------
+        float
+            Share of the found items that are no farther than the last exact neighbour; 1 for an
+            exact `algorithm`.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`kneighbors`.
+        """
+        queries, block = self._one_search(X)
+        k = self._check_n_neighbors(n_neighbors, self.n_samples_fit_)
+        found, _ = self._nearest(queries, block, k)
+        exact, _ = _search.nearest(queries, self.words_[block], k, n_jobs=self.n_jobs)
+        return float(np.mean(found <= exact[:, -1:]))
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_lists"}
+
+    def _check_parameters(self):
+        check_scalar(self.n_neighbors, "n_neighbors", numbers.Integral, min_val=1)
+        _check_radius(self.radius)
+        check_choice(self.algorithm, "algorithm", _ALGORITHMS)
+        check_scalar(self.nprobe, "nprobe", numbers.Integral, min_val=1)
+        if self.n_lists is not None:
+            check_scalar(self.n_lists, "n_lists", numbers.Integral, min_val=1)
+        if self.algorithm == "faiss-ivf":
+            import_faiss()
+
+    def _append(self, X, y, *, reset):
+        super()._append(X, y, reset=reset)
+        self._lists = {}  # faiss's objects, which no pickle holds
+        if reset and self.algorithm == "faiss-ivf":  # else the next search makes them
+            for block in self.words_:
+                self._inverted_lists(block)
+        return self
+
+    def _check_n_neighbors(self, n_neighbors, n_items):
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        check_scalar(k, "n_neighbors", numbers.Integral, min_val=1)
+        if k > n_items:
+            raise ValueError(
+                f"n_neighbors must be at most the number of items, got n_neighbors={k} "
+                f"for {n_items} items."
+            )
+        return k
+
+    def _inverted_lists(self, block):
+        lists = vars(self).setdefault("_lists", {})
+        if block not in lists:
+            lists[block] = InvertedLists(self.words_[block], self.n_lists)
+        return lists[block]
+
+    def _nearest(self, queries, block, k):
+        gallery = self.words_[block]
+        if self.algorithm == "faiss-ivf":
+            lists = self._inverted_lists(block)
+            return lists.nearest(queries, gallery, k, nprobe=self.nprobe, n_jobs=self.n_jobs)
+        return _search.nearest(queries, gallery, k, **self._engine())
+
+    def _within_radius(self, queries, block, radius):
+        if self.algorithm == "faiss-ivf":
+            lists = self._inverted_lists(block)
+            return lists.within_radius(queries, radius, nprobe=self.nprobe, n_jobs=self.n_jobs)
+        return _search.within_radius(queries, self.words_[block], radius, **self._engine())
+
+    def _engine(self):
+        return {"algorithm": self.algorithm, "n_jobs": self.n_jobs, "verbose": self.verbose}
+
+
+def _check_radius(radius):
+    check_scalar(radius, "radius", numbers.Real, min_val=0)
+    if np.isnan(radius):
+        raise ValueError("radius == nan, must be >= 0.")
+    return radius
+
+
+def _split(found, starts):
+    """Cut what all queries found into an array a query."""
+    n_queries = len(starts) - 1
+    return np.fromiter(np.split(found, starts[1:-1]), dtype=object, count=n_queries)

@@ -1,0 +1,142 @@
+"""Write an index into a folder, so that a crash leaves the old one or the new one."""
+
+import json
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ._rows import parts
+from ._store import (
+    FORMAT,
+    NAMES,
+    VERSION,
+    canonical,
+    checksum,
+    parse,
+    plain,
+    sampled_sha256,
+    sha256,
+)
+
+
+def write_index(folder, fields, arrays):
+    """Write an index; an older one in the folder is there until the new one is.
+
+    Parameters
+    ----------
+    folder : str or path
+        Where to write; made if it is not there.
+    fields : dict
+        Entries of index.json from ``parameters`` to ``feature_names_in_``.
+    arrays : dict of str to array
+        The words of each block, and ``y`` if there are labels.
+    """
+    folder = Path(folder)
+    if "y" in arrays:
+        arrays = {**arrays, "y": _storable(arrays["y"])}
+    document = {"format": FORMAT, "version": VERSION, "written_by": __version__, **fields}
+    canonical(document)  # before anything is written
+    folder.mkdir(parents=True, exist_ok=True)
+    with _only_writer(folder) as sync_folder:
+        if (folder / "index.json").exists():
+            parse(folder)  # raises an error if it is of something else
+        try:
+            document["arrays"] = {
+                name: _write_array(folder, name, array) for name, array in arrays.items()
+            }
+            document["sha256"] = checksum(document)
+            sync_folder()
+            with _replaced(folder / "index.json") as file:
+                file.write(json.dumps(document, indent=1, default=plain).encode())
+            sync_folder()
+        finally:
+            _sweep(folder)
+
+
+@contextmanager
+def _only_writer(folder):
+    """Keep other processes from saving here; give what makes the renames in a folder last."""
+    if os.name == "nt":  # a folder cannot be opened there
+        yield lambda: None
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # not every network file system has locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield partial(os.fsync, handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _replaced(path):
+    """Open a file for writing that takes its name when all of it is on the disk."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("w+b") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _sweep(folder):
+    """Delete the arrays that index.json does not name: of before, of a crash or of a full disk."""
+    index = folder / "index.json"
+    named = index.read_text(encoding="utf-8") if index.exists() else ""
+    for path in folder.iterdir():
+        ours = path.name == "index.json.tmp" or NAMES.fullmatch(path.name.removesuffix(".tmp"))
+        if ours and path.name not in named:
+            with suppress(PermissionError):  # Windows keeps what is mapped, until the next save
+                path.unlink()
+
+
+def _write_array(folder, name, array):
+    path = folder / f"{name}-{secrets.token_hex(8)}.npy"
+    dtype = array.dtype.newbyteorder("<")
+    header = {"descr": dtype.str, "fortran_order": False, "shape": array.shape}
+    with _replaced(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        if name == "y":
+            for part in parts(np.atleast_2d(array.T)):
+                file.write(np.ascontiguousarray(array[part], dtype=dtype).tobytes())
+        else:
+            _write_words(file, array, dtype)
+        n_bytes = file.seek(0, os.SEEK_END)
+        return {
+            "file": path.name,
+            "shape": list(array.shape),
+            "dtype": dtype.str,
+            "bytes": n_bytes,
+            "sha256": sha256(file),
+            "sampled_sha256": sampled_sha256(file, n_bytes),
+        }
+
+
+def _write_words(file, words, dtype):
+    """Write words part by part: those of a memory map are never in memory together."""
+    start, n_codes = file.tell(), words.shape[1]
+    for part in parts(words):
+        for number, line in enumerate(words[:, part]):
+            file.seek(start + (number * n_codes + part.start) * dtype.itemsize)
+            file.write(np.ascontiguousarray(line, dtype=dtype).tobytes())
+
+
+def _storable(y):
+    """Return labels as an array that needs no pickle."""
+    if y.dtype.kind in "OT" and all(isinstance(label, str) for label in y.flat):
+        fixed = y.astype(np.str_)
+        if np.array_equal(fixed.astype(object), y.astype(object)):  # else zeros at an end are lost
+            return fixed
+    if y.dtype.kind not in "biufcSUmM":
+        raise ValueError(
+            f"labels of dtype {y.dtype} that are not all strings cannot be saved: give numbers, "
+            "booleans, dates or strings, for example the rows of a table of your own."
+        )
+    return y

@@ -1,0 +1,175 @@
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from skhash import make_table
+from skhash.retrieval import HammingRetriever, _ivf
+
+faiss = pytest.importorskip("faiss")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    list(estimator_checks_generator(HammingRetriever(algorithm="faiss-ivf"), mark="skip")),
+    ids=lambda value: getattr(getattr(value, "func", value), "__name__", type(value).__name__),
+)
+def test_it_keeps_the_rules_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def random_bits(n_samples, n_bits=20, seed=0):
+    return np.random.default_rng(seed).random((n_samples, n_bits)) < 0.5
+
+
+codes, queries = random_bits(300), random_bits(9, seed=1)
+
+
+def ivf(**options):
+    return HammingRetriever(algorithm="faiss-ivf", **options)
+
+
+def all_distances(queries, codes):
+    return (queries[:, None] != codes[None]).sum(axis=2)
+
+
+@pytest.mark.parametrize("n_bits", [1, 7, 12, 64, 100, 4096])
+@pytest.mark.parametrize("k", [1, 10, 60])
+def test_all_lists_together_are_exact(n_bits, k):
+    codes, queries = random_bits(60, n_bits), random_bits(5, n_bits, seed=1)
+    index = ivf(nprobe=6, n_lists=6).fit(codes)
+    distances, rows = index.kneighbors(queries, k)
+    assert (distances.dtype, rows.dtype) == (np.int32, np.int64)
+    expected = all_distances(queries, codes)
+    np.testing.assert_array_equal(distances, np.sort(expected, axis=1)[:, :k])
+    np.testing.assert_array_equal(distances, np.take_along_axis(expected, rows, axis=1))
+    assert index.recall_against_exact(queries, k) == 1
+
+
+def test_ties_are_ordered_by_row():
+    distances, rows = ivf(nprobe=2, n_lists=6).fit(codes[:, :5]).kneighbors(queries[:, :5], 30)
+    keys = distances * 300 + rows
+    assert (np.diff(keys, axis=1) > 0).all()
+
+
+def test_queries_whose_lists_are_too_short_are_answered_exactly(monkeypatch):
+    calls = []
+
+    def search(queries, *others, **options):
+        calls.append(queries.shape[1])
+        return original(queries, *others, **options)
+
+    original = _ivf._search.nearest
+    monkeypatch.setattr(_ivf._search, "nearest", search)
+    index = ivf(nprobe=1, n_lists=300).fit(codes)
+    found = index.kneighbors(queries, 50)
+    np.testing.assert_array_equal(found, HammingRetriever().fit(codes).kneighbors(queries, 50))
+    assert calls[0] == 9  # all of them together
+
+
+@pytest.mark.parametrize("n_lists", [None, 1, 1000])
+def test_a_few_codes_are_enough(n_lists):
+    index = ivf(n_lists=n_lists).fit(codes[:6])
+    assert index.kneighbors(queries, 6)[1].shape == (9, 6)
+
+
+def test_equal_codes_can_be_sorted_into_lists():
+    index = ivf(n_lists=4).fit(np.ones((50, 8), dtype=bool))
+    np.testing.assert_array_equal(index.kneighbors(np.ones((1, 8), dtype=bool), 50)[0], 0)
+
+
+@pytest.mark.parametrize("radius", [0, 6.5, 20, np.inf])
+def test_a_radius_finds_what_is_in_the_lists(radius):
+    queries = codes[:9]
+    exact = HammingRetriever(radius=radius).fit(codes)
+    every, some = (ivf(radius=radius, nprobe=n, n_lists=12).fit(codes) for n in (12, 2))
+    for index in (every, some):
+        distances, rows = index.radius_neighbors(queries)
+        assert (distances[0].dtype, rows[0].dtype) == (np.int32, np.int64)
+        for found, row, exact_row, line in zip(
+            distances,
+            rows,
+            exact.radius_neighbors(queries)[1],
+            all_distances(queries, codes),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(found, line[row])
+            assert set(row) <= set(exact_row)
+            if index is every:
+                np.testing.assert_array_equal(row, exact_row)
+
+
+def test_rows_of_the_index_are_not_their_own_neighbours():
+    distances, rows = ivf(nprobe=2, n_lists=12).fit(codes).kneighbors(n_neighbors=5)
+    assert rows.shape == (300, 5)
+    assert (rows != np.arange(300)[:, None]).all()
+    np.testing.assert_array_equal(
+        distances, np.take_along_axis(all_distances(codes, codes), rows, axis=1)
+    )
+    within = ivf(nprobe=2, n_lists=12).fit(codes).radius_neighbors(radius=3, return_distance=False)
+    assert all(row not in found for row, found in enumerate(within))
+
+
+def test_recall_counts_what_is_as_near_as_the_last():
+    index = ivf(nprobe=2, n_lists=12).fit(codes)
+    found, _ = index.kneighbors(queries, 7)
+    exact = np.sort(all_distances(queries, codes), axis=1)[:, 6:7]
+    expected = np.mean(found <= exact)
+    assert expected < 1
+    assert index.recall_against_exact(queries, 7) == expected
+
+
+def test_more_lists_looked_at_find_more():
+    index = ivf(n_lists=16).fit(codes)
+    recalls = [
+        index.set_params(nprobe=nprobe).recall_against_exact(queries, 10) for nprobe in (1, 4, 16)
+    ]
+    assert recalls == sorted(recalls)
+    assert recalls[0] < recalls[-1] == 1
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        lambda index: clone(index).fit(codes),
+        lambda index: pickle.loads(pickle.dumps(index)),
+        lambda index: index.set_params(n_jobs=2),
+        lambda index: clone(index).fit(codes[:100]).partial_fit(codes[100:]),
+        lambda index: HammingRetriever(n_lists=12).fit(codes).set_params(**index.get_params()),
+    ],
+    ids=["fit", "pickle", "threads", "partial_fit", "set_params"],
+)
+def test_the_same_codes_give_the_same_lists(again):
+    index = ivf(nprobe=2, n_lists=12).fit(codes)
+    found = index.kneighbors(queries, 8)
+    np.testing.assert_array_equal(again(index).kneighbors(queries, 8), found)
+
+
+def test_the_threads_of_faiss_stay_as_they_were(monkeypatch):
+    before = faiss.omp_get_max_threads()
+    used = []
+    original = faiss.omp_set_num_threads
+    monkeypatch.setattr(
+        faiss, "omp_set_num_threads", lambda number: (used.append(number), original(number))
+    )
+    ivf(n_jobs=2).fit(codes).kneighbors(queries)
+    assert used == [1, before, 2, before]
+    assert faiss.omp_get_max_threads() == before
+
+
+def test_both_codes_of_pairs_are_sorted_into_lists():
+    text = random_bits(300, seed=2)
+    index = ivf(nprobe=20, n_lists=20).fit(make_table(image=codes, text=text))
+    exact = HammingRetriever().fit(make_table(image=codes, text=text))
+    for table in (make_table(image=queries), make_table(text=queries)):
+        np.testing.assert_array_equal(index.kneighbors(table)[0], exact.kneighbors(table)[0])
+
+
+def test_a_map_is_sorted_into_lists_in_parts(tmp_path):
+    packed = np.packbits(random_bits(300, 72), axis=1)
+    packed.tofile(tmp_path / "codes")
+    mapped = np.memmap(tmp_path / "codes", dtype=np.uint8, mode="r", shape=packed.shape)
+    one, other = (ivf(nprobe=2, n_lists=12).fit(X) for X in (packed, mapped))
+    np.testing.assert_array_equal(one.kneighbors(packed[:9]), other.kneighbors(packed[:9]))
