@@ -125,7 +125,7 @@ def test_the_orientation_in_exif_is_ignored(images, pictures, tmp_path):
     pictures[0].save(tmp_path / "turned.png", exif=exif)
     pictures[0].save(tmp_path / "plain.png")
     turned, plain = images.transform([tmp_path / "turned.png", tmp_path / "plain.png"])
-    np.testing.assert_array_equal(turned, plain)
+    np.testing.assert_allclose(turned, plain, atol=1e-6)  # a place in the batch moves the last bit
 
 
 def count_items(monkeypatch):
