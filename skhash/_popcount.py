@@ -220,21 +220,20 @@ def histograms(queries, gallery, part, y_query, y_gallery, n_grades):
         The counts.
     """
     gallery, y_gallery = gallery[:, part], y_gallery[..., part]
-    n_queries, n_codes = queries.shape[1], gallery.shape[1]
-    shape = (n_queries, n_distances(gallery), n_grades)
-    counts = np.zeros(shape, dtype=np.int64)
-    n_bins = shape[1] * n_grades
-    dtype = np.uint16 if n_bins <= 1 << 16 else np.uint32
+    n_queries, n_codes, n_bins = queries.shape[1], gallery.shape[1], n_distances(gallery)
+    counts = np.zeros((n_queries, n_grades, n_bins), dtype=np.int64)
+    n_keys = n_grades * n_bins
+    dtype = np.uint16 if n_keys <= 1 << 16 else np.uint32
     size = min(n_codes, _TILE // min(n_queries, _TILE // _COLUMNS))
     for batch in gen_batches(n_queries, _TILE // size):
-        start = n_bins * np.arange(batch.stop - batch.start)[:, None]
+        first = n_keys * np.arange(batch.stop - batch.start)[:, None]
         for columns in gen_batches(n_codes, size):
-            keys = distances(queries[:, batch], gallery[:, columns]).astype(dtype)
-            keys *= dtype(n_grades)
-            keys += _grades(y_query[..., batch], y_gallery[..., columns], n_grades)
-            found = np.bincount((keys + start).ravel(), minlength=len(start) * n_bins)
-            counts[batch] += found.reshape(-1, *shape[1:])
-    return counts
+            keys = _grades(y_query[..., batch], y_gallery[..., columns], n_grades).astype(dtype)
+            keys *= dtype(n_bins)
+            keys += distances(queries[:, batch], gallery[:, columns])
+            found = np.bincount((keys + first).ravel(), minlength=len(first) * n_keys)
+            counts[batch] += found.reshape(-1, n_grades, n_bins)
+    return counts.transpose(0, 2, 1)
 
 
 def _grades(y_query, y_gallery, n_grades):

@@ -10,32 +10,21 @@ length of a tuple is known to the compiler; it is empty for numbers of words tha
 out.
 """
 
-# An intrinsic is defined with the compiler's context as its first argument and called without.
 # pyright: reportCallIssue=false
 
-from time import perf_counter
-
 import numpy as np
-from numba import njit, typeof, types
-from numba.extending import intrinsic
+from numba import njit
 
+from ._histograms_numba import histograms
 from ._popcount import n_distances
+from ._words_numba import call, measure, popcount, read_only
+
+__all__ = ["histograms", "nearest", "within_radius"]
 
 _CACHE = 1 << 14  # bytes of the gallery that a batch of queries passes over
 _BATCH = 64  # queries in a batch
 _CANDIDATES = 1 << 19  # bytes that the candidates of a batch may take
 _NARROW, _WIDE = 64, 256  # codes in a block, where words are written out and where not
-_LINE = 2048  # codes whose keys are counted at a time
-
-
-@intrinsic
-def _popcount(typing, word):
-    """Count the bits of a word by the processor's instruction, which numba does not offer."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return (word(word), generate) if isinstance(word, types.Integer) else None
 
 
 @njit(inline="always")
@@ -45,44 +34,25 @@ def _any_below(unrolled, query, gallery, start, limit, distance):
     if len(unrolled) == 1:
         a, w = gallery[0, start : start + _NARROW], query[0]
         for i in range(_NARROW):
-            below |= _popcount(w ^ a[i]) < limit
+            below |= popcount(w ^ a[i]) < limit
     elif len(unrolled) == 2:
         a, w = gallery[0, start : start + _NARROW], query[0]
         b, x = gallery[1, start : start + _NARROW], query[1]
         for i in range(_NARROW):
-            below |= _popcount(w ^ a[i]) + _popcount(x ^ b[i]) < limit
+            below |= popcount(w ^ a[i]) + popcount(x ^ b[i]) < limit
     elif len(unrolled) == 4:
         a, w = gallery[0, start : start + _NARROW], query[0]
         b, x = gallery[1, start : start + _NARROW], query[1]
         c, y = gallery[2, start : start + _NARROW], query[2]
         d, z = gallery[3, start : start + _NARROW], query[3]
         for i in range(_NARROW):
-            near = _popcount(w ^ a[i]) + _popcount(x ^ b[i])
-            below |= near + (_popcount(y ^ c[i]) + _popcount(z ^ d[i])) < limit
+            near = popcount(w ^ a[i]) + popcount(x ^ b[i])
+            below |= near + (popcount(y ^ c[i]) + popcount(z ^ d[i])) < limit
     else:
-        _measure(query, gallery, start, _WIDE, distance)
+        measure(query, gallery, start, _WIDE, distance)
         for i in range(_WIDE):
             below |= distance[i] < limit
     return below
-
-
-@njit(inline="always")
-def _measure(query, gallery, start, size, distance):
-    """Write the distances from a query to `size` codes."""
-    n_words, w = len(query), 1
-    a, x = gallery[0, start : start + size], query[0]
-    for i in range(size):
-        distance[i] = _popcount(x ^ a[i])
-    while w + 2 <= n_words:
-        a, x = gallery[w, start : start + size], query[w]
-        b, y = gallery[w + 1, start : start + size], query[w + 1]
-        for i in range(size):
-            distance[i] += _popcount(x ^ a[i]) + _popcount(y ^ b[i])
-        w += 2
-    if w < n_words:
-        a, x = gallery[w, start : start + size], query[w]
-        for i in range(size):
-            distance[i] += _popcount(x ^ a[i])
 
 
 @njit
@@ -99,7 +69,7 @@ def _next(unrolled, query, gallery, start, end, limit, distance):
 @njit
 def _open(query, gallery, start, size, limit, distance, place):
     """Measure a block; list the places of its codes nearer than a limit, and say how many."""
-    _measure(query, gallery, start, size, distance)
+    measure(query, gallery, start, size, distance)
     n_below = 0
     for i in range(size):  # without a branch: nobody can predict which code passes
         place[n_below] = i
@@ -199,62 +169,6 @@ def _within(unrolled, queries, gallery, begin, end, step, starts, fill, found, r
                     row = _next(unrolled, query, gallery, row + block, stop, word(n_near), distance)
 
 
-@njit
-def _key(y_query, y_gallery, start, size, same, n_grades, distance, key):
-    """Write a number for each distance and grade."""
-    a, x = y_gallery[0, start : start + size], y_query[0]
-    if same:
-        for i in range(size):
-            key[i] = distance[i] * n_grades + (a[i] == x)
-    elif n_grades == 2 and len(y_query) == 1:
-        for i in range(size):
-            key[i] = 2 * distance[i] + ((a[i] & x) != 0)
-    elif n_grades == 2 and len(y_query) == 2:
-        b, y = y_gallery[1, start : start + size], y_query[1]
-        for i in range(size):
-            key[i] = 2 * distance[i] + (((a[i] & x) | (b[i] & y)) != 0)
-    else:
-        for i in range(size):
-            key[i] = _popcount(a[i] & x)
-        for w in range(1, len(y_query)):
-            b, y = y_gallery[w, start : start + size], y_query[w]
-            for i in range(size):
-                key[i] += _popcount(b[i] & y)
-        for i in range(size):
-            key[i] = distance[i] * n_grades + min(key[i], n_grades - 1)
-
-
-@njit(nogil=True, cache=True)
-def _histograms(queries, gallery, begin, end, y_queries, y_gallery, same, n_grades, counts):
-    """Count into four histograms in turn: adding to one number twice in a row is slow."""
-    n_queries, n_keys = counts.shape
-    batch = max(1, min(8, n_queries, _CANDIDATES // (16 * n_keys)))
-    distance = np.empty(_LINE, gallery.dtype)
-    key = np.empty(_LINE, np.uint32)
-    four = np.empty((4, batch, n_keys), np.uint32)
-    for first in range(0, n_queries, batch):
-        four[:] = 0
-        for start in range(begin, end, _LINE):
-            size = min(_LINE, end - start)
-            for q in range(min(batch, n_queries - first)):
-                _measure(queries[first + q], gallery, start, size, distance)
-                y_query = y_queries[first + q]
-                _key(y_query, y_gallery, start, size, same, n_grades, distance, key)
-                a, b, c, d = four[0, q], four[1, q], four[2, q], four[3, q]
-                whole = size - size % 4
-                for i in range(0, whole, 4):
-                    a[key[i]] += np.uint32(1)
-                    b[key[i + 1]] += np.uint32(1)
-                    c[key[i + 2]] += np.uint32(1)
-                    d[key[i + 3]] += np.uint32(1)
-                for i in range(whole, size):
-                    a[key[i]] += np.uint32(1)
-        for q in range(min(batch, n_queries - first)):
-            for i in range(n_keys):
-                total = np.int64(four[0, q, i]) + four[1, q, i]
-                counts[first + q, i] += total + four[2, q, i] + four[3, q, i]
-
-
 def nearest(queries, gallery, part, k, *, verbose=0):
     """Find the `k` nearest codes of each query, as `_popcount.nearest` does."""
     shape = n_queries, k = queries.shape[1], k
@@ -262,7 +176,7 @@ def nearest(queries, gallery, part, k, *, verbose=0):
     batch = _CANDIDATES // (10 * min(2 * k + 256, part.stop - part.start))
     batch = max(1, min(batch, _BATCH, n_queries))
     arguments = *_words(queries, gallery), part.start, part.stop, n_distances(gallery), batch
-    _call(_nearest, *arguments, _step(gallery, batch), found, rows, verbose=verbose)
+    call(_nearest, *arguments, _step(gallery, batch), found, rows, verbose=verbose)
     return found, rows
 
 
@@ -272,32 +186,16 @@ def within_radius(queries, gallery, part, radius, *, verbose=0):
     counts = np.zeros((queries.shape[1], n_near), dtype=np.int64)
     arguments = *_words(queries, gallery), part.start, part.stop, _step(gallery, _BATCH)
     nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
-    _call(_within, *arguments, counts, False, *nothing, verbose=verbose)
+    call(_within, *arguments, counts, False, *nothing, verbose=verbose)
     ends = counts.cumsum().reshape(counts.shape)
     found, rows = np.empty(ends[-1, -1], dtype=np.int32), np.empty(ends[-1, -1], dtype=np.int64)
-    _call(_within, *arguments, ends - counts, True, found, rows, verbose=verbose)
+    call(_within, *arguments, ends - counts, True, found, rows, verbose=verbose)
     return found, rows, np.concatenate([[0], ends[:, -1]])
 
 
-def histograms(queries, gallery, part, y_query, y_gallery, n_grades, *, verbose=0):
-    """Count the codes at each distance by grade, as `_popcount.histograms` does."""
-    same = y_query.ndim == 1
-    if same:
-        y_query, y_gallery = y_query.view(np.uint64)[None], y_gallery.view(np.uint64)[None]
-    _, queries, gallery = _words(queries, gallery)
-    _, y_query, y_gallery = _words(y_query, y_gallery)
-    n_bins = n_distances(gallery)
-    counts = np.zeros((len(queries), n_bins * n_grades), dtype=np.int64)
-    arguments = queries, gallery, part.start, part.stop, y_query, y_gallery, same, n_grades
-    _call(_histograms, *arguments, counts, verbose=verbose)
-    return counts.reshape(-1, n_bins, n_grades)
-
-
 def _words(queries, gallery):
-    """Return what the kernels take of words; read-only, so that one version serves files too."""
-    queries, gallery = np.ascontiguousarray(queries.T), np.asarray(gallery).view()
-    queries.flags.writeable = gallery.flags.writeable = False
-    return (0,) * len(gallery) if len(gallery) in (1, 2, 4) else (), queries, gallery
+    unrolled = (0,) * len(gallery) if len(gallery) in (1, 2, 4) else ()
+    return unrolled, *read_only(queries.T, gallery)
 
 
 def _step(gallery, batch):
@@ -305,16 +203,3 @@ def _step(gallery, batch):
     if batch == 1:
         return gallery.shape[1]
     return max(_WIDE, _CACHE // (gallery.itemsize * len(gallery)) // _WIDE * _WIDE)
-
-
-def _call(kernel, *arguments, verbose):
-    """Call a kernel; if `verbose`, say so where it is not compiled yet."""
-    signature = tuple(map(typeof, arguments))
-    if verbose and signature not in kernel.overloads:
-        print("[skhash] preparing a compiled search kernel ...", flush=True)
-        started, n_cached = perf_counter(), sum(kernel.stats.cache_hits.values())
-        kernel.compile(signature)
-        cached = sum(kernel.stats.cache_hits.values()) > n_cached
-        how = "loaded from the cache" if cached else "compiled, and cached for later processes"
-        print(f"[skhash] {how} in {perf_counter() - started:.1f} s", flush=True)
-    kernel(*arguments)
