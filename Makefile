@@ -3,6 +3,7 @@
 # make docs        the documentation, in docs/_build/html
 # make lint        what pre-commit checks, and types
 # make benchmark   quality on Wiki over seeds and code lengths
+# make speed       search and ranking beside faiss and others, 20 minutes
 
 PYTHON ?= python3
 DATA ?= scenes
@@ -11,7 +12,7 @@ BIN := .venv/bin
 # Batches are small: one thread is faster than many. See the user guide on hashing.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test docs lint benchmark clean
+.PHONY: demo test docs lint benchmark speed clean
 
 demo: .venv/.installed
 	$(BIN)/python examples/demo.py --data $(DATA)
@@ -31,6 +32,10 @@ lint: .venv/.installed
 
 benchmark: .venv/.installed
 	$(BIN)/python benchmarks/wiki.py
+
+speed: .venv/.installed
+	$(BIN)/python benchmarks/knn.py
+	$(BIN)/python benchmarks/ranking.py
 
 # One pip command: a second one could replace a CPU build of torch by a CUDA build of several GB.
 .venv/.installed: pyproject.toml constraints.txt

@@ -7,7 +7,6 @@ answers ``python examples/demo.py --ask "a crimson disc above a blue box"``.
 import argparse
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -28,12 +27,12 @@ from skhash.features import (
     PatchFeaturizer,
 )
 from skhash.hashing import CFRHHasher
-from skhash.metrics import mean_average_precision
+from skhash.metrics import RetrievalDisplay, mean_average_precision, retrieval_report
 from skhash.retrieval import HammingRetriever
 
 GRID = {"hash__n_bits": [16, 32, 64], "hash__reconstruction_weight": [0.1, 1.0]}
 SEEDS = (0, 1, 2)
-RIGHT, WRONG = "#0072b2", "#999999"  # told apart by any eye
+BLOCKS = ("image", "text")
 
 
 def load_scenes():
@@ -61,20 +60,20 @@ def load_scenes():
         raw=train,
         raw_steps=[("features", CrossModalFeaturizer(image=image, text=BoWTextFeaturizer()))],
         names=train["text"].to_numpy(),
-        tile=lambda split, side, row: {"train": train, "test": test}[split][side].iloc[row],
+        shown_train=train,
+        shown_test=test,
         question="a crimson disc above a blue box",
     )
 
 
 def load_wiki():
-    """Read Wiki's official features; it has no pictures at hand, so tiles show categories."""
+    """Read Wiki's official features; it has no pictures at hand, so categories are shown."""
     train, test = (fetch_wiki(subset=s, as_frame=True) for s in ("train", "test"))
     names = [np.array(part.target_names)[part.target] for part in (train, test)]
-
-    def tile(split, side, row):
-        part = {"train": 0, "test": 1}[split]
-        return f"{side} {row}: {names[part][row]}"
-
+    shown = [
+        {side: [f"{side} {row}: {name}" for row, name in enumerate(part)] for side in BLOCKS}
+        for part in names
+    ]
     return Bunch(
         about="Wiki. Images: 128 SIFT words. Texts: 10 LDA topics.",
         relevant="has the query's category",
@@ -86,7 +85,8 @@ def load_wiki():
         raw=train.data,
         raw_steps=[],
         names=names[0],
-        tile=tile,
+        shown_train=shown[0],
+        shown_test=shown[1],
         question="5",
     )
 
@@ -169,40 +169,30 @@ def draw(pipeline, data, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    galleries, queries = encode(pipeline, data.train), encode(pipeline, data.test)
+    gallery, queries = (
+        dict(zip(BLOCKS, encode(pipeline, table), strict=True)) for table in (data.train, data.test)
+    )
     figure, axes = plt.subplots(6, 6, figsize=(12, 12.5), layout="constrained")
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
-    for line in range(6):
-        text_first = line < 3
-        side, other = ("text", "image") if text_first else ("image", "text")
-        index = HammingRetriever(n_neighbors=5).fit(galleries[0 if text_first else 1])
-        distances, rows = index.kneighbors(queries[1 if text_first else 0][[line]])
-        show(axes[line, 0], data.tile("test", side, line), f"{side} query", "black")
-        for axis, distance, row in zip(axes[line, 1:], distances[0], rows[0], strict=True):
-            shared = np.logical_and(data.y_train[row], data.y_test[line])
-            right = shared.any() if shared.ndim else data.y_train[row] == data.y_test[line]
-            colour, tile = RIGHT if right else WRONG, data.tile("train", other, row)
-            show(axis, tile, f"distance {distance}", colour, frame=True)
+    for lines, query, found in ((axes[:3], "text", "image"), (axes[3:], "image", "text")):
+        RetrievalDisplay.from_codes(
+            queries[query],
+            gallery[found],
+            data.shown_test[query],
+            data.shown_train[found],
+            data.y_test,
+            data.y_train,
+            n_queries=3,
+            n_neighbors=5,
+            ax=lines,
+        )
     figure.suptitle(f"Nearest codes of the other modality (blue: {data.relevant})", fontsize=13)
     figure.savefig(path, dpi=72)
     plt.close(figure)
 
 
-def show(axis, tile, title, colour, *, frame=False):
-    """Show a picture or a text in a frame."""
-    if isinstance(tile, str):
-        axis.text(0.5, 0.5, textwrap.fill(tile, 17), ha="center", va="center", fontsize=10)
-    else:
-        axis.imshow(tile)
-    axis.set_title(title, color=colour, fontsize=10)
-    axis.spines[:].set(visible=frame, color=colour, linewidth=3)
-
-
 def ask(path, question):
     """Load a saved model and answer a caption, or the number of a test article of Wiki."""
-    model = joblib.load(path)
+    model, index = joblib.load(path), HammingRetriever.open(path.with_suffix(".index"))
     if model["data"] == "wiki":
         test = fetch_wiki(subset="test", as_frame=True)
         row = int(question)
@@ -211,9 +201,9 @@ def ask(path, question):
     else:
         query = [question]
         print(f"  {question!r}")
-    distances, rows = model["index"].kneighbors(model["text"].transform(query))
+    distances, rows = index.kneighbors(model["text"].transform(query))
     for distance, row in zip(distances[0], rows[0], strict=True):
-        print(f"    distance {distance:>2}  image {row}: {model['names'][row]}")
+        print(f"    distance {distance:>2}  image {row}: {index.y_[row]}")
 
 
 def say(text):
@@ -243,15 +233,20 @@ def main():
     pipeline = Pipeline([*data.raw_steps, ("hash", CFRHHasher(random_state=SEEDS[0]))])
     pipeline.set_params(**best).fit(data.raw)
     towers = split_towers(pipeline)
-    index = HammingRetriever(n_neighbors=5).fit(encode(pipeline, data.raw)[0])
-    model = {"data": arguments.data, "text": towers.text, "index": index, "names": data.names}
     arguments.output.mkdir(parents=True, exist_ok=True)
-    joblib.dump(model, model_path)
+    joblib.dump({"data": arguments.data, "text": towers.text}, model_path)
+    index = HammingRetriever(n_neighbors=5).fit(encode(pipeline, data.raw)[0], data.names)
+    index.save(model_path.with_suffix(".index"))
     print(
-        f"  saved {model_path} ({model_path.stat().st_size / 1e6:.1f} MB); a new process answers:"
+        f"  saved the text tower, {model_path} ({model_path.stat().st_size / 1e6:.1f} MB),\n"
+        f"  and the index of pictures, {model_path.with_suffix('.index')}; a new process answers:"
     )
     command = [sys.executable, __file__, *sys.argv[1:], "--ask", data.question]
     subprocess.run(command, check=True)
+
+    say(f"The codes of seed {SEEDS[0]} in detail")
+    codes = [compared.transform(table) for table in (data.test, data.train)]
+    print(retrieval_report(*codes, data.y_test, data.y_train))
 
     picture = arguments.output / f"demo-{arguments.data}.png"
     draw(compared, data, picture)

@@ -146,11 +146,11 @@ class RetrievalScorer(BaseEstimator):
         check_choice(self.direction, "direction", DIRECTIONS)
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
-        queries = _encode(estimator, X)
+        queries = halves(estimator.transform(X))
         y = groups if y is None else y
         gallery, gallery_y = queries, y
         if self.gallery is not None:
-            gallery, gallery_y = _encode(estimator, self.gallery), self.gallery_y
+            gallery, gallery_y = halves(estimator.transform(self.gallery)), self.gallery_y
         scores = [
             self._score_queries(*comparable(queries[source], gallery[target]), y, gallery_y).mean()
             for source, target in DIRECTIONS[self.direction]
@@ -170,9 +170,20 @@ class RetrievalScorer(BaseEstimator):
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
 
 
-def _encode(estimator, X):
-    codes = estimator.transform(X)
+def halves(codes):
+    """Split what a transformer gave into its image and its text half.
+
+    Parameters
+    ----------
+    codes : table, array or sparse matrix of shape (n_samples, n_columns)
+        Codes or features of pairs.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The blocks ``"image"`` and ``"text"``, of equal width.
+    """
     array = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
     if array.ndim != 2:
-        raise ValueError(f"transform must give two dimensions to be scored, got {array.ndim}.")
+        raise ValueError(f"paired codes must have two dimensions, got {array.ndim}.")
     return paired_codes(array, table_columns(codes))

@@ -40,6 +40,8 @@ def public_callables():
 
 
 PUBLIC = dict(public_objects())
+CLASSES = [path for path, value in PUBLIC.items() if inspect.isclass(value)]
+DISPLAYS = [path for path in CLASSES if hasattr(PUBLIC[path], "plot")]
 
 
 @pytest.mark.parametrize("path", list(public_callables()))
@@ -53,11 +55,29 @@ def test_docstring_has_an_example(path):
     assert ">>> " in (inspect.getdoc(PUBLIC[path]) or "")
 
 
-@pytest.mark.parametrize("path", [path for path, value in PUBLIC.items() if inspect.isclass(value)])
+@pytest.mark.parametrize("path", CLASSES)
 def test_every_parameter_is_stored_as_it_is_given(path):
     parameters = inspect.signature(PUBLIC[path]).parameters
-    assert issubclass(PUBLIC[path], BaseEstimator)
     assert all(p.kind is not p.VAR_KEYWORD for p in parameters.values())
     markers = {name: object() for name in parameters}
-    estimator = PUBLIC[path](**markers)
-    assert estimator.get_params(deep=False) == markers
+    stored = PUBLIC[path](**markers)
+    assert {name: getattr(stored, name) for name in parameters} == markers
+
+
+@pytest.mark.parametrize("path", [path for path in CLASSES if path not in DISPLAYS])
+def test_every_class_that_draws_nothing_is_an_estimator(path):
+    assert issubclass(PUBLIC[path], BaseEstimator)
+    assert set(PUBLIC[path]().get_params(deep=False)) == set(
+        inspect.signature(PUBLIC[path]).parameters
+    )
+
+
+@pytest.mark.parametrize("path", DISPLAYS)
+def test_every_display_is_made_from_codes_or_an_estimator_and_plotted_on_axes(path):
+    display = PUBLIC[path]
+    assert path.endswith("Display")
+    for name in ("from_codes", "from_estimator"):
+        assert inspect.ismethod(getattr(display, name)), f"{name} is no class method"
+    parameters = inspect.signature(display.plot).parameters
+    assert list(parameters)[:2] == ["self", "ax"]
+    assert parameters["ax"].default is parameters["name"].default is None

@@ -4,15 +4,13 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from .._blocks import table_columns
 from .._buckets import bucket_average_precision, harmonic_numbers, hit_chance_at_k, hits_at_k
 from .._checks import check_choice
 from .._comparable import comparable, is_binary
 from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
 from .._relevance import encode_labels
-from .._scorer import paired_codes
+from .._scorer import halves
 from ..codes import code_format
 from ._bootstrap import bootstrap_interval, own_generator
 from ._report_table import RADIUS, RetrievalReport
@@ -106,8 +104,8 @@ def retrieval_report(
     alone = gallery is None
     if alone and y_gallery is not None:
         raise ValueError("y_gallery is given without a gallery: give gallery too, or y alone.")
-    queries = _halves(codes)
-    items, y_items = (queries, y) if alone else (_halves(gallery), y_gallery)
+    queries = halves(codes)
+    items, y_items = (queries, y) if alone else (halves(gallery), y_gallery)
     labels = encode_labels(y, y_items, len(queries["image"]), len(items["image"]))
     score = partial(_score_queries, labels=labels, k=k, normalize=normalize, n_jobs=n_jobs)
 
@@ -133,13 +131,6 @@ def retrieval_report(
         confidence_level=confidence_level,
         n_resamples=n_resamples,
     )
-
-
-def _halves(codes):
-    array = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
-    if array.ndim != 2:
-        raise ValueError(f"paired codes must have two dimensions, got {array.ndim}.")
-    return paired_codes(array, table_columns(codes))
 
 
 def _score_queries(query_codes, gallery_codes, *, labels, k, normalize, n_jobs, others=False):

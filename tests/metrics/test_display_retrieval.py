@@ -1,0 +1,179 @@
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import same_color
+from PIL import Image
+from sklearn.preprocessing import FunctionTransformer
+
+from skhash import make_table
+from skhash.metrics import RetrievalDisplay
+from skhash.metrics._display import BLUE, ORANGE
+
+pytestmark = pytest.mark.usefixtures("pyplot")
+WORDS = [f"text {row}" for row in range(8)]
+
+
+def example(seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((6, 12)) < 0.5, rng.random((8, 12)) < 0.5
+
+
+def pictures(n):
+    return [Image.new("RGB", (8, 8), (20 * row, 0, 0)) for row in range(n)]
+
+
+def draw(labels=([0, 1] * 3, [0, 1] * 4), **options):
+    return RetrievalDisplay.from_codes(*example(), WORDS[:6], WORDS, *labels, **options)
+
+
+def captions(display):
+    return [[axis.get_xlabel() for axis in line] for line in display.axes_[:, 1:]]
+
+
+def test_results_are_the_nearest_items_in_order():
+    query, gallery = example()
+    display = draw(n_queries=3, n_neighbors=4)
+    distances = (query[:3, None] != gallery).sum(axis=2)
+    rows = np.argsort(distances, axis=1, kind="stable")[:, :4]
+    np.testing.assert_array_equal(display.distances, np.take_along_axis(distances, rows, axis=1))
+    assert display.queries == WORDS[:3]
+    assert display.results == [[WORDS[row] for row in line] for line in rows]
+    assert display.axes_.shape == (3, 5)
+
+
+def test_real_codes_are_compared_by_cosine():
+    rng = np.random.default_rng(0)
+    query, gallery = rng.normal(size=(2, 3)), rng.normal(size=(4, 3))
+    display = RetrievalDisplay.from_codes(
+        query, gallery, WORDS[:2], WORDS[:4], n_queries=2, n_neighbors=4, mark_relevant=False
+    )
+    unit = [vectors / np.linalg.norm(vectors, axis=1)[:, None] for vectors in (query, gallery)]
+    np.testing.assert_allclose(display.distances, np.sort(1 - unit[0] @ unit[1].T), atol=1e-6)
+    assert captions(display)[0][0] == f"distance {display.distances[0, 0]:.2f}"
+
+
+@pytest.mark.parametrize("labels", ["classes", "indicators"])
+def test_relevant_results_are_marked_by_frame_and_sign(labels):
+    y_query, y_gallery = np.arange(6) % 3, np.arange(8) % 3
+    held = (np.eye(70)[y] for y in (y_query, y_gallery)) if labels == "indicators" else None
+    display = draw(held or (y_query, y_gallery), n_queries=2)
+    expected = [
+        [y_gallery[WORDS.index(word)] == y_query[query] for word in line]
+        for query, line in enumerate(display.results)
+    ]
+    np.testing.assert_array_equal(display.relevant, expected)
+    assert {True, False} <= set(display.relevant.flat)
+    for place, axis in np.ndenumerate(display.axes_[:, 1:]):
+        mark, colour = ("✓", BLUE) if display.relevant[place] else ("✗", ORANGE)
+        assert axis.get_xlabel() == f"{mark} {display.distances[place]} bits"
+        assert same_color(axis.spines["left"].get_edgecolor(), colour)
+
+
+def test_without_labels_the_same_row_is_relevant():
+    query, gallery = example()
+    display = RetrievalDisplay.from_codes(
+        query, gallery[:6], WORDS[:6], WORDS[:6], n_queries=6, n_neighbors=6
+    )
+    expected = np.array(display.results) == np.array(WORDS[:6])[:, None]
+    np.testing.assert_array_equal(display.relevant, expected)
+
+
+def test_unmarked_results_need_no_labels():
+    display = draw((), mark_relevant=False, n_queries=1)
+    assert display.relevant is None
+    assert captions(display) == [[f"{distance} bits" for distance in display.distances[0]]]
+
+
+def test_one_bit_is_singular():
+    display = RetrievalDisplay(["a"], [["b", "c"]], np.array([[0, 1]])).plot()
+    assert captions(display) == [["0 bits", "1 bit"]]
+
+
+def test_images_are_drawn_and_texts_written():
+    display = RetrievalDisplay.from_codes(
+        *example(), pictures(6), WORDS, mark_relevant=False, n_queries=2, n_neighbors=3
+    )
+    for axes in display.axes_:
+        assert [len(axis.images) for axis in axes] == [1, 0, 0, 0]
+        assert [len(axis.texts) for axis in axes] == [0, 1, 1, 1]
+    written = [axis.texts[0].get_text() for axis in display.axes_[0, 1:]]
+    assert written == display.results[0]
+
+
+def test_items_of_a_series_are_taken_by_position():
+    items = pd.Series(WORDS, index=range(8, 0, -1))
+    display = RetrievalDisplay.from_codes(*example(), WORDS[:6], items, mark_relevant=False)
+    assert display.results == draw().results
+
+
+def test_the_name_is_the_title():
+    assert draw(name="words").figure_.get_suptitle() == "words"
+    assert draw(name="words").plot(name="others").figure_.get_suptitle() == "others"
+
+
+class Encoder:
+    def transform(self, X):
+        texts, half = [len(text) for text in X["text"]], np.arange(4)
+        codes = np.array(texts)[:, None] > half
+        return np.hstack([codes, codes])
+
+
+@pytest.mark.parametrize("direction", ["text_to_image", "image_to_text"])
+def test_an_estimator_shows_the_columns_of_its_table(direction):
+    table = make_table(image=pictures(3), text=["", "a", "bb"])
+    display = RetrievalDisplay.from_estimator(
+        Encoder(), table, direction=direction, n_queries=2, n_neighbors=1
+    )
+    source, target = direction.split("_to_")
+    assert display.queries == list(table[source][:2])
+    assert display.results == [[item] for item in table[target][:2]]
+    assert display.figure_.get_suptitle() == f"{source} → {target}"
+    assert display.relevant.all()
+
+
+def test_strings_of_the_image_column_are_paths(tmp_path):
+    for row, picture in enumerate(pictures(3)):
+        picture.save(tmp_path / f"{row}.png")
+    paths = [str(tmp_path / f"{row}.png") for row in range(3)]
+    table = make_table(image=paths, text=["", "a", "bb"])
+    display = RetrievalDisplay.from_estimator(Encoder(), table, n_queries=3, n_neighbors=1)
+    reds = [axis.images[0].get_array()[0, 0, 0] for axis in display.axes_[:, 1]]
+    assert reds == [0, 20, 40]
+
+
+@pytest.mark.parametrize(
+    ("table", "got"),
+    [(np.zeros((6, 8), dtype=bool), "got ndarray"), (pd.DataFrame(np.eye(4)), r"got \['0'")],
+)
+def test_a_table_without_raw_columns_is_told(table, got):
+    with pytest.raises(ValueError, match=f"columns 'image' and 'text', {got}.*from_codes"):
+        RetrievalDisplay.from_estimator(FunctionTransformer(), table.astype(bool))
+
+
+@pytest.mark.parametrize("side", ["query", "gallery"])
+def test_another_number_of_items_than_codes_is_told(side):
+    items = {"query": WORDS[:6], "gallery": WORDS}
+    n_codes = len(items[side])
+    items[side] = items[side][:-1]
+    with pytest.raises(ValueError, match=f"got {n_codes - 1} {side} items for {n_codes} codes"):
+        RetrievalDisplay.from_codes(*example(), *items.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_queries": 0}, "n_queries == 0, must be >= 1"),
+        ({"n_queries": 7}, "n_queries == 7, must be <= 6"),
+        ({"n_neighbors": 0}, "n_neighbors == 0, must be >= 1"),
+        ({"n_neighbors": 9}, "n_neighbors == 9, must be <= 8"),
+    ],
+)
+def test_numbers_out_of_range_are_told(options, message):
+    with pytest.raises(ValueError, match=message):
+        draw(**options)
+
+
+def test_an_unreadable_image_is_told(tmp_path):
+    items = [tmp_path / "nothing.png"] * 8
+    with pytest.raises(ValueError, match=r"cannot read an image \('.*nothing.png': .*No such file"):
+        RetrievalDisplay.from_codes(*example(), WORDS[:6], items, mark_relevant=False)
