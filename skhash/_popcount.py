@@ -10,6 +10,7 @@ from sklearn.utils import gen_batches
 
 _TILE = 1 << 18  # pairs of a query and a code at a time: temporaries stay in the caches
 _COLUMNS = 1 << 13  # codes of a tile, where there are many queries
+_COUNTS = 1 << 20  # counts of a histogram that are made at a time
 _SORT_SHARE = 8  # where k is more than this part of the codes, sorting all of them is cheaper
 
 
@@ -223,15 +224,17 @@ def histograms(queries, gallery, part, y_query, y_gallery, n_grades):
     n_queries, n_codes, n_bins = queries.shape[1], gallery.shape[1], n_distances(gallery)
     counts = np.zeros((n_queries, n_grades, n_bins), dtype=np.int64)
     n_keys = n_grades * n_bins
-    dtype = np.uint16 if n_keys <= 1 << 16 else np.uint32
     size = min(n_codes, _TILE // min(n_queries, _TILE // _COLUMNS))
-    for batch in gen_batches(n_queries, _TILE // size):
-        first = n_keys * np.arange(batch.stop - batch.start)[:, None]
+    n_batch = max(1, min(_TILE // size, _COUNTS // n_keys))
+    dtype = np.uint16 if n_batch * n_keys <= 1 << 16 else np.uint32
+    for batch in gen_batches(n_queries, n_batch):
+        first = n_keys * np.arange(batch.stop - batch.start, dtype=dtype)[:, None]
         for columns in gen_batches(n_codes, size):
             keys = _grades(y_query[..., batch], y_gallery[..., columns], n_grades).astype(dtype)
             keys *= dtype(n_bins)
             keys += distances(queries[:, batch], gallery[:, columns])
-            found = np.bincount((keys + first).ravel(), minlength=len(first) * n_keys)
+            keys += first
+            found = np.bincount(keys.ravel(), minlength=len(first) * n_keys)
             counts[batch] += found.reshape(-1, n_grades, n_bins)
     return counts.transpose(0, 2, 1)
 
