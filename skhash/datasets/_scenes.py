@@ -107,6 +107,9 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
             The classes, a colour family and a shape each: ``"warm circle"``, ..., ``"cool ring"``.
         group : ndarray of shape (n_rows,), int64
             Number of the picture. Rows of one group must not be split between training and test.
+        combination : ndarray of shape (n_rows,), int64
+            What the picture shows: equal for the same two shapes, colours and relation, 5,040 in
+            all. Hold combinations out to ask for scenes that were never seen.
         DESCR : str
             Description of the data set.
 
@@ -146,6 +149,7 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
     seeds = check_random_state(random_state).randint(2**31, size=n_samples, dtype=np.int64)
     images, texts = [], []
     target = np.zeros((n_samples, len(CLASSES)), dtype=np.uint8)
+    combination = np.empty(n_samples, dtype=np.int64)
     for row, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
         # Pixels draw from a stream of their own: their number must not change the captions.
@@ -154,11 +158,13 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
         images += [_render(objects, image_size, pixel_rng)] * n_captions
         texts += [_caption(objects, axis, rng) for _ in range(n_captions)]
         target[row, [CLASSES.index(f"{COLOURS[o.colour][0]} {o.shape}") for o in objects]] = 1
+        combination[row] = _number(objects, axis)
     return Bunch(
         frame=make_table(image=images, text=texts),
         target=np.repeat(target, n_captions, axis=0),
         target_names=list(CLASSES),
         group=np.repeat(np.arange(n_samples), n_captions),
+        combination=np.repeat(combination, n_captions),
         DESCR=DESCR,
     )
 
@@ -179,6 +185,14 @@ def _draw_scene(rng):
         for shape, colour, centre, radius in zip(shapes, colours, centres, radii, strict=True)
     ]
     return objects, axis
+
+
+def _number(objects, axis):
+    """Return a number for what a scene shows."""
+    kinds = SHAPE_WORDS, COLOURS, SHAPE_WORDS, COLOURS, RELATION_WORDS
+    names = [name for thing in objects for name in (thing.shape, thing.colour)]
+    places = [list(kind).index(name) for kind, name in zip(kinds, [*names, axis], strict=True)]
+    return np.ravel_multi_index(places, [len(kind) for kind in kinds])
 
 
 def _side_by_side(radii, rng):

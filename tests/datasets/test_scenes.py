@@ -225,3 +225,17 @@ def test_too_small_raises(name, value):
 def test_no_integer_raises(name, value):
     with pytest.raises(TypeError, match=f"{name} must be an instance of"):
         make_scenes(**{"n_samples": 1, name: value})
+
+
+def test_equal_combinations_show_the_same_things():
+    scenes = make_scenes(400, image_size=16, n_captions=2, random_state=0)
+    assert scenes.combination.shape == (800,)
+    np.testing.assert_array_equal(scenes.combination[::2], scenes.combination[1::2])
+    _, first, counts = np.unique(scenes.combination, return_index=True, return_counts=True)
+    assert (counts > 2).any()  # some scene is drawn twice
+    for row in first:
+        same = scenes.combination == scenes.combination[row]
+        assert (scenes.target[same] == scenes.target[row]).all()
+        for relation in (("left", "right"), ("above", "below", "higher", "beneath")):
+            told = [any(word in text for word in relation) for text in scenes.frame["text"][same]]
+            assert len(set(told)) == 1
