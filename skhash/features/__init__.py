@@ -7,7 +7,14 @@ imported by the first call that needs them.
 
 from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
+from ._contrastive import ContrastiveFeaturizer
 from ._crossmodal import CrossModalFeaturizer
 from ._patches import PatchFeaturizer
 
-__all__ = ["BoWTextFeaturizer", "CLIPFeaturizer", "CrossModalFeaturizer", "PatchFeaturizer"]
+__all__ = [
+    "BoWTextFeaturizer",
+    "CLIPFeaturizer",
+    "ContrastiveFeaturizer",
+    "CrossModalFeaturizer",
+    "PatchFeaturizer",
+]

@@ -16,7 +16,7 @@ from .._optional import import_optional
 from .._torchvision import import_with_torchvision
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
-_CONFIG = "open_clip_config.json"
+CONFIG = "open_clip_config.json"
 
 
 class Located(NamedTuple):
@@ -54,10 +54,10 @@ def read_config(model_name, **hub):
     """
     scheme, _, place = model_name.partition(":")
     if scheme == "hf-hub":
-        place = _fetch(f"{place}/{_CONFIG}", **hub).parent
+        place = fetch(f"{place}/{CONFIG}", **hub).parent
     elif scheme != "local-dir":
         return _known_config(model_name)
-    path = Path(place) / _CONFIG
+    path = Path(place) / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -110,7 +110,7 @@ def locate(model_name, pretrained, **hub):
     scheme, _, place = model_name.partition(":")
     folder = Path(name.removeprefix("local-dir:"))
     if scheme == "hf-hub":
-        files = [_fetch(f"{place}/", **hub)]
+        files = [fetch(f"{place}/", **hub)]
     else:
         files = sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES)
     if not files:
@@ -126,7 +126,7 @@ def _with_weights(located, pretrained, hub):
     tag = open_clip.get_pretrained_cfg(located.name, pretrained)
     if tag:
         keys = [key for key in ("mean", "std", "interpolation", "resize_mode") if key in tag]
-        path = _fetch(tag["hf_hub"], **hub)
+        path = fetch(tag["hf_hub"], **hub)
         return located._replace(
             weights=str(path),
             stamp=_stamp([path]),
@@ -149,9 +149,10 @@ def _with_local_text_tower(name, config, hub):
     tower = text.get("hf_model_name")
     if tower:
         _need_transformers(name)
-    if tower and not Path(tower).is_dir():
-        folder = _own_folder(name, "config.json") or _fetch(f"{tower}/config.json", **hub).parent
-        text["hf_model_name"] = str(folder)
+    # A folder's own files come first: its configuration may name the place where it once stood.
+    own = _own_folder(name, "config.json")
+    if tower and (own or not Path(tower).is_dir()):
+        text["hf_model_name"] = str(own or fetch(f"{tower}/config.json", **hub).parent)
     return config
 
 
@@ -169,7 +170,7 @@ def _stamp(paths):
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
-def _fetch(address, *, cache_dir, local_files_only):
+def fetch(address, *, cache_dir, local_files_only):
     """Return the path of a file of the hub, ``repo/name/file`` or ``repo/name/`` for weights."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -190,10 +191,10 @@ def _fetch(address, *, cache_dir, local_files_only):
     try:
         return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=cache_dir))
     except (OSError, RuntimeError) as error:
-        raise _unavailable(address, cache_dir, _root_cause(error)) from error
+        raise _unavailable(address, cache_dir, root_cause(error)) from error
 
 
-def _root_cause(error):
+def root_cause(error):
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return f"{type(error).__name__}: {error}"
@@ -308,4 +309,4 @@ def load_tokenizer(located, **hub):
                 raise
             return build(False)
     except (OSError, ValueError) as error:
-        raise _unavailable(name, hub["cache_dir"], _root_cause(error)) from error
+        raise _unavailable(name, hub["cache_dir"], root_cause(error)) from error

@@ -1,0 +1,75 @@
+"""Towers of open_clip, seen as a backbone and a projection.
+
+Their own forward passes give the embedding alone. A loss of one modality is laid on the output of
+the backbone, as SimCLR and SLIP do.
+"""
+
+from contextlib import contextmanager
+
+from torch import nn
+
+
+def is_of_transformers(text):
+    """Tell the text towers of transformers from open_clip's own."""
+    return hasattr(text, "pooler")
+
+
+def see(visual, pictures):
+    """Return the output of the image backbone, and that of the projection after it."""
+    if hasattr(visual, "trunk"):  # of timm
+        pooled = visual.trunk(pictures)
+        embeddings = visual.head(pooled)
+    elif hasattr(visual, "attnpool"):  # a ResNet
+        pooled = visual.stem(pictures)
+        for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
+            pooled = layer(pooled)
+        embeddings = visual.attnpool(pooled)
+    else:
+        projection = visual.proj
+        with _replaced(visual, proj=None):
+            pooled = visual(pictures)
+        embeddings = pooled @ projection
+    if pooled.ndim == 4:  # a map, which the projection pools
+        pooled = pooled.mean((2, 3))
+    return pooled, embeddings
+
+
+def read(text, tokens):
+    """Return the output of the text backbone, and that of the projection after it."""
+    if is_of_transformers(text):
+        mask = (tokens != text.config.pad_token_id).long()
+        pooled = text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
+        return pooled, text.proj(pooled)
+    projection, mask, length = text.text_projection, text.attn_mask, tokens.shape[1]
+    mask = None if mask is None else mask[:length, :length]
+    with _replaced(text, text_projection=None, attn_mask=mask):
+        pooled = text(tokens)
+    if projection is None:
+        return pooled, pooled
+    is_layer = isinstance(projection, nn.Linear)
+    return pooled, projection(pooled) if is_layer else pooled @ projection
+
+
+@contextmanager
+def _replaced(tower, **attributes):
+    """Give a tower other attributes for a while: without a projection it returns its input."""
+    before = {name: getattr(tower, name) for name in attributes}
+    try:
+        for name, value in attributes.items():
+            setattr(tower, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(tower, name, value)
+
+
+def trim(text, tokens):
+    """Cut off the columns that hold padding only, if the text tower does not look at them."""
+    if not is_of_transformers(text) and (text.attn_mask is None or text.pool_type == "last"):
+        return tokens  # each word sees the padding after it
+    return tokens[:, : int((tokens != padding(text)).any(0).nonzero().max()) + 1]
+
+
+def padding(text):
+    """Return the token that fills up a text."""
+    return text.config.pad_token_id if is_of_transformers(text) else text.pad_id

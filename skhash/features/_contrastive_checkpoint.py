@@ -1,0 +1,84 @@
+"""Checkpoints of a training run, one file that is replaced after each epoch."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+
+from ._contrastive_objective import own_rank
+
+# What may change between the beginning of a run and its end.
+_FREE = ("verbose", "device", "checkpoint_dir", "cache_dir", "local_files_only", "warm_start")
+
+
+class Checkpoint:
+    """The checkpoint of a run; does nothing where there is no folder for it.
+
+    Parameters
+    ----------
+    settings : ContrastiveFeaturizer
+        The parameters; `checkpoint_dir` names the folder.
+    trainer : Trainer
+        The run.
+    watch : Watch
+        Its best weights.
+    """
+
+    def __init__(self, settings, trainer, watch):
+        self.trainer, self.watch = trainer, watch
+        self.path = None
+        if settings.checkpoint_dir is not None:
+            self.path = Path(settings.checkpoint_dir) / "contrastive.pt"
+            self.run = _fingerprint(settings, trainer)
+
+    def resume(self):
+        """Go on from the checkpoint, if there is one; return the rows of history so far."""
+        if self.path is None or not self.path.exists():
+            return []
+        try:
+            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            run = saved["run"]
+        except Exception as error:  # torch raises many kinds on a file that is not its own
+            raise ValueError(
+                f"{self.path} is no checkpoint, or a damaged one: delete it, or give another "
+                "checkpoint_dir."
+            ) from error
+        if run != self.run:
+            raise ValueError(
+                f"the checkpoint {self.path} is of a run with other data or parameters: delete it "
+                "to begin anew, or give another checkpoint_dir."
+            )
+        self.trainer.resume(saved["trainer"])
+        self.watch.resume(saved["watch"])
+        return saved["rows"]
+
+    def save(self, rows):
+        """Write the checkpoint beside the old one, then replace that."""
+        if self.path is None or own_rank() > 0:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f"{self.path.name}.tmp")
+        content = {
+            "run": self.run,
+            "rows": rows,
+            "trainer": self.trainer.state(),
+            "watch": self.watch.saved(),
+        }
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path)
+
+
+def _fingerprint(settings, trainer):
+    """Return a checksum of the parameters, the seed, the data and the weights to begin with."""
+    parameters = settings.get_params(deep=False)
+    kept = {name: repr(value) for name, value in parameters.items() if name not in _FREE}
+    kept["random_state"] = trainer.seed
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    for tensor in (*trainer.pairs.tensors(), *trainer.objective.towers.state_dict().values()):
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

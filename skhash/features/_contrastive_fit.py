@@ -1,0 +1,220 @@
+"""What a ContrastiveFeaturizer does with torch: make, train and wake its towers."""
+
+import os
+import time
+import weakref
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.model_selection import GroupShuffleSplit
+from torch import distributed
+
+from .._device import resolve_device
+from ._contrastive_checkpoint import Checkpoint
+from ._contrastive_objective import Objective, n_processes
+from ._contrastive_pairs import Pairs, check_training_pairs, raw_pairs
+from ._contrastive_parameters import draw_seed
+from ._contrastive_positives import has_dropout
+from ._contrastive_starts import build_towers
+from ._contrastive_towers import rebuild_towers, state_to_numpy
+from ._contrastive_training import Trainer, joint_stage, plan, recalls
+from ._contrastive_watch import Watch, warn_of_the_end
+
+_BATCH = 256  # items that are read and encoded at a time
+_SMALL = (
+    *("image_size", "patch_size", "width", "image_layers", "text_layers", "embed_dim"),
+    *("dropout", "vocabulary_size"),
+)
+
+# Torch is kept beside the estimator, so never in a pickle: towers, and what trains them in chunks.
+_towers = weakref.WeakKeyDictionary()
+_trainers = weakref.WeakKeyDictionary()
+
+
+def fit(settings, X, groups, X_val, *, fresh):
+    """Train a featurizer's towers in all stages and set its fitted attributes.
+
+    Parameters
+    ----------
+    settings : ContrastiveFeaturizer
+        The featurizer.
+    X, X_val : dataframe, ndarray or None
+        Raw pairs to train on, and to validate on.
+    groups : array-like or None
+        Ids of the rows of `X`.
+    fresh : bool
+        Whether to begin with new towers.
+    """
+    _join_processes()
+    if settings.batch_size % n_processes():
+        raise ValueError(
+            f"batch_size={settings.batch_size} must be a multiple of the {n_processes()} processes "
+            "that share a batch: change one of them."
+        )
+    items, held_out = _read(settings, X), None
+    seed = draw_seed(settings.random_state)
+    if X_val is not None:
+        held_out = _read(settings, X_val)
+    elif settings.early_stopping:
+        items, groups, held_out = _hold_out(items, groups, settings.validation_fraction, seed)
+    towers = _prepare(settings, items, groups, seed, fresh=fresh)
+    pairs = Pairs(towers, items, groups)
+    pairs.check()
+    validation = None if held_out is None else Pairs(towers, held_out)
+    trainer = Trainer(
+        _make_objective(settings, towers, seed), pairs, settings, plan(settings), seed
+    )
+    _towers.pop(settings, None)  # until training has ended well, the weights to keep are the fitted
+    rows = _train(settings, trainer, validation)
+    settings._remember_columns(X)
+    _keep(settings, towers, rows, fresh=fresh)
+
+
+def partial_fit(settings, X, groups):
+    """Train for one pass of the joint stage over a chunk, at a constant learning rate."""
+    items, seed = _read(settings, X), draw_seed(settings.random_state)
+    fresh = not settings.__sklearn_is_fitted__()
+    towers = _prepare(settings, items, groups, seed, fresh=fresh)
+    pairs, stages = Pairs(towers, items, groups), [joint_stage(settings, 1)]
+    trainer = None if fresh else _trainers.get(settings)
+    if trainer is None:
+        objective = _make_objective(settings, towers, seed)
+        trainer = Trainer(objective, pairs, settings, stages, seed, constant=True)
+    else:
+        trainer.go_on_with(pairs)
+    done = 0 if fresh else len(settings.history_)
+    started = time.perf_counter()
+    row = trainer.run(stages[0], 0, done)
+    settings._remember_columns(X)
+    _keep(settings, towers, [{**row, "seconds": time.perf_counter() - started}], fresh=fresh)
+    _trainers[settings] = trainer
+
+
+def encode(settings, block, items):
+    """Embed the items of a block: an ndarray of shape (n_items, embed_dim), float32."""
+    towers = wake(settings)
+    if block == "text":
+        return towers.encode_texts(towers.read_texts(items), _BATCH)
+    parts = [range(i, min(i + _BATCH, len(items))) for i in range(0, len(items), _BATCH)]
+    return np.concatenate(
+        [towers.encode_images(towers.read_images([items[r] for r in rows], rows)) for rows in parts]
+    )
+
+
+def wake(settings):
+    """Return a fitted featurizer's towers, made from its weights where there are none."""
+    device = _own_device(settings)
+    towers = _towers.get(settings)
+    if towers is None or towers.device != device:
+        towers = rebuild_towers(settings.config_, settings.state_).to(device)
+        _towers[settings] = towers
+    return towers
+
+
+def _read(settings, X):
+    return raw_pairs(X, settings.image_column, settings.text_column)
+
+
+def _hold_out(items, groups, fraction, seed):
+    """Set a share of the groups aside: items and groups to train on, and items to validate on."""
+    ids = np.arange(len(items["image"])) if groups is None else np.asarray(groups)
+    split = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
+    train, test = next(split.split(ids, groups=ids))
+    kept, held_out = ({b: [v[r] for r in rows] for b, v in items.items()} for rows in (train, test))
+    return kept, None if groups is None else ids[train], held_out
+
+
+def _prepare(settings, items, groups, seed, *, fresh):
+    """Check the pairs, and return the towers to train, new ones or those that are there."""
+    check_training_pairs(items, settings.batch_size)
+    if not fresh:
+        towers = wake(settings)
+    else:
+        towers = build_towers(
+            settings.towers,
+            items["text"],
+            seed=seed,
+            small={name: getattr(settings, name) for name in _SMALL},
+            cache_dir=settings.cache_dir,
+            local_files_only=settings.local_files_only,
+        ).to(_own_device(settings))
+    if settings.text_weight:
+        if settings.text_positive == "dropout" and not has_dropout(towers.model.text):
+            raise ValueError(
+                "text_positive='dropout' needs a text tower with dropout, and this one has none: "
+                "set text_positive='word_dropout' or 'caption', or text_weight=0."
+            )
+        if settings.text_positive == "caption" and groups is None:
+            raise ValueError(
+                "text_positive='caption' takes another caption of the same group, and there are no "
+                "groups: give fit(X, groups=ids), or set another text_positive."
+            )
+    towers.set_grad_checkpointing(settings.gradient_checkpointing)
+    return towers
+
+
+def _make_objective(settings, towers, seed):
+    generator = torch.Generator().manual_seed(seed + 1)
+    return Objective(towers, settings, generator).to(towers.device)
+
+
+def _train(settings, trainer, validation):
+    """Train all stages; return a row of history an epoch."""
+    towers = trainer.objective.towers
+    watch = Watch(trainer.n_epochs, settings)
+    checkpoint = Checkpoint(settings, trainer, watch)
+    rows = checkpoint.resume()
+    good = _copy(towers)
+    try:
+        for stage, epoch in list(trainer.epochs())[len(rows) :]:
+            if watch.stopped:
+                break
+            started = time.perf_counter()
+            row = trainer.run(stage, epoch, len(rows))
+            if validation is not None:
+                row.update(recalls(towers, validation))
+            row["seconds"] = time.perf_counter() - started
+            rows.append(row)
+            good = _copy(towers)
+            watch.see(rows, towers)
+            checkpoint.save(rows)
+    except (FloatingPointError, KeyboardInterrupt) as error:
+        towers.load_state_dict(good)
+        what = str(error) or "interrupted"
+        warn_of_the_end(what, len(rows), trainer.n_epochs)
+    if watch.state is not None:
+        towers.load_state_dict(watch.state)
+    return rows
+
+
+def _keep(settings, towers, rows, *, fresh):
+    """Set the fitted attributes."""
+    history = pd.DataFrame(rows)
+    if not fresh:
+        history = pd.concat([settings.history_, history], ignore_index=True)
+    towers.eval()
+    settings.history_, settings.config_ = history, towers.config
+    settings.state_ = state_to_numpy(towers.model)
+    _towers[settings] = towers
+    _trainers.pop(settings, None)
+
+
+def _copy(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def _own_device(settings):
+    """Return the device of this process: its own where a launcher started several."""
+    rank = os.environ.get("LOCAL_RANK")
+    device = settings.device
+    if device == "auto" and rank is not None and torch.cuda.is_available():
+        device = f"cuda:{rank}"
+    return resolve_device(device)
+
+
+def _join_processes():
+    """Join the processes that torchrun has started, if it has."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and distributed.is_available() and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")

@@ -1,0 +1,69 @@
+"""Checks of the parameters of contrastive training."""
+
+import math
+import numbers
+
+import numpy as np
+from sklearn.utils import check_scalar
+
+from .._checks import check_choice
+
+_COUNTS = {
+    **dict.fromkeys(("align_epochs", "unimodal_epochs", "joint_epochs", "round_epochs"), 0),
+    **dict.fromkeys(("n_rounds",), 0),
+    **dict.fromkeys(("group_size", "batch_size"), 2),
+    **dict.fromkeys(("accumulation", "n_iter_no_change"), 1),
+}
+_POSITIVE = (
+    *("image_temperature", "text_temperature", "learning_rate", "max_grad_norm"),
+    *("align_learning_rate", "clustered_learning_rate"),
+)
+_NOT_NEGATIVE = ("image_weight", "text_weight", "weight_decay")
+_CHOICES = {
+    "image_head": ("mlp", "linear", None),
+    "text_head": ("mlp", "linear", None),
+    "augment": ("mild", "simclr"),
+    "text_positive": ("dropout", "word_dropout", "caption"),
+    "train": ("all", "image", "text", "projections"),
+    "cluster_on": ("joint", "image", "text"),
+    "precision": ("fp32", "bf16"),
+}
+
+
+def check_parameters(settings):
+    """Raise an error if a parameter of a ContrastiveFeaturizer is out of range."""
+    parameters = settings.get_params(deep=False)
+    for name, least in _COUNTS.items():
+        check_scalar(parameters[name], name, numbers.Integral, min_val=least)
+    for name in _POSITIVE:
+        if parameters[name] is not None:
+            _check_real(parameters[name], name, 0, math.inf, "neither")
+    for name in _NOT_NEGATIVE:
+        _check_real(parameters[name], name, 0, math.inf, "left")
+    _check_real(settings.hard_fraction, "hard_fraction", 0, 1, "both")
+    _check_real(settings.warmup, "warmup", 0, 1, "left")
+    _check_real(settings.validation_fraction, "validation_fraction", 0, 1, "neither")
+    if settings.mask_threshold is not None:
+        _check_real(settings.mask_threshold, "mask_threshold", -1, 1, "both")
+    if settings.n_clusters is not None:
+        check_scalar(settings.n_clusters, "n_clusters", numbers.Integral, min_val=2)
+    for name, choices in _CHOICES.items():
+        check_choice(parameters[name], name, choices)
+
+
+def _check_real(value, name, low, high, boundaries):
+    check_scalar(
+        value, name, numbers.Real, min_val=low, max_val=high, include_boundaries=boundaries
+    )
+
+
+def draw_seed(random_state):
+    """Turn a `random_state` into a seed in [0, 2**31), leaving NumPy's global generator alone."""
+    if random_state is None:
+        random_state = np.random.default_rng()
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**31 - 1)
+    return int(random_state)

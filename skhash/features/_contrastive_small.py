@@ -1,0 +1,164 @@
+"""Small towers that are made from parameters and a vocabulary of their own, without a network."""
+
+import json
+from collections import Counter
+from numbers import Integral, Real
+
+from sklearn.utils import check_scalar
+
+from .._optional import import_optional
+from ._contrastive_saving import HERE
+
+SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+# As in bags of words, and digits: "3 dogs".
+_WORD = r"\w\w+|\d"
+
+
+def small_config(
+    captions,
+    *,
+    image_size=64,
+    patch_size=16,
+    width=128,
+    heads=2,
+    image_layers=4,
+    text_layers=2,
+    embed_dim=128,
+    dropout=0.1,
+    context_length=64,
+    vocabulary_size=8192,
+):
+    """Describe a small ViT and a small BERT.
+
+    Parameters
+    ----------
+    captions : list of str
+        Texts to learn the words from.
+    image_size : int, default=64
+        Side of the pictures, in pixels; others are squashed to squares.
+    patch_size : int, default=16
+        Side of a patch, in pixels.
+    width : int, default=128
+        Width of both towers.
+    heads : int, default=2
+        Number of attention heads of a layer.
+    image_layers, text_layers : int, default=4 and 2
+        Number of layers of each tower.
+    embed_dim : int, default=128
+        Width of an embedding.
+    dropout : float, default=0.1
+        Share of the text tower's activations that is dropped in training.
+    context_length : int, default=64
+        Number of words that a text may have, with one place for its beginning and one for its end.
+    vocabulary_size : int, default=8192
+        Largest number of words, the most frequent ones, with five special ones among them.
+
+    Returns
+    -------
+    dict
+        As in `Towers`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range or does not suit another, or the captions hold no word.
+    """
+    sizes = {
+        "image_size": image_size,
+        "patch_size": patch_size,
+        "width": width,
+        "heads": heads,
+        "image_layers": image_layers,
+        "text_layers": text_layers,
+        "embed_dim": embed_dim,
+    }
+    for name, value in sizes.items():
+        check_scalar(value, name, Integral, min_val=1)
+    check_scalar(context_length, "context_length", Integral, min_val=3)
+    check_scalar(vocabulary_size, "vocabulary_size", Integral, min_val=len(SPECIAL) + 1)
+    check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
+    for whole, part in (("image_size", "patch_size"), ("width", "heads")):
+        if sizes[whole] % sizes[part]:
+            raise ValueError(
+                f"{whole}={sizes[whole]} must be a multiple of {part}={sizes[part]}: "
+                "change one of them."
+            )
+    transformers = import_optional(
+        "transformers", extra="transformers", purpose="the text tower of towers='small'"
+    )
+    tokenizer = _learn_words(captions, vocabulary_size)
+    bert = transformers.BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=width,
+        num_hidden_layers=text_layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * width,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+        max_position_embeddings=context_length,
+    )
+    names = {f"{name}_token": token for name, token in SPECIAL.items()}
+    # The name of the class is one that older and newer releases of transformers know.
+    about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": context_length}
+    files = {
+        "config.json": bert.to_json_string(),
+        "tokenizer.json": tokenizer.to_str(),
+        "tokenizer_config.json": json.dumps({**about, **names}),
+    }
+    model_cfg = {
+        "embed_dim": embed_dim,
+        "custom_text": True,
+        "vision_cfg": {
+            "image_size": image_size,
+            "patch_size": patch_size,
+            "layers": image_layers,
+            "width": width,
+            "head_width": width // heads,
+        },
+        "text_cfg": {
+            "hf_model_name": HERE,
+            "hf_tokenizer_name": HERE,
+            "hf_model_pretrained": False,
+            "hf_pooler_type": "mean_pooler",
+            "hf_proj_type": "linear",
+            "context_length": context_length,
+        },
+    }
+    return {
+        "model_cfg": model_cfg,
+        "preprocess_cfg": {
+            "mean": [0.5, 0.5, 0.5],
+            "std": [0.5, 0.5, 0.5],
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        },
+        "files": {name: content.encode() for name, content in files.items()},
+    }
+
+
+def _learn_words(captions, vocabulary_size):
+    """Make a tokenizer of words in lower case, the most frequent ones of the captions."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    lower = normalizers.Lowercase()
+    split = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
+    counts = Counter(
+        word
+        for caption in captions
+        for word, _ in split.pre_tokenize_str(lower.normalize_str(caption))
+    )
+    if not counts:
+        raise ValueError(
+            f"the {len(captions)} captions hold no word of two letters or more: a vocabulary "
+            "cannot be learned from them."
+        )
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    special = list(SPECIAL.values())
+    vocabulary = {word: j for j, word in enumerate((special + words)[:vocabulary_size])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL["unk"]))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = lower, split
+    ends = [(SPECIAL[name], vocabulary[SPECIAL[name]]) for name in ("cls", "sep")]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=ends
+    )
+    return tokenizer
