@@ -27,12 +27,12 @@ from skhash.datasets import make_scenes
 from skhash.features import ContrastiveFeaturizer
 from skhash.metrics import hit_rate_at_k
 
-EPOCHS = 13
+EPOCHS = 24
 N_TEST = 500
 K = (1, 5, 10)
 ALONE = {"image_weight": 0.0, "text_weight": 0.0}
 # The last third of the epochs are rounds of clustered batches.
-ROUNDS = {"n_rounds": 2, "round_epochs": 2, "joint_epochs": EPOCHS - 4}
+ROUNDS = {"n_rounds": 2, "round_epochs": 4, "joint_epochs": EPOCHS - 8}
 JOINT = {"n_rounds": 0, "joint_epochs": EPOCHS}
 VARIANTS = {
     "cross": {**ALONE, **JOINT},

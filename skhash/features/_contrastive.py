@@ -39,9 +39,12 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         and a text tower of transformers: ``("vit_small_patch16_224", "bert-base-uncased")``.
     image_column, text_column : str, default="image", "text"
         Names of the raw columns.
+    image_tower : {"resnet", "vit"}, default="resnet"
+        For ``"small"``: the ResNet of CLIP, which learns shapes from few pictures, or a vision
+        transformer, as the method has it.
     image_size, patch_size : int, default=64, 16
-        For ``"small"``: sides of the pictures and of their patches, in pixels.
-    width, image_layers, text_layers : int, default=128, 4, 2
+        For ``"small"``: sides of the pictures and of a ViT's patches, in pixels.
+    width, image_layers, text_layers : int, default=64, 4, 2
         For ``"small"``: width and layers of the towers.
     embed_dim : int, default=128
         For ``"small"``: number of features of either modality.
@@ -65,7 +68,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     mask_threshold : float, default=None
         Rows with a greater cosine than this, in the mean of both modalities, are no negatives
         either.
-    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 4
+    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 16, 4
         Epochs of each stage, the last one of each round.
     n_rounds : int, default=2
         Rounds of the clustered stage.
@@ -81,8 +84,8 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         Share of a batch that comes in such groups.
     batch_size : int, default=128
         Number of pairs in a batch, of all processes together.
-    learning_rate : float, default=1e-3
-        Largest learning rate of AdamW. 1e-3 suits towers from scratch, 1e-5 pretrained ones.
+    learning_rate : float, default=2e-3
+        Largest learning rate of AdamW. 2e-3 suits small towers, 1e-5 pretrained ones.
     align_learning_rate, clustered_learning_rate : float, default=None
         That of these stages; ``None`` means `learning_rate`.
     weight_decay : float, default=0.1
@@ -153,7 +156,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     >>> from skhash.features import ContrastiveFeaturizer
     >>> pairs = make_scenes(40, image_size=32, random_state=0).frame
     >>> featurizer = ContrastiveFeaturizer(
-    ...     image_size=32, width=32, image_layers=1, text_layers=1, embed_dim=16,
+    ...     image_size=32, width=32, image_layers=4, text_layers=1, embed_dim=16,
     ...     joint_epochs=1, n_rounds=1, round_epochs=1, batch_size=16, random_state=0,
     ... )
     >>> featurizer.fit_transform(pairs).shape
@@ -166,9 +169,10 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     _: KW_ONLY
     image_column: str = "image"
     text_column: str = "text"
+    image_tower: str = "resnet"
     image_size: int = 64
     patch_size: int = 16
-    width: int = 128
+    width: int = 64
     image_layers: int = 4
     text_layers: int = 2
     embed_dim: int = 128
@@ -185,7 +189,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     mask_threshold: float | None = None
     align_epochs: int = 0
     unimodal_epochs: int = 0
-    joint_epochs: int = 12
+    joint_epochs: int = 16
     round_epochs: int = 4
     n_rounds: int = 2
     train: str = "all"
@@ -194,7 +198,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     group_size: int = 8
     hard_fraction: float = 0.5
     batch_size: int = 128
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     align_learning_rate: float | None = None
     clustered_learning_rate: float | None = None
     weight_decay: float = 0.1

@@ -14,12 +14,17 @@ def is_of_transformers(text):
     return hasattr(text, "pooler")
 
 
+def is_resnet(visual):
+    """Tell open_clip's ResNets from other image towers."""
+    return hasattr(visual, "attnpool")
+
+
 def see(visual, pictures):
     """Return the output of the image backbone, and that of the projection after it."""
     if hasattr(visual, "trunk"):  # of timm
         pooled = visual.trunk(pictures)
         embeddings = visual.head(pooled)
-    elif hasattr(visual, "attnpool"):  # a ResNet
+    elif is_resnet(visual):
         pooled = visual.stem(pictures)
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             pooled = layer(pooled)

@@ -23,8 +23,8 @@ from ._contrastive_watch import Watch, warn_of_the_end
 
 _BATCH = 256  # items that are read and encoded at a time
 _SMALL = (
-    *("image_size", "patch_size", "width", "image_layers", "text_layers", "embed_dim"),
-    *("dropout", "vocabulary_size"),
+    *("image_tower", "image_size", "patch_size", "width", "image_layers", "text_layers"),
+    *("embed_dim", "dropout", "vocabulary_size"),
 )
 
 # Torch is kept beside the estimator, so never in a pickle: towers, and what trains them in chunks.

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 from sklearn.utils import check_scalar
 
+from .._checks import check_choice
 from .._optional import import_optional
 from ._contrastive_saving import HERE
 
@@ -17,6 +18,7 @@ _WORD = r"\w\w+|\d"
 def small_config(
     captions,
     *,
+    image_tower="vit",
     image_size=64,
     patch_size=16,
     width=128,
@@ -28,22 +30,25 @@ def small_config(
     context_length=64,
     vocabulary_size=8192,
 ):
-    """Describe a small ViT and a small BERT.
+    """Describe a small image tower and a small BERT.
 
     Parameters
     ----------
     captions : list of str
         Texts to learn the words from.
+    image_tower : {"vit", "resnet"}, default="vit"
+        A vision transformer, or the ResNet of CLIP, which learns shapes from far fewer pictures.
     image_size : int, default=64
         Side of the pictures, in pixels; others are squashed to squares.
     patch_size : int, default=16
-        Side of a patch, in pixels.
+        Side of a patch of ``"vit"``, in pixels.
     width : int, default=128
-        Width of both towers.
+        Width of both towers; ``"resnet"`` has maps of an eighth of it at first, and four times as
+        many features at last.
     heads : int, default=2
         Number of attention heads of a layer.
     image_layers, text_layers : int, default=4 and 2
-        Number of layers of each tower.
+        Number of layers of each tower; ``"resnet"`` shares its blocks among four stages.
     embed_dim : int, default=128
         Width of an embedding.
     dropout : float, default=0.1
@@ -77,12 +82,16 @@ def small_config(
     check_scalar(context_length, "context_length", Integral, min_val=3)
     check_scalar(vocabulary_size, "vocabulary_size", Integral, min_val=len(SPECIAL) + 1)
     check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
-    for whole, part in (("image_size", "patch_size"), ("width", "heads")):
-        if sizes[whole] % sizes[part]:
-            raise ValueError(
-                f"{whole}={sizes[whole]} must be a multiple of {part}={sizes[part]}: "
-                "change one of them."
-            )
+    check_choice(image_tower, "image_tower", ("vit", "resnet"))
+    _check_multiple("width", width, f"heads={heads}", heads)
+    if image_tower == "vit":
+        _check_multiple("image_size", image_size, f"patch_size={patch_size}", patch_size)
+        vision_cfg = {"layers": image_layers, "width": width, "patch_size": patch_size}
+    else:
+        for name, factor in (("image_size", 32), ("width", 8), ("image_layers", 4)):
+            _check_multiple(name, sizes[name], f"{factor} for image_tower='resnet'", factor)
+        vision_cfg = {"layers": [image_layers // 4] * 4, "width": width // 8}
+    vision_cfg.update(image_size=image_size, head_width=width // heads)
     transformers = import_optional(
         "transformers", extra="transformers", purpose="the text tower of towers='small'"
     )
@@ -108,13 +117,7 @@ def small_config(
     model_cfg = {
         "embed_dim": embed_dim,
         "custom_text": True,
-        "vision_cfg": {
-            "image_size": image_size,
-            "patch_size": patch_size,
-            "layers": image_layers,
-            "width": width,
-            "head_width": width // heads,
-        },
+        "vision_cfg": vision_cfg,
         "text_cfg": {
             "hf_model_name": HERE,
             "hf_tokenizer_name": HERE,
@@ -134,6 +137,11 @@ def small_config(
         },
         "files": {name: content.encode() for name, content in files.items()},
     }
+
+
+def _check_multiple(name, value, factor_name, factor):
+    if value % factor:
+        raise ValueError(f"{name}={value} must be a multiple of {factor_name}: change it.")
 
 
 def _learn_words(captions, vocabulary_size):

@@ -21,6 +21,7 @@ from skhash.hashing import CFRHHasher
 from skhash.metrics import RetrievalScorer
 
 TINY = {
+    "image_tower": "vit",
     "image_size": 16,
     "patch_size": 8,
     "width": 16,
@@ -374,6 +375,7 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path)
         {"mask_threshold": 0.9},
         {"align_epochs": 1, "unimodal_epochs": 1, "align_learning_rate": 1e-4},
         {"image_weight": 0, "text_weight": 0},
+        {"image_tower": "resnet", "image_size": 32, "image_layers": 4},
         {"cluster_on": "text", "hard_fraction": 1.0, "n_clusters": 4},
     ],
     ids=lambda options: ", ".join(f"{k}={v}" for k, v in options.items()),

@@ -10,6 +10,7 @@ from skhash.datasets import make_scenes
 from skhash.features import ContrastiveFeaturizer
 
 OPTIONS = {
+    "image_tower": "vit",  # batch normalisation sees the rows of its own process only
     "image_size": 16,
     "patch_size": 8,
     "width": 16,

@@ -63,12 +63,16 @@ def assert_same(vectors, expected):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+@pytest.mark.parametrize("image_tower", ["vit", "resnet"])
 def test_a_saved_folder_is_what_open_clip_and_the_featurizer_load(
-    open_clip, towers, folder, pictures
+    open_clip, pictures, tmp_path, image_tower
 ):
+    small = {"image_tower": image_tower, "image_size": 32, "width": 16, "text_layers": 1}
+    towers = build_towers("small", CAPTIONS, small=small)
+    save_towers(tmp_path / "saved", towers.config, state_to_numpy(towers.model))
     expected = encode(towers, pictures)
-    assert_same(by_featurizer(folder, pictures), expected)
-    assert_same(by_open_clip(open_clip, folder, pictures), expected)
+    assert_same(by_featurizer(tmp_path / "saved", pictures), expected)
+    assert_same(by_open_clip(open_clip, tmp_path / "saved", pictures), expected)
 
 
 def test_a_folder_can_be_moved(open_clip, towers, folder, pictures, tmp_path):

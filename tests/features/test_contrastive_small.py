@@ -76,6 +76,18 @@ def test_parameters_reach_the_towers():
     assert model.text.proj.out_features == 5
 
 
+def test_parameters_reach_a_resnet():
+    config = small_config(
+        CAPTIONS, image_tower="resnet", image_size=32, width=16, heads=4, image_layers=8
+    )
+    towers = rebuild_towers(config)
+    visual = towers.model.visual
+    assert [len(stage) for stage in (visual.layer1, visual.layer4)] == [2, 2]
+    assert towers.pooled_widths() == (64, 16)
+    assert visual.attnpool.num_heads == 16
+    assert visual.attnpool.c_proj.out_features == 128
+
+
 @pytest.mark.parametrize("captions", [["", "a b", "?!"], []])
 def test_captions_without_words_are_refused(captions):
     with pytest.raises(ValueError, match=f"the {len(captions)} captions hold no word of two"):
@@ -87,6 +99,13 @@ def test_captions_without_words_are_refused(captions):
     [
         ({"image_size": 20, "patch_size": 8}, "image_size=20 must be a multiple of patch_size=8"),
         ({"width": 10, "heads": 4}, "width=10 must be a multiple of heads=4"),
+        ({"image_tower": "cnn"}, "image_tower must be one of 'vit', 'resnet', got 'cnn'"),
+        (
+            {"image_tower": "resnet", "image_size": 48},
+            "image_size=48 must be a multiple of 32 for image_tower='resnet'",
+        ),
+        ({"image_tower": "resnet", "width": 12}, "width=12 must be a multiple of 8"),
+        ({"image_tower": "resnet", "image_layers": 6}, "image_layers=6 must be a multiple of 4"),
         ({"width": 0}, "width == 0, must be >= 1"),
         ({"embed_dim": -1}, "embed_dim == -1, must be >= 1"),
         ({"context_length": 2}, "context_length == 2, must be >= 3"),

@@ -296,6 +296,13 @@ def test_a_seed_decides_the_weights_and_touches_no_global_generator(make):
     assert not np.array_equal(first["visual.proj"], other["visual.proj"])
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_weights_lie_in_memory_as_they_are_written(make, kind):
+    # safetensors writes the memory of an array, whatever its strides.
+    state = state_to_numpy(make(kind).model)
+    assert all(array.flags.c_contiguous for array in state.values())
+
+
 def test_weights_are_copied_both_ways(small):
     state = state_to_numpy(small.model)
     kept = state["visual.proj"].copy()
