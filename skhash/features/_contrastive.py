@@ -3,6 +3,8 @@
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+from sklearn.utils.validation import check_is_fitted
+
 from ._contrastive_base import TwoTowerFeaturizer
 from ._contrastive_parameters import check_parameters
 
@@ -60,15 +62,19 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         What either uni-modal loss sees the tower's backbone through, thrown away after training;
         ``None`` compares the features themselves.
     augment : {"mild", "simclr"}, default="mild"
-        How strongly the views of an image differ. ``"mild"`` keeps sides and colours, which
-        captions name.
+        How strongly views of an image differ. ``"mild"`` keeps sides and colours, which captions
+        name.
+    cross_view : {"plain", "augmented"}, default="plain"
+        What the cross-modal loss sees of an image, which is the first of its two views: the image
+        itself, from which many pairs are learned faster, or an augmented view, which keeps few
+        pairs from being learned by heart.
     text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
         What makes the second text: another pass with dropout, dropped words, or another caption of
         the same group.
     mask_threshold : float, default=None
         Rows with a greater cosine than this, in the mean of both modalities, are no negatives
         either.
-    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 16, 4
+    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 2
         Epochs of each stage, the last one of each round.
     n_rounds : int, default=2
         Rounds of the clustered stage.
@@ -185,12 +191,13 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     image_head: str | None = "mlp"
     text_head: str | None = "mlp"
     augment: str = "mild"
+    cross_view: str = "plain"
     text_positive: str = "dropout"
     mask_threshold: float | None = None
     align_epochs: int = 0
     unimodal_epochs: int = 0
-    joint_epochs: int = 16
-    round_epochs: int = 4
+    joint_epochs: int = 12
+    round_epochs: int = 2
     n_rounds: int = 2
     train: str = "all"
     cluster_on: str = "joint"
@@ -280,3 +287,32 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         check_parameters(self)
         partial_fit(self, X, groups)
         return self
+
+    def hard_batches(self, X, *, groups=None):
+        """Deal pairs into batches with neighbours, as a clustered round would next.
+
+        Shows what `cluster_on`, `n_clusters`, `group_size` and `hard_fraction` do.
+
+        Parameters
+        ----------
+        X : dataframe or ndarray of shape (n_samples, 2), object
+            Raw pairs.
+        groups : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_batches, batch_size), int64
+            Rows of `X`. A batch begins with runs of `group_size` rows of one cluster, which fill
+            `hard_fraction` of it; the rest are random rows.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer rows than two batches, or no more than clusters.
+        """
+        from ._contrastive_fit import hard_batches
+
+        check_is_fitted(self)
+        check_parameters(self)
+        return hard_batches(self, X, groups)

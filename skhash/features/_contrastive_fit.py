@@ -18,7 +18,7 @@ from ._contrastive_parameters import draw_seed
 from ._contrastive_positives import has_dropout
 from ._contrastive_starts import build_towers
 from ._contrastive_towers import rebuild_towers, state_to_numpy
-from ._contrastive_training import Trainer, joint_stage, plan, recalls
+from ._contrastive_training import Trainer, cluster_pairs, deal, joint_stage, plan, recalls
 from ._contrastive_watch import Watch, warn_of_the_end
 
 _BATCH = 256  # items that are read and encoded at a time
@@ -100,6 +100,15 @@ def encode(settings, block, items):
     return np.concatenate(
         [towers.encode_images(towers.read_images([items[r] for r in rows], rows)) for rows in parts]
     )
+
+
+def hard_batches(settings, X, groups):
+    """Cluster pairs by what the towers see and deal batches of neighbours and of random rows."""
+    towers = wake(settings)
+    pairs = Pairs(towers, _read(settings, X), groups)
+    rng = np.random.default_rng(draw_seed(settings.random_state))
+    labels, _ = cluster_pairs(pairs, towers, settings, rng)
+    return deal(pairs.groups, settings, rng, labels)
 
 
 def wake(settings):

@@ -23,6 +23,7 @@ _CHOICES = {
     "image_head": ("mlp", "linear", None),
     "text_head": ("mlp", "linear", None),
     "augment": ("mild", "simclr"),
+    "cross_view": ("plain", "augmented"),
     "text_positive": ("dropout", "word_dropout", "caption"),
     "train": ("all", "image", "text", "projections"),
     "cluster_on": ("joint", "image", "text"),

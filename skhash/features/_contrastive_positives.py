@@ -21,7 +21,7 @@ _TURNED = torch.linalg.inv(_YIQ) @ _QUARTER @ _YIQ
 
 @torch.no_grad()
 def augment(images, kind, generator):
-    r"""Draw a second view of each picture of a batch.
+    r"""Draw a view of each picture of a batch.
 
     ``"mild"`` keeps what captions tell of, left and right and the colours (ours): a square crop of
     3/4 to all of the area, resized back; brightness and contrast changed by up to a fifth; uniform
@@ -39,8 +39,8 @@ def augment(images, kind, generator):
     ----------
     images : tensor of shape (n, 3, h, w), uint8 or float
         Pictures, in [0, 255] if uint8, else in [0, 1].
-    kind : {"mild", "simclr"}
-        How strongly views differ.
+    kind : {"mild", "simclr"} or None
+        How strongly views differ from the pictures; ``None``: not at all.
     generator : torch.Generator
         Source of all draws.
 
@@ -52,6 +52,8 @@ def augment(images, kind, generator):
     pictures = images.float()
     if images.dtype == torch.uint8:
         pictures /= 255
+    if kind is None:
+        return pictures
     n = len(pictures)
 
     def draw(low, high):

@@ -119,7 +119,7 @@ class Trainer:
     def go_on_with(self, pairs):
         """Take other pairs to train on."""
         self.pairs = pairs
-        self.n_batches = len(self._random(0))
+        self.n_batches = len(self._batches(0))
 
     def epochs(self):
         """Yield the stage and the epoch in it, in order."""
@@ -159,7 +159,7 @@ class Trainer:
         model: Any = self.objective
         if n_processes() > 1:
             model = DistributedDataParallel(model, find_unused_parameters=True)
-        batches = self._batches(stage, done)
+        batches = self._batches(done, self.labels if stage.clustered else None)
         rng = np.random.default_rng([self.seed, done, 1])
         generator = torch.Generator(towers.device)
         generator.manual_seed(int(rng.integers(2**62)) + own_rank())
@@ -218,7 +218,9 @@ class Trainer:
         device, own = towers.device, batch[own_rows(len(batch))]
         images = pairs.images(own).to(device)
         two = {block: stage.weights[block] > 0 for block in ("image", "text")}
-        views = [augment(images, settings.augment, generator) for _ in range(1 + two["image"])]
+        kinds = [None if settings.cross_view == "plain" else settings.augment]
+        kinds += [settings.augment] * two["image"]
+        views = [augment(images, kind, generator) for kind in kinds]
         tokens = [pairs.tokens[own].to(device)]
         if two["text"]:
             second = pairs.tokens[texts[own]].to(device)
@@ -248,35 +250,36 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def _random(self, done):
+    def _batches(self, done, labels=None):
         rng = np.random.default_rng([self.seed, done])
-        return random_batches(self.pairs.groups, self.settings.batch_size, rng)
-
-    def _batches(self, stage, done):
-        if not stage.clustered or self.labels is None:
-            return self._random(done)
-        settings, rng = self.settings, np.random.default_rng([self.seed, done])
-        return clustered_batches(
-            self.labels,
-            self.pairs.groups,
-            settings.batch_size,
-            settings.group_size,
-            settings.hard_fraction,
-            rng,
-        )
+        return deal(self.pairs.groups, self.settings, rng, labels)
 
     def _cluster(self, number):
-        """Cluster all rows by what the towers see in them now."""
-        settings = self.settings
-        image, text = self.pairs.encode(self.objective.towers)
-        self.labels, self.sizes = cluster(
-            image,
-            text,
-            settings.batch_size,
-            np.random.default_rng([self.seed, number, 2]),
-            on=settings.cluster_on,
-            n_clusters=settings.n_clusters,
-        )
+        rng = np.random.default_rng([self.seed, number, 2])
+        found = cluster_pairs(self.pairs, self.objective.towers, self.settings, rng)
+        self.labels, self.sizes = found
+
+
+def cluster_pairs(pairs, towers, settings, rng):
+    """Cluster all pairs by what the towers see in them now: labels or None, and sizes."""
+    image, text = pairs.encode(towers)
+    return cluster(
+        image,
+        text,
+        settings.batch_size,
+        rng,
+        on=settings.cluster_on,
+        n_clusters=settings.n_clusters,
+    )
+
+
+def deal(groups, settings, rng, labels=None):
+    """Deal the batches of an epoch: at random, or with neighbours where there are clusters."""
+    if labels is None:
+        return random_batches(groups, settings.batch_size, rng)
+    return clustered_batches(
+        labels, groups, settings.batch_size, settings.group_size, settings.hard_fraction, rng
+    )
 
 
 def schedule(step, n_steps, warmup):

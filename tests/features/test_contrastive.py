@@ -372,6 +372,7 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path)
         {"accumulation": 2},
         {"image_head": None, "text_head": "linear"},
         {"augment": "simclr", "text_positive": "word_dropout"},
+        {"cross_view": "augmented"},
         {"mask_threshold": 0.9},
         {"align_epochs": 1, "unimodal_epochs": 1, "align_learning_rate": 1e-4},
         {"image_weight": 0, "text_weight": 0},
@@ -384,6 +385,54 @@ def test_options_train_to_finite_features(table, options):
     featurizer = tiny(**options).fit(table)
     assert np.isfinite(featurizer.transform(table)).to_numpy().all()
     assert np.isfinite(featurizer.history_["total"]).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "kinds"),
+    [
+        ({}, [None, "mild"]),
+        ({"cross_view": "augmented"}, ["mild", "mild"]),
+        ({"image_weight": 0}, [None]),
+        ({"cross_view": "augmented", "augment": "simclr", "image_weight": 0}, ["simclr"]),
+    ],
+)
+def test_the_cross_modal_loss_sees_the_view_that_was_asked_for(table, monkeypatch, options, kinds):
+    from skhash.features import _contrastive_training
+
+    original, seen = _contrastive_training.augment, []
+
+    def augment(images, kind, generator):
+        seen.append(kind)
+        return original(images, kind, generator)
+
+    monkeypatch.setattr(_contrastive_training, "augment", augment)
+    tiny(n_rounds=0, **options).fit(table)
+    assert seen == kinds * 3  # as many batches
+
+
+def test_hard_batches_hold_neighbours_and_keep_groups_apart(fitted, table):
+    featurizer = clone(fitted).set_params(hard_fraction=1.0, n_clusters=2, warm_start=True)
+    featurizer.fit(table)
+    batches = featurizer.hard_batches(table)
+    assert batches.shape == (3, 8)
+    assert len(np.unique(batches)) == 24
+    np.testing.assert_array_equal(featurizer.hard_batches(table), batches)
+    groups = np.arange(24) // 2
+    for batch in featurizer.hard_batches(table, groups=groups):
+        assert len(np.unique(groups[batch])) == 8
+    z = featurizer.transform(table).to_numpy()
+    random = np.random.default_rng(0).permuted(np.tile(np.arange(24), (200, 1)), axis=1)
+    near, far = (
+        np.mean([(z[a] * z[b]).sum() for a, b in rows.reshape(-1, 2)]) for rows in (batches, random)
+    )
+    assert near > far
+
+
+def test_hard_batches_need_a_fit_and_rows(fitted, table):
+    with pytest.raises(NotFittedError):
+        tiny().hard_batches(table)
+    with pytest.raises(ValueError, match="clusters need two batches at least, got 15 rows"):
+        fitted.hard_batches(table[:15])
 
 
 def test_another_caption_of_the_group_is_a_positive(table):

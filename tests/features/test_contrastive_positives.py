@@ -66,6 +66,13 @@ def test_every_picture_of_a_batch_has_a_view_of_its_own(kind):
     assert all(not torch.allclose(a, b) for i, a in enumerate(views) for b in views[:i])
 
 
+def test_without_a_kind_a_view_is_the_picture_and_nothing_is_drawn():
+    draws = generator()
+    for given_pictures in (pictures(), pictures() / 255):
+        assert torch.equal(P.augment(given_pictures, None, draws), pictures() / 255)
+    assert torch.equal(draws.get_state(), generator().get_state())
+
+
 def test_mild_views_keep_left_and_right():
     half = np.zeros((3, 16, 16))
     half[:, :, 8:] = 1
