@@ -7,7 +7,7 @@ they find before and after, which pictures meet in a hard batch, and which part 
 worth its time?
 
 Small towers learn from 1,000 drawn scenes; 500 others ask. The towers see the pictures at 32
-pixels, which is enough for a page that is built in a minute.
+pixels, which is enough for a page that is built in a minute or two.
 """
 
 from skhash.datasets import make_scenes

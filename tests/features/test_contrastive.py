@@ -93,6 +93,12 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_global_generators_alone(fi
     assert any(np.any(other.state_[name] != weights) for name, weights in fitted.state_.items())
 
 
+def test_fitting_changes_no_parameter(table):
+    featurizer = tiny(n_clusters=2, mask_threshold=0.9, early_stopping=True)
+    before = featurizer.get_params()
+    assert featurizer.fit(table, groups=np.arange(24) // 2).get_params() == before
+
+
 def test_history_has_a_row_an_epoch(fitted):
     history = fitted.history_
     assert list(history["stage"]) == ["joint", "clustered"]
