@@ -3,6 +3,7 @@
 ``make_*`` draws pairs, ``load_*`` reads files of your own, ``fetch_*`` a published data set.
 """
 
+from ._benchmarks import fetch_mirflickr25k, fetch_mscoco, fetch_nuswide
 from ._captions import load_coco_captions, load_flickr_captions, load_karpathy
 from ._home import clear_data_home, get_data_home
 from ._image_table import load_image_table
@@ -12,6 +13,9 @@ from ._wiki import fetch_wiki
 
 __all__ = [
     "clear_data_home",
+    "fetch_mirflickr25k",
+    "fetch_mscoco",
+    "fetch_nuswide",
     "fetch_wiki",
     "get_data_home",
     "load_coco_captions",

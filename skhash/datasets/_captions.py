@@ -219,7 +219,7 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     """
     path = existing_file(captions)
     content = read_json(path)
-    wanted = [split] if isinstance(split, str) else list(split)
+    wanted = list(split) if isinstance(split, (list, tuple)) else [split]
     with _in_format_of(path, "Karpathy's splits"):
         known = dict.fromkeys(image["split"] for image in content["images"])
         pairs = [

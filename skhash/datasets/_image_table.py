@@ -85,6 +85,10 @@ def load_image_table(
     load_coco_captions : COCO's own files.
     load_flickr_captions : Flickr8k's and Flickr30k's own files.
 
+    Notes
+    -----
+    In messages, rows of a table count from 0.
+
     Examples
     --------
     >>> import tempfile

@@ -112,7 +112,7 @@ def existing_file(path):
         raise TypeError(f"a path is needed, got {path!r}: give a str or a pathlib.Path.")
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}: name the file of the captions.")
+        raise FileNotFoundError(f"there is no file {path}: check the path.")
     return path
 
 

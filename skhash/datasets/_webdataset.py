@@ -103,14 +103,14 @@ def load_webdataset(shards, *, text_field=None, on_missing="raise"):
 
 
 def _paths(shards):
-    if isinstance(shards, (str, os.PathLike)):
-        folder = Path(shards).expanduser()
-        if not folder.is_dir():
-            return [existing_file(folder)]
-        shards = sorted(folder.glob("*.tar"))
-        if not shards:
-            raise FileNotFoundError(f"there is no .tar in the folder {folder}: name the shards.")
-    return [existing_file(path) for path in shards]
+    if isinstance(shards, (list, tuple)):
+        return [existing_file(path) for path in shards]
+    if not isinstance(shards, (str, os.PathLike)) or not Path(shards).expanduser().is_dir():
+        return [existing_file(shards)]
+    paths = sorted(Path(shards).expanduser().glob("*.tar"))
+    if not paths:
+        raise FileNotFoundError(f"there is no .tar in the folder {shards}: name the shards.")
+    return paths
 
 
 def _read_shard(path):

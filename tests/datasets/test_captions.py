@@ -169,7 +169,7 @@ def test_karpathy_without_folders_is_that_of_flickr(folder, write):
     assert images(load_karpathy(folder, path), folder) == ["4.jpg"]
 
 
-@pytest.mark.parametrize("split", ["valid", ["train", "valid"], []])
+@pytest.mark.parametrize("split", ["valid", ["train", "valid"], [], None])
 def test_unknown_karpathy_split_raises_and_lists_them(folder, write, split):
     with pytest.raises(ValueError, match=r"has the splits 'train', 'restval', 'test', got split="):
         load_karpathy(folder, write("dataset.json", KARPATHY), split=split)
@@ -178,7 +178,7 @@ def test_unknown_karpathy_split_raises_and_lists_them(folder, write, split):
 @pytest.mark.parametrize("load", [load_coco_captions, load_karpathy])
 @pytest.mark.parametrize("content", [[], {"images": 3}, {"images": [{}]}, {"annotations": []}])
 def test_other_json_raises_and_names_the_file(folder, write, load, content):
-    with pytest.raises(ValueError, match=r"file\.json is not in the format of .*: give the offic"):
+    with pytest.raises(ValueError, match=r"file\.json is not in the format of .*: give the"):
         load(folder, write("file.json", content))
 
 

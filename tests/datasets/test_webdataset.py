@@ -29,14 +29,14 @@ def write(tmp_path):
     return write
 
 
-SAMPLES = {"b.jpg": b"B", "b.txt": b"two dogs", "a.PNG": b"A", "a.txt": "caf\xe9".encode()}
+SAMPLES = {"b.jpg": b"B", "b.txt": b"two dogs", "a.PNG": b"A", "a.txt": "\xe9t\xe9".encode()}
 
 
 def test_samples_are_pairs_in_the_order_of_the_shard(write):
     bunch = load_webdataset(write(SAMPLES))
     assert list(bunch.frame.columns) == ["image", "text"]
     assert bunch.frame["image"].tolist() == [b"B", b"A"]
-    assert bunch.frame["text"].tolist() == ["two dogs", "caf\xe9"]
+    assert bunch.frame["text"].tolist() == ["two dogs", "\xe9t\xe9"]
     assert bunch.group.tolist() == [0, 1]
     assert bunch.group.dtype == np.int64
     assert bunch.key.tolist() == ["b", "a"]
@@ -152,6 +152,11 @@ def test_truncated_shard_raises_and_names_it(write, mode):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(ValueError, match=r"the shard .*0\.tar cannot be read .*: replace it"):
         load_webdataset(path)
+
+
+def test_shards_that_are_no_path_raise():
+    with pytest.raises(TypeError, match="a path is needed, got 3"):
+        load_webdataset(3)
 
 
 def test_missing_shards_raise(tmp_path):
