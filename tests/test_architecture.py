@@ -26,6 +26,7 @@ HOMES = {
     "faiss": {"retrieval"},
     "numba": COMPILED,
     "pooch": {"datasets"},
+    "h5py": {"datasets"},
     "matplotlib": {"metrics"},
 }
 # Modules that are nothing without a library may import it at their top.

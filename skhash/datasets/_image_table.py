@@ -1,0 +1,216 @@
+"""A folder of pictures and a table of captions."""
+
+import json
+import warnings
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from .._blocks import is_table
+from .._optional import import_optional
+from ._pairs import existing_file, pair_bunch, read_json
+
+IMAGE_COLUMNS = ("image", "image_path", "filename", "file_name", "file", "filepath", "path")
+TEXT_COLUMNS = ("text", "caption", "captions", "sentence", "sentences", "description", "comment")
+
+
+def load_image_table(
+    folder,
+    captions,
+    *,
+    image_column=None,
+    text_column=None,
+    label_column=None,
+    on_missing="raise",
+):
+    r"""Load a folder of pictures and a table of their captions.
+
+    A row is a pair of a picture and one caption: a picture with several captions has several rows,
+    which share a ``group``. Pictures are not opened here.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder of the pictures.
+    captions : str, path-like or dataframe
+        A file that ends in ``.csv``, ``.tsv``, ``.json`` (a list of objects, or an object of
+        columns), ``.jsonl`` or ``.parquet`` (extra ``parquet``), in UTF-8; or a dataframe. A cell
+        of captions may hold a list of them.
+    image_column : str or None, default=None
+        Column of the pictures' paths within `folder`. ``None`` takes the one that is called
+        ``image``, ``image_path``, ``filename``, ``file_name``, ``file``, ``filepath`` or ``path``,
+        in letters of any case.
+    text_column : str or None, default=None
+        Column of the captions. ``None`` takes the one that is called ``text``, ``caption(s)``,
+        ``sentence(s)``, ``description`` or ``comment``.
+    label_column : str or None, default=None
+        Column of the classes: one a cell, or a list of them. ``None`` means that there are none.
+    on_missing : {"raise", "drop"}, default="raise"
+        What a row does whose picture is not in the folder: raise an error, or be left out, with a
+        warning.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        frame : pandas.DataFrame of shape (n_rows, 2)
+            The column ``image`` holds paths, the column ``text`` captions.
+        group : ndarray of shape (n_rows,), int64
+            Number of the picture. Rows of one group must not be split between training and test.
+        target : ndarray of shape (n_rows,), int64, or (n_rows, n_classes), uint8
+            The class, an index into `target_names`, or 1 for each of several classes and 0
+            elsewhere. Only with `label_column`.
+        target_names : list of str
+            The classes, sorted. Only with `label_column`.
+        dropped : list of str
+            Paths of the pictures that are missing.
+        DESCR : str
+            Description of the data set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder, the file or a picture is missing.
+    ImportError
+        If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
+    ValueError
+        If the file cannot be read, a column cannot be told, a cell is empty, or a path leads out
+        of the folder.
+
+    See Also
+    --------
+    load_coco_captions : COCO's own files.
+    load_flickr_captions : Flickr8k's and Flickr30k's own files.
+
+    Notes
+    -----
+    In messages, rows of a table count from 0.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skhash.datasets import load_image_table
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("1.jpg", "2.jpg"):
+    ...         Path(folder, name).touch()
+    ...     table = Path(folder, "captions.csv")
+    ...     _ = table.write_text("file,caption\n2.jpg,two dogs\n1.jpg,a cat\n2.jpg,dogs\n")
+    ...     pairs = load_image_table(folder, table)
+    >>> pairs.frame["text"].tolist(), pairs.group.tolist()
+    (['two dogs', 'a cat', 'dogs'], [0, 1, 0])
+    """
+    table, source = _read_table(captions)
+    image_column = _column(table, image_column, "image_column", IMAGE_COLUMNS, source)
+    text_column = _column(table, text_column, "text_column", TEXT_COLUMNS, source)
+    columns = {"image": table[image_column], "text": _lists(table[text_column])}
+    if label_column is not None:
+        columns["label"] = _lists(table[_column(table, label_column, "label_column", (), source)])
+    # A cell with several captions becomes several rows of the same number.
+    pairs = pd.DataFrame(columns).set_axis(range(len(table))).explode("text")
+    target = target_names = None
+    if label_column is not None:
+        target, target_names = _encode(pairs["label"], source)
+    return pair_bunch(
+        folder,
+        pairs["image"].tolist(),
+        pairs["text"].tolist(),
+        rows=pairs.index.tolist(),
+        target=target,
+        target_names=target_names,
+        source=source,
+        title="Pictures of a folder and a table of captions",
+        on_missing=on_missing,
+    )
+
+
+def _read_table(captions):
+    """Return a pandas table, and what to call it."""
+    if is_table(captions):
+        return nw.from_native(captions, eager_only=True).to_pandas(), "the table"
+    path = existing_file(captions)
+    kind = path.suffix.lower()
+    if kind not in READERS:
+        raise ValueError(
+            f"{path} must end in one of {', '.join(READERS)}: rename it, or read it into a "
+            "dataframe and give that."
+        )
+    if kind == ".parquet":
+        import_optional("pyarrow", extra="parquet", purpose="reading parquet")
+    try:
+        return READERS[kind](path), str(path)
+    except Exception as error:  # each library raises its own
+        raise ValueError(
+            f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {str(error).strip()}): "
+            "mend it, or read it into a dataframe and give that."
+        ) from error
+
+
+def _read_separated(path, separator):
+    with warnings.catch_warnings():
+        # What an unquoted comma splits off a caption would be lost with a warning only.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
+        return pd.read_csv(
+            path,
+            sep=separator,
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            encoding="utf-8-sig",
+        )
+
+
+def _read_json_lines(path):
+    lines = path.read_text(encoding="utf-8-sig").split("\n")
+    return pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
+
+
+READERS = {
+    ".csv": lambda path: _read_separated(path, ","),
+    ".tsv": lambda path: _read_separated(path, "\t"),
+    ".json": lambda path: pd.DataFrame(read_json(path), dtype=object),
+    ".jsonl": _read_json_lines,
+    ".parquet": lambda path: pd.read_parquet(path, engine="pyarrow"),
+}
+
+
+def _column(table, name, parameter, guesses, source):
+    """Return the name of a column, given or guessed."""
+    columns = list(table.columns)
+    if name is not None and name in columns:
+        return name
+    shown = ", ".join(map(repr, columns[:8])) + (", ..." if len(columns) > 8 else "")
+    if name is not None:
+        raise ValueError(f"{source} has no column {name!r}: set {parameter} to one of {shown}.")
+    found = [column for column in columns if str(column).strip().lower() in guesses]
+    if len(found) != 1:
+        matches = ", ".join(map(repr, found)) or "none"
+        raise ValueError(
+            f"{parameter} cannot be guessed, {matches} of the columns of {source} would do: set it "
+            f"to one of {shown}."
+        )
+    return found[0]
+
+
+def _lists(column):
+    """Return the cells of a column, those that are arrays as lists."""
+    cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in column]
+    return pd.Series(cells, dtype=object, index=column.index)
+
+
+def _encode(labels, source):
+    """Return the classes as numbers, and their names."""
+    sets = [label if isinstance(label, list) else [label] for label in labels]
+    for row, members in zip(labels.index, sets, strict=True):
+        if any(isinstance(one, (list, dict)) or pd.isna(one) or one == "" for one in members):
+            raise ValueError(f"row {row} of {source} has the label {labels[row]!r}: give a class.")
+    names = sorted({one for members in sets for one in members})
+    if any(isinstance(label, list) for label in labels):
+        target = MultiLabelBinarizer(classes=names).fit_transform(sets)
+        return np.asarray(target, dtype=np.uint8), [str(name) for name in names]
+    number = {name: i for i, name in enumerate(names)}
+    return np.array([number[one] for (one,) in sets]), [str(name) for name in names]

@@ -1,0 +1,147 @@
+"""The one Bunch that every loader of pictures in a folder returns."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import Bunch
+
+from .._blocks import make_table
+from .._checks import check_choice
+
+
+def pair_bunch(
+    folder, names, texts, *, source, title, on_missing, rows=None, target=None, target_names=None
+):
+    """Build the Bunch of pictures in a folder and their captions.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder of the pictures.
+    names : list
+        Path of each row's picture within the folder.
+    texts : list
+        Caption of each row.
+    source : str
+        What names the captions in messages.
+    title : str
+        First line of ``DESCR``.
+    on_missing : {"raise", "drop"}
+        What a row does whose picture is not there.
+    rows : list of int or None, default=None
+        Number of each row in `source`; ``None`` counts from 0.
+    target : ndarray of shape (n_rows,) or (n_rows, n_classes) or None, default=None
+        The classes.
+    target_names : list of str or None, default=None
+        Their names.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        With ``frame``, ``group``, ``dropped``, ``DESCR`` and, if given, the classes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is missing, or a picture and `on_missing` is ``"raise"``.
+    ValueError
+        If there is no row, a name or caption is none, or a name leads out of the folder.
+    """
+    check_choice(on_missing, "on_missing", ("raise", "drop"))
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}: name the folder of the pictures.")
+    rows = range(len(names)) if rows is None else rows
+    _check_cells(names, texts, rows, source)
+    group, distinct = pd.factorize(np.array(names, dtype=object))
+    first = dict(zip(group[::-1], rows[::-1], strict=True))
+    paths = [_inside(folder, name, first[i], source) for i, name in enumerate(distinct)]
+    there = np.array([os.path.isfile(path) for path in paths], dtype=bool)
+    if not there.all() and on_missing == "raise":
+        lost = int(np.argmin(there))
+        raise FileNotFoundError(
+            f"{(~there).sum()} of {len(paths)} pictures are missing, first {paths[lost]} in row "
+            f"{first[lost]} of {source}: mend the name or the folder, or set on_missing='drop'."
+        )
+    kept = there[group]
+    if not kept.any():
+        raise ValueError(f"{source} holds no pair whose picture is in {folder}: check both paths.")
+    dropped = [path for path, found in zip(paths, there, strict=True) if not found]
+    what = f"{(~kept).sum()} rows of {source} whose picture is missing"
+    warn_dropped(dropped, what, stacklevel=3)  # past the loader
+    image = np.array([paths[i] for i in group[kept]], dtype=object)
+    text = np.array(texts, dtype=object)[kept]
+    bunch = describe(make_table(image=image, text=text), group[kept], dropped, title)
+    if target is not None:
+        bunch.update(target=target[kept], target_names=target_names)
+    return bunch
+
+
+def describe(frame, group, dropped, title):
+    """Return a Bunch of pairs, its pictures numbered in order and described in ``DESCR``."""
+    group, pictures = pd.factorize(np.asarray(group))
+    dropped_pictures = f":Dropped: {len(dropped)} pictures\n" if dropped else ""
+    return Bunch(
+        frame=frame,
+        group=group.astype(np.int64),
+        dropped=dropped,
+        DESCR=f"{title}\n{'=' * len(title)}\n\n"
+        f":Pairs: {len(frame):,} of an image and a text, one a row\n"
+        f":Pictures: {len(pictures):,}; rows of one picture share a group\n{dropped_pictures}",
+    )
+
+
+def warn_dropped(dropped, what, *, stacklevel):
+    """Warn of what was left out, if anything was."""
+    if dropped:
+        shown = ", ".join(dropped[:3]) + (", ..." if len(dropped) > 3 else "")
+        warnings.warn(
+            f"{what} were dropped: {shown}; the attribute dropped lists them.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def existing_file(path):
+    """Return the path of a file that is there."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"a path is needed, got {path!r}: give a str or a pathlib.Path.")
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}: check the path.")
+    return path
+
+
+def read_json(path):
+    """Return the content of a JSON file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error}): give a whole file.") from error
+
+
+def _check_cells(names, texts, rows, source):
+    for row, name, text in zip(rows, names, texts, strict=True):
+        if not isinstance(name, str) or not name.strip() or "\0" in name:
+            raise ValueError(f"row {row} of {source} names the picture {name!r}: give its path.")
+        if not isinstance(text, str):
+            raise ValueError(
+                f"row {row} of {source} has the caption {text!r}, which is no text: drop the row "
+                "or write one; '' is an empty text."
+            )
+
+
+def _inside(folder, name, row, source):
+    """Return the path of a picture, which must lie in the folder."""
+    path = os.path.join(folder, name)
+    root = os.path.abspath(folder)
+    if os.path.commonpath([root, os.path.abspath(path)]) != root:
+        raise ValueError(
+            f"row {row} of {source} names {name!r}, which leads out of {folder}: name pictures "
+            "within the folder."
+        )
+    return path

@@ -1,0 +1,157 @@
+"""Pictures and captions in tar shards."""
+
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+
+from .._blocks import make_table
+from .._checks import check_choice
+from ._image_table import TEXT_COLUMNS
+from ._pairs import describe, existing_file, warn_dropped
+
+IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm", "tif", "tiff"}
+
+
+def load_webdataset(shards, *, text_field=None, on_missing="raise"):
+    """Load pictures and captions from tar shards, as WebDataset and img2dataset write them.
+
+    Members of one name up to its first dot are a sample: a picture, and its caption in a ``.txt``
+    or ``.json``. Nothing is unpacked to the disk; the pictures are kept in memory as the bytes of
+    their files, so load as many shards as fit.
+
+    Parameters
+    ----------
+    shards : str, path-like or list of them
+        A tar file, a folder of files that end in ``.tar``, or a list of tar files.
+    text_field : str or None, default=None
+        Field of the ``.json`` that holds the caption, or a list of captions. ``None`` takes the
+        ``.txt`` where there is one, else the field that is called ``text``, ``caption(s)``,
+        ``sentence(s)``, ``description`` or ``comment``.
+    on_missing : {"raise", "drop"}, default="raise"
+        What a sample without a picture or a caption does: raise an error, or be left out, with a
+        warning.
+
+    Returns
+    -------
+    :class:`~sklearn.utils.Bunch`
+        With the attributes
+
+        frame : pandas.DataFrame of shape (n_rows, 2)
+            The column ``image`` holds bytes, the column ``text`` captions.
+        group : ndarray of shape (n_rows,), int64
+            Number of the picture. Rows of one group must not be split between training and test.
+        key : ndarray of shape (n_rows,), object
+            Name of the sample in its shard.
+        dropped : list of str
+            Shards and names of the samples that were left out.
+        DESCR : str
+            Description of the data set.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no shard.
+    ValueError
+        If a shard is no tar file, a sample lacks something or has two pictures, or a caption
+        cannot be read.
+
+    See Also
+    --------
+    load_image_table : A folder of pictures and a table of captions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import tarfile
+    >>> from skhash.datasets import load_webdataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with tarfile.open(Path(folder, "0.tar"), "w") as shard:
+    ...         for name, content in {"7.jpg": b"pixels", "7.txt": b"two dogs"}.items():
+    ...             _ = Path(folder, name).write_bytes(content)
+    ...             shard.add(Path(folder, name), name)
+    ...     load_webdataset(folder).frame.loc[0].tolist()
+    [b'pixels', 'two dogs']
+    """
+    check_choice(on_missing, "on_missing", ("raise", "drop"))
+    rows, dropped, n_samples = [], [], 0
+    for path in _paths(shards):
+        for key, members in _read_shard(path).items():
+            texts = _captions(members, text_field, f"sample {key} of {path}")
+            if texts and "image" in members:
+                rows += [(members["image"], text, n_samples, key) for text in texts]
+                n_samples += 1
+            elif on_missing == "drop":
+                dropped.append(f"{path}: {key}")
+            else:
+                lacking = "caption" if "image" in members else "picture"
+                raise ValueError(
+                    f"sample {key} of {path} has no {lacking}, got {', '.join(sorted(members))}: "
+                    "name text_field, or set on_missing='drop'."
+                )
+    if not rows:
+        raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")
+    what = f"{len(dropped)} samples without a picture or a caption"
+    warn_dropped(dropped, what, stacklevel=2)
+    images, texts, group, keys = zip(*rows, strict=True)
+    bunch = describe(make_table(list(images), list(texts)), group, dropped, "Pairs of tar shards")
+    bunch.key = np.array(keys, dtype=object)
+    return bunch
+
+
+def _paths(shards):
+    if isinstance(shards, (list, tuple)):
+        return [existing_file(path) for path in shards]
+    if not isinstance(shards, (str, os.PathLike)) or not Path(shards).expanduser().is_dir():
+        return [existing_file(shards)]
+    paths = sorted(Path(shards).expanduser().glob("*.tar"))
+    if not paths:
+        raise FileNotFoundError(f"there is no .tar in the folder {shards}: name the shards.")
+    return paths
+
+
+def _read_shard(path):
+    """Return the picture, ``txt`` and ``json`` of each sample, as bytes, in the shard's order."""
+    samples = {}
+    try:
+        with tarfile.open(path) as shard:
+            for member in shard:
+                folder, name = os.path.split(member.name)
+                stem, _, suffix = name.partition(".")
+                suffix = suffix.lower()
+                kind = "image" if suffix in IMAGE_SUFFIXES else suffix
+                content = shard.extractfile(member) if member.isreg() and stem else None
+                if content is None or kind not in {"image", "txt", "json"}:
+                    continue
+                sample = samples.setdefault(os.path.join(folder, stem), {})
+                if kind in sample:
+                    raise ValueError(f"its sample {stem} has a second {kind}, {member.name}")
+                sample[kind] = content.read()
+    except Exception as error:  # tarfile and each of the decompressors raise their own
+        raise ValueError(
+            f"the shard {path} cannot be read ({type(error).__name__}: {error}): replace it."
+        ) from error
+    return samples
+
+
+def _captions(members, field, sample):
+    """Return the captions of a sample, none where it has none."""
+    try:
+        if field is None and "txt" in members:
+            return [members["txt"].decode("utf-8-sig")]
+        content = json.loads(members["json"]) if "json" in members else {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"the caption of {sample} cannot be read ({error}): mend it.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"the json of {sample} is no object, got {content!r:.80}: mend it.")
+    wanted = TEXT_COLUMNS if field is None else (field,)
+    found = [value for name, value in content.items() if name in wanted and value is not None]
+    if len(found) > 1:
+        raise ValueError(f"the json of {sample} has several fields of captions: set text_field.")
+    texts = found[0] if found and isinstance(found[0], list) else found
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"the captions of {sample} are no texts, got {texts!r:.80}: mend them.")
+    return texts

@@ -1,0 +1,200 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from skhash.datasets import load_coco_captions, load_flickr_captions, load_karpathy
+
+COCO = {
+    "images": [{"id": i, "file_name": f"{i}.jpg", "license": 1} for i in (9, 4, 5)],
+    "annotations": [
+        {"id": 1, "image_id": 4, "caption": "two dogs"},
+        {"id": 2, "image_id": 9, "caption": "a cat "},
+        {"id": 3, "image_id": 4, "caption": "dogs"},
+        {"id": 4, "image_id": 5, "caption": "a table"},
+    ],
+}
+INSTANCES = {
+    "images": COCO["images"],
+    "categories": [{"id": 18, "name": "dog"}, {"id": 17, "name": "cat"}, {"id": 90, "name": "cup"}],
+    "annotations": [
+        {"id": 1, "image_id": 4, "category_id": 18, "bbox": [1, 2, 3, 4]},
+        {"id": 2, "image_id": 4, "category_id": 18, "bbox": [2, 2, 3, 4]},
+        {"id": 3, "image_id": 9, "category_id": 17, "bbox": [1, 2, 3, 4]},
+        {"id": 4, "image_id": 9, "category_id": 90, "bbox": [1, 2, 3, 4]},
+    ],
+}
+FLICKR = {
+    "results.csv": "image_name| comment_number| comment\n"
+    "4.jpg| 0| Two dogs | one bone .\n4.jpg| 1   Dogs .\n9.jpg| 0| A cat, \"Tom\" .\n",
+    "Flickr8k.token.txt": "4.jpg#0\tTwo dogs | one bone .\n4.jpg#1\tDogs .\n"
+    '9.jpg#0\tA cat, "Tom" .\n',
+}  # fmt: skip
+
+
+def karpathy(number, split, *texts, **more):
+    sentences = [{"tokens": text.split(), "raw": text, "imgid": number} for text in texts]
+    return {"filename": f"{number}.jpg", "split": split, "sentences": sentences, **more}
+
+
+KARPATHY = {
+    "dataset": "coco",
+    "images": [
+        karpathy(4, "train", "two dogs", "dogs", filepath="train2014", cocoid=4),
+        karpathy(9, "restval", "a cat", filepath="val2014", cocoid=9),
+        karpathy(5, "test", "a table", filepath="val2014", cocoid=5),
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "photos"
+    for name in ("4.jpg", "5.jpg", "9.jpg", "train2014/4.jpg", "val2014/9.jpg", "val2014/5.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file, JSON unless it is a text, and return its path."""
+
+    def write(name, content):
+        text = content if isinstance(content, str) else json.dumps(content)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write
+
+
+def images(bunch, folder):
+    return [os.path.relpath(path, folder) for path in bunch.frame["image"]]
+
+
+def test_coco_has_a_row_a_caption_in_the_order_of_the_file(folder, write):
+    bunch = load_coco_captions(folder, write("captions.json", COCO))
+    assert images(bunch, folder) == ["4.jpg", "9.jpg", "4.jpg", "5.jpg"]
+    assert bunch.frame["text"].tolist() == ["two dogs", "a cat ", "dogs", "a table"]
+    assert bunch.group.tolist() == [0, 1, 0, 2]
+    assert "target" not in bunch
+    assert bunch.DESCR.startswith("Captions in COCO's format\n====")
+
+
+def test_coco_instances_are_classes_in_the_order_of_their_ids(folder, write):
+    files = write("captions.json", COCO), write("instances.json", INSTANCES)
+    bunch = load_coco_captions(folder, files[0], instances=files[1])
+    assert bunch.target_names == ["cat", "dog", "cup"]
+    assert bunch.target.tolist() == [[0, 1, 0], [1, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert bunch.target.dtype == np.uint8
+
+
+def test_classes_of_dropped_pictures_are_dropped(folder, write):
+    (folder / "4.jpg").unlink()
+    files = write("captions.json", COCO), write("instances.json", INSTANCES)
+    with pytest.warns(UserWarning, match="2 rows of") as seen:
+        bunch = load_coco_captions(folder, files[0], instances=files[1], on_missing="drop")
+    assert seen[0].filename == __file__
+    assert bunch.target.tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert bunch.dropped == [os.path.join(folder, "4.jpg")]
+
+
+def test_instances_of_other_pictures_raise(folder, write):
+    other = INSTANCES | {"images": COCO["images"][:2]}
+    files = write("captions.json", COCO), write("instances.json", other)
+    message = r"instances\.json does not list 1 of the pictures .* first 5: give the instances of"
+    with pytest.raises(ValueError, match=message):
+        load_coco_captions(folder, files[0], instances=files[1])
+
+
+@pytest.mark.parametrize("name", FLICKR)
+def test_flickr_files_give_the_same_pairs(folder, write, name):
+    bunch = load_flickr_captions(folder, write(name, FLICKR[name]))
+    assert images(bunch, folder) == ["4.jpg", "4.jpg", "9.jpg"]
+    assert bunch.frame["text"].tolist() == ["Two dogs | one bone .", "Dogs .", 'A cat, "Tom" .']
+    assert bunch.group.tolist() == [0, 0, 1]
+
+
+def test_flickr_lines_may_end_as_on_windows(folder, write):
+    content = FLICKR["Flickr8k.token.txt"].replace("\n", "\r\n")
+    bunch = load_flickr_captions(folder, write("token.txt", content))
+    assert bunch.frame["text"][1] == "Dogs ."
+
+
+def test_flickr8k_picture_that_was_never_there_can_be_dropped(folder, write):
+    path = write("Flickr8k.token.txt", FLICKR["Flickr8k.token.txt"] + "4.jpg.1#0\tA man .\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"4\.jpg\.1 in row 3 of .*Flickr8k\.token\.txt: me"
+    ):
+        load_flickr_captions(folder, path)
+    with pytest.warns(UserWarning, match="1 rows of"):
+        assert len(load_flickr_captions(folder, path, on_missing="drop").frame) == 3
+
+
+@pytest.mark.parametrize("line", ["4.jpg,a dog", "4.jpg#0 a dog", "4.jpg|a dog"])
+def test_flickr_line_of_another_format_raises(folder, write, line):
+    with pytest.raises(ValueError, match=r"row 1 of .*token\.txt is neither .* use load_image_ta"):
+        load_flickr_captions(folder, write("token.txt", f"4.jpg#0\ta dog\n{line}\n"))
+
+
+def test_flickr_file_that_is_no_text_raises(folder, tmp_path):
+    (tmp_path / "results.csv").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(ValueError, match=r"results\.csv is no text in UTF-8 .*: convert it"):
+        load_flickr_captions(folder, tmp_path / "results.csv")
+
+
+@pytest.mark.parametrize(
+    ("split", "names", "texts"),
+    [
+        ("train", ["train2014/4.jpg"] * 2, ["two dogs", "dogs"]),
+        ("test", ["val2014/5.jpg"], ["a table"]),
+        (["train", "restval"], ["train2014/4.jpg"] * 2 + ["val2014/9.jpg"], None),
+    ],
+)
+def test_karpathy_split_has_its_rows(folder, write, split, names, texts):
+    bunch = load_karpathy(folder, write("dataset_coco.json", KARPATHY), split=split)
+    assert images(bunch, folder) == names
+    assert bunch.frame["text"].tolist() == (texts or ["two dogs", "dogs", "a cat"])
+
+
+def test_karpathy_splits_share_no_picture(folder, write):
+    path = write("dataset_coco.json", KARPATHY)
+    splits = [set(images(load_karpathy(folder, path, split=s), folder)) for s in ("train", "test")]
+    assert splits[0].isdisjoint(splits[1])
+
+
+def test_karpathy_without_folders_is_that_of_flickr(folder, write):
+    path = write("dataset_flickr8k.json", {"images": [karpathy(4, "train", "two dogs")]})
+    assert images(load_karpathy(folder, path), folder) == ["4.jpg"]
+
+
+@pytest.mark.parametrize("split", ["valid", ["train", "valid"], [], None])
+def test_unknown_karpathy_split_raises_and_lists_them(folder, write, split):
+    with pytest.raises(ValueError, match=r"has the splits 'train', 'restval', 'test', got split="):
+        load_karpathy(folder, write("dataset.json", KARPATHY), split=split)
+
+
+@pytest.mark.parametrize("load", [load_coco_captions, load_karpathy])
+@pytest.mark.parametrize("content", [[], {"images": 3}, {"images": [{}]}, {"annotations": []}])
+def test_other_json_raises_and_names_the_file(folder, write, load, content):
+    with pytest.raises(ValueError, match=r"file\.json is not in the format of .*: give the"):
+        load(folder, write("file.json", content))
+
+
+@pytest.mark.parametrize("load", [load_coco_captions, load_karpathy])
+def test_no_json_raises_and_names_the_file(folder, write, load):
+    with pytest.raises(ValueError, match=r"file\.json is no JSON .*: give a whole file"):
+        load(folder, write("file.json", '{"images": ['))
+
+
+def test_caption_of_an_unknown_picture_raises(folder, write):
+    content = COCO | {"images": COCO["images"][:1]}
+    with pytest.raises(ValueError, match=r"COCO's captions \(KeyError: 4\)"):
+        load_coco_captions(folder, write("captions.json", content))
+
+
+def test_path_out_of_the_folder_raises(folder, write):
+    content = {"images": [karpathy(4, "train", "two dogs", filepath="../../etc")]}
+    with pytest.raises(ValueError, match="row 0 of .* names '../../etc/4.jpg', which leads out of"):  # noqa: RUF043
+        load_karpathy(folder, write("dataset.json", content))

@@ -1,0 +1,252 @@
+import json
+import os
+import sys
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from skhash.datasets import load_image_table
+
+NAMES = ["b.jpg", "sub/a.jpg", "b.jpg"]
+TEXTS = ["two dogs", 'a "cat", None', ""]
+GROUPS = [0, 1, 0]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for name in set(NAMES):
+        (folder / name).touch()
+    (tmp_path / "secret.txt").touch()
+    return folder
+
+
+def table(**columns):
+    return pd.DataFrame({"image": NAMES, "text": TEXTS} | columns)
+
+
+def write(path, table):
+    writers = {
+        ".csv": lambda: table.to_csv(path, index=False),
+        ".tsv": lambda: table.to_csv(path, index=False, sep="\t"),
+        ".json": lambda: table.to_json(path, orient="records"),
+        ".jsonl": lambda: table.to_json(path, orient="records", lines=True),
+        ".parquet": lambda: table.to_parquet(path, engine="pyarrow"),
+    }
+    writers[path.suffix]()
+    return path
+
+
+def check_pairs(bunch, folder):
+    assert list(bunch.frame.columns) == ["image", "text"]
+    assert bunch.frame["image"].tolist() == [os.path.join(folder, name) for name in NAMES]
+    assert bunch.frame["text"].tolist() == TEXTS
+    assert bunch.group.tolist() == GROUPS
+    assert bunch.group.dtype == np.int64
+    assert bunch.dropped == []
+
+
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".json", ".jsonl", ".parquet"])
+def test_every_kind_of_file_gives_the_same_pairs(folder, tmp_path, kind):
+    check_pairs(load_image_table(folder, write(tmp_path / f"captions{kind}", table())), folder)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_dataframe_is_taken_as_it_is(folder, library):
+    check_pairs(load_image_table(folder, library({"image": NAMES, "text": TEXTS})), folder)
+
+
+def test_json_may_be_an_object_of_columns(folder, tmp_path):
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps({"image": NAMES, "text": TEXTS}))
+    check_pairs(load_image_table(str(folder), str(path)), folder)
+
+
+@pytest.mark.parametrize("kind", [".json", ".jsonl", ".parquet"])
+def test_list_of_captions_becomes_one_row_each(folder, tmp_path, kind):
+    lists = pd.DataFrame({"image": NAMES[:2], "text": [["x", "y"], ["z"]]})
+    bunch = load_image_table(folder, write(tmp_path / f"captions{kind}", lists))
+    assert bunch.frame["text"].tolist() == ["x", "y", "z"]
+    assert bunch.group.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("image", ["image", "FileName", "file_name", " path", "filepath"])
+@pytest.mark.parametrize("text", ["caption", "Text", "sentence"])
+def test_columns_are_guessed_from_their_names(folder, image, text):
+    other = pd.DataFrame({"id": [1, 2, 3], text: TEXTS, image: NAMES})
+    check_pairs(load_image_table(folder, other), folder)
+
+
+def test_columns_can_be_named(folder):
+    other = table(image=["?"] * 3, pic=NAMES, de=TEXTS)
+    check_pairs(load_image_table(folder, other, image_column="pic", text_column="de"), folder)
+
+
+@pytest.mark.parametrize(
+    ("columns", "parameter", "matches"),
+    [
+        (["id", "text"], "image_column", "none"),
+        (["image", "text", "caption"], "text_column", "'text', 'caption'"),
+    ],
+)
+def test_columns_that_cannot_be_told_raise(folder, columns, parameter, matches):
+    message = f"{parameter} cannot be guessed, {matches} of .* set it to one of '{columns[0]}', "
+    with pytest.raises(ValueError, match=message):
+        load_image_table(folder, pd.DataFrame({name: NAMES for name in columns}))
+
+
+def test_unknown_column_raises_and_lists_the_columns(folder):
+    with pytest.raises(ValueError, match="no column 'de': set text_column to one of 'image', 'te"):
+        load_image_table(folder, table(), text_column="de")
+
+
+def test_one_label_a_row_is_a_class(folder):
+    bunch = load_image_table(folder, table(kind=["dog", "cat", "dog"]), label_column="kind")
+    assert bunch.target.tolist() == [1, 0, 1]
+    assert bunch.target.dtype == np.int64
+    assert bunch.target_names == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("kind", [".json", ".parquet"])
+def test_list_of_labels_is_multilabel(folder, tmp_path, kind):
+    labels = [["dog", "pet"], ["cat", "pet"], []]
+    path = write(tmp_path / f"captions{kind}", table(tags=labels))
+    bunch = load_image_table(folder, path, label_column="tags")
+    assert bunch.target.tolist() == [[0, 1, 1], [1, 0, 1], [0, 0, 0]]
+    assert bunch.target.dtype == np.uint8
+    assert bunch.target_names == ["cat", "dog", "pet"]
+
+
+def test_no_label_column_means_no_target(folder):
+    assert "target" not in load_image_table(folder, table())
+
+
+def test_empty_label_raises_and_names_the_row(folder, tmp_path):
+    path = write(tmp_path / "captions.csv", table(kind=["dog", "", "dog"]))
+    with pytest.raises(ValueError, match=r"row 1 of .*captions\.csv has the label '': give"):
+        load_image_table(folder, path, label_column="kind")
+
+
+def test_missing_picture_raises_and_names_row_and_path(folder):
+    (folder / "sub" / "a.jpg").unlink()
+    path = os.path.join(folder, "sub/a.jpg")
+    with pytest.raises(
+        FileNotFoundError, match=rf"1 of 2 pictures .* first {path} in row 1 of the"
+    ):
+        load_image_table(folder, table())
+
+
+def test_missing_pictures_can_be_dropped_with_a_report(folder):
+    (folder / "b.jpg").unlink()
+    labelled = table(kind=["dog", "cat", "dog"])
+    with pytest.warns(UserWarning, match=r"2 rows of .* were dropped: .*b\.jpg; the") as seen:
+        bunch = load_image_table(folder, labelled, label_column="kind", on_missing="drop")
+    assert seen[0].filename == __file__
+    assert bunch.frame["text"].tolist() == TEXTS[1:2]
+    assert bunch.group.tolist() == bunch.target.tolist() == [0]
+    assert bunch.dropped == [os.path.join(folder, "b.jpg")]
+    assert ":Dropped: 1 pictures" in bunch.DESCR
+
+
+def test_nothing_left_raises(folder):
+    for name in set(NAMES):
+        (folder / name).unlink()
+    with pytest.raises(ValueError, match="the table holds no pair whose picture is in"):
+        load_image_table(folder, table(), on_missing="drop")
+
+
+def test_empty_table_raises(folder):
+    with pytest.raises(ValueError, match="the table holds no pair"):
+        load_image_table(folder, table()[:0])
+
+
+@pytest.mark.parametrize("name", ["../secret.txt", "sub/../../secret.txt", "{outside}/secret.txt"])
+@pytest.mark.parametrize("on_missing", ["raise", "drop"])
+def test_picture_outside_the_folder_raises(folder, tmp_path, name, on_missing):
+    name = name.format(outside=tmp_path)
+    with pytest.raises(ValueError, match=r"row 2 of the table names .* which leads out of"):
+        load_image_table(folder, table(image=[*NAMES[:2], name]), on_missing=on_missing)
+
+
+def test_absolute_path_within_the_folder_is_taken(folder):
+    absolute = [os.path.join(folder, name) for name in NAMES]
+    check_pairs(load_image_table(folder, table(image=absolute)), folder)
+
+
+@pytest.mark.parametrize("name", ["", " ", None, np.nan, 3, "a\0b", ["b.jpg"]])
+def test_name_that_is_none_raises_and_names_the_row(folder, name):
+    names = pd.Series([NAMES[0], name, NAMES[2]], dtype=object)
+    with pytest.raises(ValueError, match="row 1 of the table names the picture"):
+        load_image_table(folder, table(image=names))
+
+
+@pytest.mark.parametrize("text", [None, np.nan, 3, []])
+def test_caption_that_is_none_raises_and_names_the_row(folder, text):
+    texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
+    with pytest.raises(ValueError, match=r"row 1 of the table has the caption .* which is no text"):
+        load_image_table(folder, table(text=texts))
+
+
+def test_missing_folder_and_file_raise(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere: name the folder"):
+        load_image_table(tmp_path / "nowhere", table())
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nowhere\.csv: check the path"):
+        load_image_table(folder, tmp_path / "nowhere.csv")
+
+
+def test_captions_that_are_no_path_raise(folder):
+    with pytest.raises(TypeError, match="a path is needed, got 3"):
+        load_image_table(folder, 3)
+
+
+def test_unknown_kind_of_file_raises(folder, tmp_path):
+    (tmp_path / "captions.xls").touch()
+    with pytest.raises(ValueError, match=r"captions\.xls must end in one of \.csv, \.tsv, "):
+        load_image_table(folder, tmp_path / "captions.xls")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.csv", b""),
+        ("unquoted.csv", b"image,text\nb.jpg,a dog, running\n"),
+        ("one.csv", b"image,text\nb.jpg,a dog\nb.jpg,a dog, running\n"),
+        ("latin.csv", b"image,text\nb.jpg,\xe9t\xe9\n"),
+        ("cut.json", b'[{"image": "b.jpg"'),
+        ("deep.json", b"[" * 100_000),
+        ("scalar.json", b'{"image": "b.jpg", "text": "a dog"}'),
+        ("cut.jsonl", b'{"image": "b.jpg", "text": "a dog"}\n{"image"'),
+        ("no.parquet", b"words"),
+    ],
+)
+def test_broken_file_raises_and_names_it(folder, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read as .*: mend it, or read it into"):
+        load_image_table(folder, tmp_path / name)
+
+
+def test_byte_order_mark_is_no_part_of_a_name(folder, tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("image,text\nb.jpg,a dog\n", encoding="utf-8-sig")
+    assert load_image_table(folder, path).frame["text"].tolist() == ["a dog"]
+
+
+def test_parquet_without_pyarrow_names_the_extra(folder, tmp_path, monkeypatch):
+    path = write(tmp_path / "captions.parquet", table())
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match=r'pip install "scikit-hash\[parquet\]"'):
+        load_image_table(folder, path)
+
+
+def test_unknown_option_raises(folder):
+    with pytest.raises(ValueError, match="on_missing must be one of 'raise', 'drop', got 'skip'"):
+        load_image_table(folder, table(), on_missing="skip")
+
+
+def test_description_counts_pairs_and_pictures(folder):
+    descr = load_image_table(folder, table()).DESCR
+    assert ":Pairs: 3 of" in descr
+    assert ":Pictures: 2;" in descr
