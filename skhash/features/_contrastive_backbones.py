@@ -5,8 +5,11 @@ the backbone, as SimCLR and SLIP do.
 """
 
 from contextlib import contextmanager
+from threading import RLock
 
 from torch import nn
+
+_lock = RLock()
 
 
 def is_of_transformers(text):
@@ -58,21 +61,32 @@ def read(text, tokens):
 @contextmanager
 def _replaced(tower, **attributes):
     """Give a tower other attributes for a while: without a projection it returns its input."""
-    before = {name: getattr(tower, name) for name in attributes}
-    try:
-        for name, value in attributes.items():
-            setattr(tower, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(tower, name, value)
+    with _lock:  # threads of a process may share a model
+        before = {name: getattr(tower, name) for name in attributes}
+        try:
+            for name, value in attributes.items():
+                setattr(tower, name, value)
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(tower, name, value)
+
+
+def can_trim(text):
+    """Tell whether a text tower never looks at the padding after a text."""
+    if is_of_transformers(text):
+        return True
+    # A class token stands behind the padding, at a place of its own.
+    reads_ahead = text.attn_mask is None or text.cls_emb is not None
+    return not reads_ahead and text.pool_type in {"first", "argmax", "eos"}
 
 
 def trim(text, tokens):
     """Cut off the columns that hold padding only, if the text tower does not look at them."""
-    if not is_of_transformers(text) and (text.attn_mask is None or text.pool_type == "last"):
-        return tokens  # each word sees the padding after it
-    return tokens[:, : int((tokens != padding(text)).any(0).nonzero().max()) + 1]
+    if not can_trim(text):
+        return tokens
+    used = (tokens != padding(text)).any(0).nonzero()
+    return tokens[:, : int(used.max()) + 1 if len(used) else 1]
 
 
 def padding(text):

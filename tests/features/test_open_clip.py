@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from skhash.features import CLIPFeaturizer
-from skhash.features._open_clip import load_model, load_tokenizer, locate, read_config
+from skhash.features._open_clip import load_model, locate, read_config
+from skhash.features._tokens import load_tokenizer
 
 HUB = {"cache_dir": None, "local_files_only": True}
 
@@ -327,7 +328,7 @@ def test_long_texts_are_noticed_by_a_tokenizer_of_transformers(bert, tmp_path):
     featurizer = CLIPFeaturizer(bert, pretrained=None, modality="text", device="cpu", **hub)
     with (
         pytest.warns(UserWarning, match="random weights"),
-        pytest.warns(UserWarning, match="1 of 2 distinct texts are longer"),
+        pytest.warns(UserWarning, match="1 of 2 distinct texts were cut"),
     ):
         featurizer.transform([exact, longer])
 
