@@ -5,11 +5,11 @@ the backbone, as SimCLR and SLIP do.
 """
 
 from contextlib import contextmanager
-from threading import RLock
+from threading import Lock
 
 from torch import nn
 
-_lock = RLock()
+_lock = Lock()
 
 
 def is_of_transformers(text):
@@ -48,10 +48,12 @@ def read(text, tokens):
         mask = (tokens != text.config.pad_token_id).long()
         pooled = text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
         return pooled, text.proj(pooled)
-    projection, mask, length = text.text_projection, text.attn_mask, tokens.shape[1]
-    mask = None if mask is None else mask[:length, :length]
-    with _replaced(text, text_projection=None, attn_mask=mask):
-        pooled = text(tokens)
+    length = tokens.shape[1]
+    with _lock:  # threads of a process may share a model
+        projection, mask = text.text_projection, text.attn_mask
+        mask = None if mask is None else mask[:length, :length]
+        with _replaced(text, text_projection=None, attn_mask=mask):
+            pooled = text(tokens)
     if projection is None:
         return pooled, pooled
     is_layer = isinstance(projection, nn.Linear)
@@ -61,15 +63,14 @@ def read(text, tokens):
 @contextmanager
 def _replaced(tower, **attributes):
     """Give a tower other attributes for a while: without a projection it returns its input."""
-    with _lock:  # threads of a process may share a model
-        before = {name: getattr(tower, name) for name in attributes}
-        try:
-            for name, value in attributes.items():
-                setattr(tower, name, value)
-            yield
-        finally:
-            for name, value in before.items():
-                setattr(tower, name, value)
+    before = {name: getattr(tower, name) for name in attributes}
+    try:
+        for name, value in attributes.items():
+            setattr(tower, name, value)
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(tower, name, value)
 
 
 def can_trim(text):

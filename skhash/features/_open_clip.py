@@ -18,8 +18,11 @@ from .._torchvision import import_with_torchvision
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
-# Text towers that open_clip cannot build apart from the rest, or not with the same output.
-_JOINT = (("proj_type", "none"), ("embed_cls", True), ("output_tokens", True))
+# Text towers whose weights open_clip cannot load apart from the rest, or whose output would differ.
+_JOINT = (
+    *(("proj_type", "none"), ("proj_bias", True)),
+    *(("embed_cls", True), ("output_tokens", True)),
+)
 CONFIG = "open_clip_config.json"
 
 
