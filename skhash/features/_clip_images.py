@@ -1,5 +1,8 @@
 """Pictures on their way into a model, read a batch ahead by other processes if wanted."""
 
+import pickle
+
+from .._torchvision import import_with_torchvision
 from ._items import open_image
 
 
@@ -9,6 +12,13 @@ class _Pictures:
     def __init__(self, images, preprocess, exif_orientation):
         self.images, self.preprocess = images, preprocess
         self.exif_orientation = exif_orientation
+
+    def __getstate__(self):
+        return {**vars(self), "preprocess": pickle.dumps(self.preprocess)}
+
+    def __setstate__(self, state):
+        import_with_torchvision("open_clip")  # before what it needs is unpickled, in a new process
+        vars(self).update(state, preprocess=pickle.loads(state["preprocess"]))
 
     def __len__(self):
         return len(self.images)

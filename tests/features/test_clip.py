@@ -432,3 +432,46 @@ def test_two_processes_have_the_same_random_weights(tiny, tiny_config, paths, tm
     )
     load_model.cache_clear()
     np.testing.assert_allclose(np.load(result), random_vectors(tiny, paths[:1]), atol=1e-6)
+
+
+def test_transform_writes_nothing_down_by_default(images, pictures):
+    before = dict(vars(images))
+    images.transform(pictures)
+    assert vars(images) == before
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_bfloat16_computes_with_less_and_gives_float32(tiny, weights, pictures, modality):
+    items = pictures if modality == "image" else TEXTS
+    featurizer = CLIPFeaturizer(tiny, pretrained=weights, modality=modality, device="cpu")
+    exact = featurizer.transform(items)
+    rough = clone(featurizer).set_params(precision="bf16").transform(items)
+    assert rough.dtype == np.float32
+    assert not np.array_equal(rough, exact)
+    np.testing.assert_allclose(rough, exact, atol=0.03)
+    np.testing.assert_allclose(np.linalg.norm(rough, axis=1), 1, rtol=1e-5)
+
+
+def test_half_precision_is_refused_on_the_cpu(images, pictures):
+    with pytest.raises(ValueError, match=r"'fp16' is for GPUs, .* use 'bf16'"):
+        images.set_params(precision="fp16").transform(pictures)
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_compiled_model_gives_the_same(monkeypatch, tiny, weights, pictures, modality):
+    import torch
+
+    compiled = []
+
+    def compile_without_code(self):
+        compiled.append(type(self).__name__)
+        self._compiled_call_impl = torch.compile(self._call_impl, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_without_code)
+    _clip.load_model.cache_clear()
+    items = pictures if modality == "image" else TEXTS
+    plain = CLIPFeaturizer(tiny, pretrained=weights, modality=modality, batch_size=2, device="cpu")
+    fast = clone(plain).set_params(compile=True)
+    for _ in range(2):
+        np.testing.assert_allclose(fast.transform(items), plain.transform(items), atol=1e-5)
+    assert compiled == ["VisionTransformer", "Transformer"]

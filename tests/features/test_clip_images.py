@@ -5,6 +5,7 @@ import multiprocessing
 import struct
 import warnings
 import zlib
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -253,3 +254,12 @@ def test_a_bar_shows_the_rate_and_the_time_left(images, pictures, capsys):
     shown = capsys.readouterr().err
     assert "5/5" in shown
     assert " images/s" in shown
+
+
+def test_workers_that_are_not_forked_read_the_same(monkeypatch, images, paths):
+    import torch.utils.data
+
+    expected = images.transform(paths)
+    loader = partial(torch.utils.data.DataLoader, multiprocessing_context="spawn")
+    monkeypatch.setattr(torch.utils.data, "DataLoader", loader)
+    np.testing.assert_allclose(images.set_params(n_workers=1).transform(paths), expected, atol=1e-5)
