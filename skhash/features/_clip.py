@@ -65,14 +65,14 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         float32. ``"fp16"`` is for GPUs.
     compile : bool, default=False
         Whether torch compiles the model at its first batch, which takes a minute or more.
-    verbose : int, default=0
-        Whether to show a bar with the items a second and the time left.
     local_files_only : bool, default=False
         Whether to use only what is on this disk, without asking the network.
     cache_dir : str, os.PathLike or None, default=None
         Folder of downloaded weights; ``None`` means that of huggingface_hub.
     device : str, default="auto"
         Device of torch; ``"auto"`` takes ``"cuda"`` where there is one, else ``"cpu"``.
+    verbose : int, default=0
+        Whether to show a bar with the items a second and the time left.
 
     Attributes
     ----------
