@@ -1,15 +1,28 @@
 """Images or texts as embeddings of CLIP."""
 
-import warnings
+from contextlib import closing
+from functools import partial
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_scalar, gen_batches
+from sklearn.utils import check_scalar
 
+from .._checks import check_choice
 from .._device import resolve_device
-from ._items import as_images, as_texts, describe_image, distinct, open_image
-from ._open_clip import load_model, load_tokenizer, locate, read_config
+from ._clip_images import picture_batches
+from ._clip_texts import text_batches, text_encoder
+from ._clip_troubles import (
+    failed_rows,
+    refuse_image,
+    refuse_text,
+    warn_of_cut,
+    warn_of_failed,
+    warn_of_preprocessing,
+)
+from ._items import as_images, as_texts, distinct, is_open_file
+from ._open_clip import load_model, locate, read_config
+from ._tokens import load_tokenizer
 
 
 class CLIPFeaturizer(TransformerMixin, BaseEstimator):
@@ -36,19 +49,50 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
     normalize : bool, default=True
         Whether to divide each embedding by its Euclidean norm.
     on_error : {"raise", "nan"}, default="raise"
-        What an image that cannot be read does: raise a ValueError, or give a row of NaN and one
-        warning. The number of rows never changes.
+        What an image that cannot be read does: raise a ValueError that names its row and path, or
+        give a row of NaN, one warning and a line of `errors_`. The number of rows never changes.
+    long_text : {"truncate", "raise"}, default="truncate"
+        What a text does that has more tokens than the model reads, 77 for most: lose its end, with
+        one warning that counts such texts, or raise a ValueError that names its row.
+    exif_orientation : bool, default=False
+        Whether to turn photographs as their EXIF data says. open_clip does not, so neither did the
+        training of its models; with True the embeddings of such photographs are not open_clip's.
+    n_workers : int, default=0
+        Number of processes that read and resize images while the model works; with 0 this process
+        does both in turn. Texts need none.
+    precision : {"fp32", "bf16", "fp16"}, default="fp32"
+        Numbers that the model computes with, by torch's autocast; weights and results stay
+        float32. ``"fp16"`` is for GPUs.
+    compile : bool, default=False
+        Whether torch compiles the model at its first batch, which takes a minute or more.
     local_files_only : bool, default=False
         Whether to use only what is on this disk, without asking the network.
     cache_dir : str, os.PathLike or None, default=None
         Folder of downloaded weights; ``None`` means that of huggingface_hub.
     device : str, default="auto"
         Device of torch; ``"auto"`` takes ``"cuda"`` where there is one, else ``"cpu"``.
+    verbose : int, default=0
+        Whether to show a bar with the items a second and the time left.
+
+    Attributes
+    ----------
+    errors_ : DataFrame of shape (n_failed, 3)
+        With ``on_error="nan"``, the images that the last `transform` could not read: ``row`` in
+        `X`, ``item`` (the path or the kind of the image) and ``message``. It is the one thing that
+        ``transform`` writes down, and only in this mode; ``clone`` leaves it behind.
 
     Notes
     -----
-    Images are read as open_clip reads them: converted to RGB, with the orientation noted in EXIF
-    ignored. Embeddings of one item agree to 1e-5 between batch sizes, not to the last bit.
+    Images are read as open_clip reads them and converted to RGB: of an animation the first frame,
+    of transparency nothing. Grey pictures of 16 bits are scaled to 8. A picture of more pixels than
+    Pillow allows (twice ``PIL.Image.MAX_IMAGE_PIXELS``) counts as one that cannot be read.
+
+    Texts of like length share a batch, and a batch is as long as its longest text wherever the
+    padding cannot be seen by the model. Embeddings of one item agree to 1e-5 between batch sizes,
+    numbers of workers and neighbours in a batch, not to the last bit (in ``"fp32"``).
+
+    Worker processes start as multiprocessing starts them on the platform. Where that is not by
+    fork, a script needs the usual ``if __name__ == "__main__":``.
 
     References
     ----------
@@ -71,9 +115,15 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         batch_size=32,
         normalize=True,
         on_error="raise",
+        long_text="truncate",
+        exif_orientation=False,
+        n_workers=0,
+        precision="fp32",
+        compile=False,
         local_files_only=False,
         cache_dir=None,
         device="auto",
+        verbose=0,
     ):
         self.model_name = model_name
         self.pretrained = pretrained
@@ -81,9 +131,15 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
         self.normalize = normalize
         self.on_error = on_error
+        self.long_text = long_text
+        self.exif_orientation = exif_orientation
+        self.n_workers = n_workers
+        self.precision = precision
+        self.compile = compile
         self.local_files_only = local_files_only
         self.cache_dir = cache_dir
         self.device = device
+        self.verbose = verbose
 
     def fit(self, X, y=None):
         """Check the parameters and the rows; nothing is learned and no model is loaded.
@@ -109,8 +165,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,)
-            For images: paths, bytes of files, PIL images, or uint8 arrays of shape (height, width)
-            or (height, width, 3). For texts: str. A one-column dataframe or array will do.
+            For images: paths, bytes of files, files open for reading bytes, PIL images, or uint8
+            arrays of shape (height, width) or (height, width, 3 or 4). For texts: str. A
+            one-column dataframe or array will do.
 
         Returns
         -------
@@ -120,8 +177,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are no rows, a row is missing, an image cannot be read and `on_error` is
-            ``"raise"``, the model or tag is unknown, or the weights do not fit the model.
+            If there are no rows, a row is missing or a URL, an image cannot be read and `on_error`
+            is ``"raise"``, a text is too long and `long_text` is ``"raise"``, the model or tag is
+            unknown, or the weights do not fit the model.
         TypeError
             If `X` is no sequence or a row is of another kind.
         OSError
@@ -129,8 +187,35 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         """
         items = self._check(X)
         first, inverse = distinct(items)
-        encode = self._encode_images if self.modality == "image" else self._encode_texts
-        return encode([items[row] for row in first], first)[inverse]
+        located, device = self._locate(), self._device()
+        model, preprocess = load_model(located, device, bool(self.compile))
+        distinct_items = [items[row] for row in first]
+        if self.modality == "image":
+            warn_of_preprocessing(located, self.pretrained)
+            encode = partial(model.encode_image, normalize=False)
+            batches = self._picture_batches(distinct_items, preprocess, device)
+        else:
+            encode = text_encoder(model)
+            tokenizer = load_tokenizer(located, **self._hub())
+            batches = text_batches(distinct_items, tokenizer, model, batch_size=self.batch_size)
+        vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
+        troubles = {}
+        # Closed at once after an error, and with it the processes that read.
+        with closing(batches), self._progress(len(first)) as progress:
+            for positions, inputs, trouble in batches:
+                if trouble:
+                    self._refuse(trouble, items, first)
+                    troubles.update(trouble)
+                if positions:
+                    vectors[positions] = self._forward(encode, inputs, device)
+                progress.update(len({*positions, *trouble}))
+        if self.modality == "image" and self.on_error == "nan":
+            self.errors_ = failed_rows(troubles, items, inverse)
+        if troubles and self.modality == "image":
+            warn_of_failed(self.errors_, len(items))
+        elif troubles:
+            warn_of_cut(troubles, len(first))
+        return vectors[inverse]
 
     def get_feature_names_out(self, input_features=None):
         """Return the names ``clip0``, ``clip1``, ...
@@ -149,12 +234,22 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         return np.array([f"clip{j}" for j in range(config["embed_dim"])], dtype=object)
 
     def _check(self, X):
-        if self.modality not in {"image", "text"}:
-            raise ValueError(f"modality must be 'image' or 'text', got {self.modality!r}.")
-        if self.on_error not in {"raise", "nan"}:
-            raise ValueError(f"on_error must be 'raise' or 'nan', got {self.on_error!r}.")
+        check_choice(self.modality, "modality", ("image", "text"))
+        check_choice(self.on_error, "on_error", ("raise", "nan"))
+        check_choice(self.long_text, "long_text", ("truncate", "raise"))
+        check_choice(self.precision, "precision", ("fp32", "bf16", "fp16"))
         check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
-        return as_images(X) if self.modality == "image" else as_texts(X)
+        check_scalar(self.n_workers, "n_workers", Integral, min_val=0)
+        if self.modality == "text":
+            return as_texts(X)
+        images = as_images(X)
+        for row, image in enumerate(images if self.n_workers else ()):
+            if is_open_file(image):
+                raise ValueError(
+                    f"row {row} of X is an open file, which other processes cannot read: give its "
+                    "path or its bytes, or set n_workers=0."
+                )
+        return images
 
     def _locate(self):
         return locate(self.model_name, self.pretrained, **self._hub())
@@ -163,65 +258,48 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         return {"cache_dir": self.cache_dir, "local_files_only": bool(self.local_files_only)}
 
     def _device(self):
-        return str(resolve_device(self.device))
-
-    def _encode_images(self, images, rows):
-        located, device = self._locate(), self._device()
-        model, preprocess = load_model(located, device)
-        vectors = np.full((len(images), located.embed_dim), np.nan, np.float32)
-        failures = []
-        for batch in gen_batches(len(images), self.batch_size):
-            tensors = {}
-            for item in range(batch.start, batch.stop):
-                try:
-                    tensors[item] = preprocess(open_image(images[item]))
-                except ValueError as error:
-                    message = f"row {rows[item]} ({describe_image(images[item])}): {error}"
-                    if self.on_error == "raise":
-                        raise ValueError(
-                            f"an image cannot be read, {message}; mend or drop it, or set "
-                            "on_error='nan'."
-                        ) from error
-                    failures.append(message)
-            if tensors:
-                vectors[list(tensors)] = self._forward(model.encode_image, tensors.values(), device)
-        if failures:
-            warnings.warn(
-                f"{len(failures)} of {len(images)} distinct images cannot be read and became NaN: "
-                + "; ".join(failures[:3])
-                + ("; ..." if len(failures) > 3 else ""),
-                UserWarning,
-                stacklevel=4,  # past transform and scikit-learn's wrapping of it
+        device = resolve_device(self.device)
+        if self.precision == "fp16" and device.type == "cpu":
+            raise ValueError(
+                "precision='fp16' is for GPUs, and the device is the CPU: use 'bf16' or 'fp32'."
             )
-        return vectors
+        return str(device)
 
-    def _encode_texts(self, texts, rows):
-        located, device = self._locate(), self._device()
-        model, _ = load_model(located, device)
-        tokenizer = load_tokenizer(located, **self._hub())
-        vectors, n_long = [], 0
-        for batch in gen_batches(len(texts), self.batch_size):
-            tokens = tokenizer(texts[batch])
-            # One place more changes a text that was cut, and only pads one that was not.
-            longer = tokenizer(texts[batch], context_length=tokens.shape[1] + 1)
-            n_long += int((longer[:, :-1] != tokens).any(1).sum())
-            vectors.append(self._forward(model.encode_text, tokens, device))
-        if n_long:
-            warnings.warn(
-                f"{n_long} of {len(texts)} distinct texts are longer than the tokens that "
-                f"{self.model_name!r} reads, {tokenizer.context_length}, and were cut: shorten or "
-                "split them.",
-                UserWarning,
-                stacklevel=4,  # past transform and scikit-learn's wrapping of it
-            )
-        return np.concatenate(vectors)
+    def _picture_batches(self, images, preprocess, device):
+        return picture_batches(
+            images,
+            preprocess,
+            exif_orientation=bool(self.exif_orientation),
+            batch_size=self.batch_size,
+            n_workers=min(self.n_workers, len(images)),
+            pin_memory=device.startswith("cuda"),
+        )
 
-    def _forward(self, encode, tensors, device):
+    def _progress(self, n_items):
+        from tqdm import tqdm
+
+        return tqdm(total=n_items, unit=f" {self.modality}s", disable=not self.verbose)
+
+    def _forward(self, encode, inputs, device):
         import torch
 
-        with torch.inference_mode():
-            batch = torch.stack(tuple(tensors)).to(device)
-            return encode(batch, normalize=bool(self.normalize)).float().cpu().numpy()
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        kind = torch.device(device).type
+        with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
+            vectors = encode(inputs.to(device, non_blocking=True))
+        vectors = vectors.float()
+        if self.normalize:
+            vectors = torch.nn.functional.normalize(vectors, dim=-1)
+        return vectors.cpu().numpy()
+
+    def _refuse(self, trouble, items, first):
+        """Raise an error about the first item in trouble, if the parameters want one."""
+        position = min(trouble)
+        row, message = first[position], trouble[position]
+        if self.modality == "text" and self.long_text == "raise":
+            refuse_text(row, message)
+        if self.modality == "image" and self.on_error == "raise":
+            refuse_image(row, message, items[row])
 
     def __sklearn_is_fitted__(self):
         return True

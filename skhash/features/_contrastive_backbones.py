@@ -5,8 +5,11 @@ the backbone, as SimCLR and SLIP do.
 """
 
 from contextlib import contextmanager
+from threading import Lock
 
 from torch import nn
+
+_lock = Lock()
 
 
 def is_of_transformers(text):
@@ -45,10 +48,12 @@ def read(text, tokens):
         mask = (tokens != text.config.pad_token_id).long()
         pooled = text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
         return pooled, text.proj(pooled)
-    projection, mask, length = text.text_projection, text.attn_mask, tokens.shape[1]
-    mask = None if mask is None else mask[:length, :length]
-    with _replaced(text, text_projection=None, attn_mask=mask):
-        pooled = text(tokens)
+    length = tokens.shape[1]
+    with _lock:  # threads of a process may share a model
+        projection, mask = text.text_projection, text.attn_mask
+        mask = None if mask is None else mask[:length, :length]
+        with _replaced(text, text_projection=None, attn_mask=mask):
+            pooled = text(tokens)
     if projection is None:
         return pooled, pooled
     is_layer = isinstance(projection, nn.Linear)
@@ -68,11 +73,21 @@ def _replaced(tower, **attributes):
             setattr(tower, name, value)
 
 
+def can_trim(text):
+    """Tell whether a text tower never looks at the padding after a text."""
+    if is_of_transformers(text):
+        return True
+    # A class token stands behind the padding, at a place of its own.
+    reads_ahead = text.attn_mask is None or text.cls_emb is not None
+    return not reads_ahead and text.pool_type in {"first", "argmax", "eos"}
+
+
 def trim(text, tokens):
     """Cut off the columns that hold padding only, if the text tower does not look at them."""
-    if not is_of_transformers(text) and (text.attn_mask is None or text.pool_type == "last"):
-        return tokens  # each word sees the padding after it
-    return tokens[:, : int((tokens != padding(text)).any(0).nonzero().max()) + 1]
+    if not can_trim(text):
+        return tokens
+    used = (tokens != padding(text)).any(0).nonzero()
+    return tokens[:, : int(used.max()) + 1 if len(used) else 1]
 
 
 def padding(text):

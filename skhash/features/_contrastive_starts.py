@@ -13,7 +13,8 @@ from .._torchvision import import_with_torchvision
 from ._contrastive_saving import HERE
 from ._contrastive_small import small_config
 from ._contrastive_towers import rebuild_towers
-from ._open_clip import fetch, load_model, load_tokenizer, locate, read_config, root_cause
+from ._open_clip import fetch, load_model, locate, read_config, root_cause
+from ._tokens import load_tokenizer
 
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:")
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")

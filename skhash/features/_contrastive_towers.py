@@ -24,7 +24,8 @@ from .._torchvision import import_with_torchvision
 from ._contrastive_backbones import is_of_transformers, is_resnet, padding, read, see, trim
 from ._contrastive_saving import write_folder
 from ._items import describe_image, open_image
-from ._open_clip import Located, load_tokenizer
+from ._open_clip import Located
+from ._tokens import load_tokenizer, tokenize
 
 # Names of what is trained; those of projections differ between open_clip's towers.
 _SCALE = ("logit_scale", "logit_bias")
@@ -130,10 +131,8 @@ class Towers(nn.Module):
         Tensor of shape (n_texts, context_length), int64
             The tokens.
         """
-        tokens = self.tokenizer(texts)
-        # One place more changes a text that was cut, and only pads one that was not.
-        longer = self.tokenizer(texts, context_length=tokens.shape[1] + 1)
-        if n_long := int((longer[:, :-1] != tokens).any(1).sum()):
+        tokens, is_cut = tokenize(self.tokenizer, texts)
+        if n_long := int(is_cut.sum()):
             warnings.warn(
                 f"{n_long} of {len(texts)} texts are longer than the {tokens.shape[1]} tokens that "
                 "the text tower reads, and were cut: shorten or split them.",

@@ -1,12 +1,15 @@
 """Read a sequence of raw items, images or texts, one a row."""
 
 import os
+import re
 from collections.abc import Mapping, Set
 from io import BytesIO
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
+
+_URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 def as_texts(X):
@@ -69,27 +72,33 @@ def _check_image(image, row):
         raise ValueError(
             f"row {row} of X is {image!r}, not an image: drop the row or give it a picture."
         )
-    if isinstance(image, str) and image.startswith(("http://", "https://")):
+    if isinstance(image, str) and _URL.match(image):
+        shown = image if len(image) <= 100 else f"{image[:100]}..."
         raise ValueError(
-            f"row {row} of X is the URL {image!r}, and images are read from files only: "
+            f"row {row} of X is the URL {shown!r}, and images are read from files only: "
             "download them first, for example with img2dataset."
         )
     if isinstance(image, np.ndarray):
-        colours = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
+        colours = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3, 4))
         if image.dtype != np.uint8 or not colours or image.size == 0:
             raise ValueError(
                 f"row {row} of X must be a uint8 array of shape (height, width) or (height, width, "
-                f"3), got {image.dtype} of shape {image.shape}: convert it first."
+                f"3 or 4), got {image.dtype} of shape {image.shape}: convert it first."
             )
         return
-    if not isinstance(image, (str, bytes, os.PathLike)):
+    if not isinstance(image, (str, bytes, os.PathLike)) and not is_open_file(image):
         from PIL import Image
 
         if not isinstance(image, Image.Image):
             raise TypeError(
-                f"row {row} of X must be a path, bytes, a PIL image or a uint8 array, "
-                f"got {type(image).__name__}: convert the images first."
+                f"row {row} of X must be a path, bytes, an open binary file, a PIL image or a "
+                f"uint8 array, got {type(image).__name__}: convert the images first."
             )
+
+
+def is_open_file(image):
+    """Tell whether an image is a file object."""
+    return hasattr(image, "read") and hasattr(image, "seek")
 
 
 def describe_image(image):
@@ -101,13 +110,16 @@ def describe_image(image):
     return type(image).__name__
 
 
-def open_image(image):
-    """Open an image and convert it to RGB; the orientation noted in EXIF is ignored.
+def open_image(image, *, exif_orientation=False):
+    """Open an image and convert it to RGB; of several frames the first, or the one that is shown.
 
     Parameters
     ----------
-    image : str, os.PathLike, bytes, PIL.Image.Image or ndarray of uint8
-        A path, the bytes of a file, a picture, or pixels that `as_images` has checked.
+    image : str, os.PathLike, bytes, file object, PIL.Image.Image or ndarray of uint8
+        A path, the bytes of a file, a file open for reading bytes, a picture, or pixels that
+        `as_images` has checked.
+    exif_orientation : bool, default=False
+        Whether to turn the picture as the orientation noted in EXIF says.
 
     Returns
     -------
@@ -126,20 +138,31 @@ def open_image(image):
         return Image.fromarray(grey).convert("RGB")
     try:
         if isinstance(image, Image.Image):
-            return _to_rgb(image)
+            return _to_rgb(image, exif_orientation)
+        if is_open_file(image):
+            image.seek(0)
+            image = image.read()
         with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return _to_rgb(opened)
+            return _to_rgb(opened, exif_orientation)
     # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
     # others, and DecompressionBombError, none of which is an OSError. Truncation shows in load.
     except Exception as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
-def _to_rgb(image):
+def _to_rgb(image, exif_orientation):
+    from PIL import Image, ImageOps
+
     image.load()
+    if exif_orientation:
+        image = ImageOps.exif_transpose(image)
+    # Files of 16 bits may come as 32, filled to 16.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in {"PNG", "PPM"}):
+        # Scaled: Pillow's own conversion would make all above 255 white.
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
     if image.mode.startswith(("I", "F")):
         raise ValueError(
-            f"its pixels are of mode {image.mode!r}, wider than 8 bits: scale them to 0..255."
+            f"its pixels are of mode {image.mode!r}, whose range is unknown: scale them to 0..255."
         )
     if "transparency" in image.info and image.mode == "P":
         image = image.convert("RGBA")  # Pillow warns about going to RGB at once

@@ -7,6 +7,7 @@ completely, so it is the key under which a process keeps the loaded model.
 
 import json
 import warnings
+from dataclasses import asdict
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,12 @@ from .._optional import import_optional
 from .._torchvision import import_with_torchvision
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
+_PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
+# Text towers whose weights open_clip cannot load apart from the rest, or whose output would differ.
+_JOINT = (
+    *(("proj_type", "none"), ("proj_bias", True)),
+    *(("embed_cls", True), ("output_tokens", True)),
+)
 CONFIG = "open_clip_config.json"
 
 
@@ -125,7 +132,7 @@ def _with_weights(located, pretrained, hub):
     open_clip = import_with_torchvision("open_clip")
     tag = open_clip.get_pretrained_cfg(located.name, pretrained)
     if tag:
-        keys = [key for key in ("mean", "std", "interpolation", "resize_mode") if key in tag]
+        keys = [key for key in _PREPROCESS if key in tag]
         path = fetch(tag["hf_hub"], **hub)
         return located._replace(
             weights=str(path),
@@ -148,19 +155,19 @@ def _with_local_text_tower(name, config, hub):
     text = config["text_cfg"]
     tower = text.get("hf_model_name")
     if tower:
-        _need_transformers(name)
+        need_transformers(name)
     # A folder's own files come first: its configuration may name the place where it once stood.
-    own = _own_folder(name, "config.json")
+    own = own_folder(name, "config.json")
     if tower and (own or not Path(tower).is_dir()):
         text["hf_model_name"] = str(own or fetch(f"{tower}/config.json", **hub).parent)
     return config
 
 
-def _need_transformers(name):
+def need_transformers(name):
     import_optional("transformers", extra="transformers", purpose=f"the text tower of {name!r}")
 
 
-def _own_folder(name, file):
+def own_folder(name, file):
     """Return the folder of a ``local-dir:`` name if it holds the file."""
     scheme, _, place = name.partition(":")
     return place if scheme == "local-dir" and (Path(place) / file).is_file() else None
@@ -187,11 +194,11 @@ def fetch(address, *, cache_dir, local_files_only):
         if isinstance(found, str):
             return Path(found)
     if local_files_only:
-        raise _unavailable(address, cache_dir, "local_files_only=True forbids a download")
+        raise unavailable(address, cache_dir, "local_files_only=True forbids a download")
     try:
         return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=cache_dir))
     except (OSError, RuntimeError) as error:
-        raise _unavailable(address, cache_dir, root_cause(error)) from error
+        raise unavailable(address, cache_dir, root_cause(error)) from error
 
 
 def root_cause(error):
@@ -200,7 +207,7 @@ def root_cause(error):
     return f"{type(error).__name__}: {error}"
 
 
-def _unavailable(address, cache_dir, cause):
+def unavailable(address, cache_dir, cause):
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return OSError(
@@ -211,7 +218,7 @@ def _unavailable(address, cache_dir, cause):
 
 
 @lru_cache(maxsize=2)
-def load_model(located, device):
+def load_model(located, device, compiled=False):
     """Build a model in evaluation mode and its preprocessing; the process keeps the last two.
 
     Parameters
@@ -220,11 +227,13 @@ def load_model(located, device):
         What `locate` found.
     device : str
         Device of torch.
+    compiled : bool, default=False
+        Whether torch compiles the two towers, at their first batch.
 
     Returns
     -------
     model : torch.nn.Module
-        The model.
+        The model; its text tower is ``model.text`` wherever open_clip can build it apart.
     preprocess : callable
         Turns a picture into a tensor of shape (3, height, width).
     """
@@ -244,6 +253,7 @@ def load_model(located, device):
                 pretrained=None if in_folder else located.weights,
                 load_weights=located.weights is not None,
                 force_quick_gelu=located.quick_gelu,
+                force_custom_text=not any(text.get(key) == value for key, value in _JOINT),
                 pretrained_text=False,
                 weights_only=True,
                 **options,
@@ -263,50 +273,26 @@ def load_model(located, device):
             UserWarning,
             stacklevel=2,
         )
-    return model.eval().to(device), preprocess
+    model.eval().to(device)
+    if compiled:
+        model.visual.compile()
+        (model.text if hasattr(model, "text") else model).transformer.compile()
+    return model, preprocess
 
 
-@lru_cache(maxsize=8)
-def load_tokenizer(located, **hub):
-    """Build the tokenizer of a model.
+def differs_from_tags(located):
+    """Name a tag of the architecture whose preprocessing is not the one that is used, or None.
 
-    Parameters
-    ----------
-    located : Located
-        What `locate` found.
-    **hub
-        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
-
-    Returns
-    -------
-    callable
-        Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
+    A bare file of weights says nothing of its preprocessing, so that open_clip's default is used;
+    the tags tell how weights of the architecture want it.
     """
+    from_tag_or_folder = located.transform or located.name.startswith("local-dir:")
+    if located.weights is None or from_tag_or_folder:
+        return None
     open_clip = import_with_torchvision("open_clip")
-    text = json.loads(located.config)["text_cfg"]
-    name = text.get("hf_tokenizer_name")
-    if not name:
-        return open_clip.get_tokenizer(located.name)
-    _need_transformers(located.name)
-    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
-
-    def build(local_files_only):
-        return HFTokenizer(
-            _own_folder(located.name, "tokenizer_config.json") or name,
-            context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
-            cache_dir=hub["cache_dir"],
-            tokenizer_mode=text.get("tokenizer_mode"),
-            local_files_only=local_files_only,
-            **text.get("tokenizer_kwargs", {}),
-        )
-
-    # The disk comes first: transformers would ask the network even for files that it has.
-    try:
-        try:
-            return build(True)
-        except (OSError, ValueError):
-            if hub["local_files_only"]:
-                raise
-            return build(False)
-    except (OSError, ValueError) as error:
-        raise _unavailable(name, hub["cache_dir"], root_cause(error)) from error
+    default = asdict(import_with_torchvision("open_clip.transform").PreprocessCfg())
+    for tag in open_clip.list_pretrained_tags_by_model(located.name):
+        known = open_clip.get_pretrained_cfg(located.name, tag)
+        if any(known.get(key, default[key]) != default[key] for key in _PREPROCESS):
+            return tag
+    return None

@@ -132,10 +132,9 @@ def count_items(monkeypatch):
     counted = []
     forward = CLIPFeaturizer._forward
 
-    def counting(self, encode, tensors, device):
-        tensors = list(tensors)
-        counted.append(len(tensors))
-        return forward(self, encode, tensors, device)
+    def counting(self, encode, inputs, device):
+        counted.append(len(inputs))
+        return forward(self, encode, inputs, device)
 
     monkeypatch.setattr(CLIPFeaturizer, "_forward", counting)
     return counted
@@ -304,7 +303,7 @@ def test_the_row_that_is_named_counts_repeated_images(images, paths):
 def test_on_error_nan_keeps_the_rows_and_counts(images, paths, pictures, tmp_path):
     items = broken_images(paths, pictures, tmp_path)
     images.set_params(on_error="nan", batch_size=2)
-    with pytest.warns(UserWarning, match=r"4 of 6 distinct images .* row 1 .*; \.\.\.$"):
+    with pytest.warns(UserWarning, match=r"images of 4 of 6 rows .* row 1 .*; \.\.\.$"):
         vectors = images.transform(items)
     assert vectors.shape == (6, 8)
     np.testing.assert_array_equal(np.isnan(vectors).all(axis=1), [False, *[True] * 4, False])
@@ -317,9 +316,10 @@ def test_a_decompression_bomb_is_an_image_that_cannot_be_read(monkeypatch, image
         images.transform(paths[:1])
 
 
-def test_pixels_wider_than_a_byte_are_refused(images):
-    wide = Image.fromarray(np.full((4, 4), 1000, dtype=np.int32))
-    with pytest.raises(ValueError, match=r"row 0 .*wider than 8 bits"):
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_of_an_unknown_range_are_refused(images, dtype):
+    wide = Image.fromarray(np.full((4, 4), 1000, dtype=dtype))
+    with pytest.raises(ValueError, match=r"row 0 .*range is unknown"):
         images.transform([wide])
 
 
@@ -344,7 +344,7 @@ def test_a_missing_image_is_named_by_its_row(images, pictures, missing):
 
 def test_a_row_of_another_type_is_named(images):
     with pytest.raises(
-        TypeError, match=r"row 0 of X must be a path, bytes, a PIL image .* got int"
+        TypeError, match=r"row 0 of X must be a path, bytes, .* a PIL image .* got int"
     ):
         images.fit([3])
 
@@ -377,16 +377,19 @@ def test_long_texts_warn_with_their_number(texts):
     exact = "a b c d e f"  # six tokens, the start and the end: eight
     longer = [exact + " g", "a b c d e f g h i j"]
     texts.transform([exact])
-    with pytest.warns(UserWarning, match=r"2 of 3 distinct texts are longer .* 8, and were cut"):
+    with pytest.warns(UserWarning, match=r"2 of 3 distinct texts were cut, .* the 8 that"):
         texts.transform([exact, *longer, longer[0]])
 
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("modality", "sound", "modality must be 'image' or 'text', got 'sound'"),
-        ("on_error", "skip", "on_error must be 'raise' or 'nan', got 'skip'"),
+        ("modality", "sound", "modality must be one of 'image', 'text', got 'sound'"),
+        ("on_error", "skip", "on_error must be one of 'raise', 'nan', got 'skip'"),
+        ("long_text", "cut", "long_text must be one of 'truncate', 'raise', got 'cut'"),
+        ("precision", "int8", "precision must be one of 'fp32', 'bf16', 'fp16', got 'int8'"),
         ("batch_size", 0, "batch_size == 0, must be >= 1"),
+        ("n_workers", -1, "n_workers == -1, must be >= 0"),
     ],
 )
 def test_a_wrong_parameter_is_refused(images, name, value, message):
@@ -429,3 +432,46 @@ def test_two_processes_have_the_same_random_weights(tiny, tiny_config, paths, tm
     )
     load_model.cache_clear()
     np.testing.assert_allclose(np.load(result), random_vectors(tiny, paths[:1]), atol=1e-6)
+
+
+def test_transform_writes_nothing_down_by_default(images, pictures):
+    before = dict(vars(images))
+    images.transform(pictures)
+    assert vars(images) == before
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_bfloat16_computes_with_less_and_gives_float32(tiny, weights, pictures, modality):
+    items = pictures if modality == "image" else TEXTS
+    featurizer = CLIPFeaturizer(tiny, pretrained=weights, modality=modality, device="cpu")
+    exact = featurizer.transform(items)
+    rough = clone(featurizer).set_params(precision="bf16").transform(items)
+    assert rough.dtype == np.float32
+    assert not np.array_equal(rough, exact)
+    np.testing.assert_allclose(rough, exact, atol=0.03)
+    np.testing.assert_allclose(np.linalg.norm(rough, axis=1), 1, rtol=1e-5)
+
+
+def test_half_precision_is_refused_on_the_cpu(images, pictures):
+    with pytest.raises(ValueError, match=r"'fp16' is for GPUs, .* use 'bf16'"):
+        images.set_params(precision="fp16").transform(pictures)
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_compiled_model_gives_the_same(monkeypatch, tiny, weights, pictures, modality):
+    import torch
+
+    compiled = []
+
+    def compile_without_code(self):
+        compiled.append(type(self).__name__)
+        self._compiled_call_impl = torch.compile(self._call_impl, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_without_code)
+    _clip.load_model.cache_clear()
+    items = pictures if modality == "image" else TEXTS
+    plain = CLIPFeaturizer(tiny, pretrained=weights, modality=modality, batch_size=2, device="cpu")
+    fast = clone(plain).set_params(compile=True)
+    for _ in range(2):
+        np.testing.assert_allclose(fast.transform(items), plain.transform(items), atol=1e-5)
+    assert compiled == ["VisionTransformer", "Transformer"]

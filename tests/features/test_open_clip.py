@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from skhash.features import CLIPFeaturizer
-from skhash.features._open_clip import load_model, load_tokenizer, locate, read_config
+from skhash.features._open_clip import differs_from_tags, load_model, locate, read_config
+from skhash.features._tokens import load_tokenizer
 
 HUB = {"cache_dir": None, "local_files_only": True}
 
@@ -327,7 +328,7 @@ def test_long_texts_are_noticed_by_a_tokenizer_of_transformers(bert, tmp_path):
     featurizer = CLIPFeaturizer(bert, pretrained=None, modality="text", device="cpu", **hub)
     with (
         pytest.warns(UserWarning, match="random weights"),
-        pytest.warns(UserWarning, match="1 of 2 distinct texts are longer"),
+        pytest.warns(UserWarning, match="1 of 2 distinct texts were cut"),
     ):
         featurizer.transform([exact, longer])
 
@@ -347,3 +348,56 @@ def test_a_tokenizer_that_is_nowhere_is_missing(bert, tmp_path):
 def test_a_model_is_in_evaluation_mode(tiny, weights):
     model, _ = load_model(locate(tiny, weights, **HUB), "cpu")
     assert not any(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [("ViT-B-32", False), ("ViT-B-16", False), ("ViT-B-16-SigLIP2", True), ("ViT-L-14", True)],
+)
+def test_a_bare_file_of_weights_may_need_other_preprocessing(tmp_path, name, differs):
+    path = tmp_path / "weights.pt"
+    path.touch()
+    assert bool(differs_from_tags(locate(name, path, **HUB))) == differs
+
+
+def test_a_tag_a_folder_and_random_weights_bring_their_preprocessing(
+    open_clip, model_config, weights, tmp_path
+):
+    folder = save_folder(tmp_path / "model", model_config, weights)
+    repo = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")["hf_hub"].strip("/")
+    put_into_cache(tmp_path, repo, {"open_clip_model.safetensors": b""})
+    hub = {"cache_dir": tmp_path, "local_files_only": True}
+    assert differs_from_tags(locate("ViT-B-16-SigLIP", "webli", **hub)) is None
+    assert differs_from_tags(locate(folder, "openai", **hub)) is None
+    assert differs_from_tags(locate("ViT-L-14", None, **hub)) is None
+
+
+def test_images_under_doubtful_preprocessing_are_warned_of(
+    monkeypatch, open_clip, tiny, weights, pictures
+):
+    monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda _: ["usual", "other"])
+    known = {"usual": {"mean": (0.48145466, 0.4578275, 0.40821073)}, "other": {"mean": (0, 0, 0)}}
+    tags = lambda _, tag: known.get(tag, {})  # noqa: E731
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", tags)
+    featurizer = CLIPFeaturizer(tiny, pretrained=weights, device="cpu")
+    with pytest.warns(UserWarning, match=r"tiny.pt' does not say .*tag 'other'.*local-dir:"):
+        featurizer.transform(pictures)
+    featurizer.set_params(modality="text").transform(["a dog"])
+
+
+def test_it_works_in_a_grid_search_of_two_processes(model_config, weights, pictures, tmp_path):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import Pipeline
+
+    name = save_folder(tmp_path / "model", model_config, weights)
+    pipeline = Pipeline(
+        [("clip", CLIPFeaturizer(name, device="cpu")), ("classifier", LogisticRegression())]
+    )
+    grid = {"clip__batch_size": [1, 4]}
+    scores = []
+    for n_jobs in (1, 2):
+        search = GridSearchCV(pipeline, grid, cv=2, n_jobs=n_jobs, error_score="raise")
+        search.fit([np.asarray(picture) for picture in pictures * 2], [0, 1, 0, 1, 1] * 2)
+        scores.append(search.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(*scores)

@@ -1,0 +1,87 @@
+"""Texts as tokens, each text once."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+from .._torchvision import import_with_torchvision
+from ._open_clip import need_transformers, own_folder, root_cause, unavailable
+
+
+@lru_cache(maxsize=8)
+def load_tokenizer(located, **hub):
+    """Build the tokenizer of a model.
+
+    Parameters
+    ----------
+    located : Located
+        What `locate` found.
+    **hub
+        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    callable
+        Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
+    """
+    open_clip = import_with_torchvision("open_clip")
+    text = json.loads(located.config)["text_cfg"]
+    name = text.get("hf_tokenizer_name")
+    if not name:
+        return open_clip.get_tokenizer(located.name)
+    need_transformers(located.name)
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
+    def build(local_files_only):
+        return HFTokenizer(
+            own_folder(located.name, "tokenizer_config.json") or name,
+            context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+            cache_dir=hub["cache_dir"],
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=local_files_only,
+            **text.get("tokenizer_kwargs", {}),
+        )
+
+    # The disk comes first: transformers would ask the network even for files that it has.
+    try:
+        try:
+            return build(True)
+        except (OSError, ValueError):
+            if hub["local_files_only"]:
+                raise
+            return build(False)
+    except (OSError, ValueError) as error:
+        raise unavailable(name, hub["cache_dir"], root_cause(error)) from error
+
+
+def tokenize(tokenizer, texts):
+    """Tokenise texts and tell which are longer than the tower reads.
+
+    Parameters
+    ----------
+    tokenizer : callable
+        What `load_tokenizer` gives.
+    texts : list of str
+        The texts.
+
+    Returns
+    -------
+    tokens : Tensor of shape (n_texts, context_length), int64
+        What the tokenizer itself gives.
+    is_cut : Tensor of shape (n_texts,), bool
+        Which texts were cut.
+    """
+    length = tokenizer.context_length
+    # One place more pads a text that fits, and changes one that was cut. Only a text that comes
+    # near the end must be read twice, since tokenizers differ in how they end what they cut.
+    longer = tokenizer(texts, context_length=length + 1)
+    tokens = longer[:, :-1].clone()
+    near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
+    if near:
+        tokens[near] = tokenizer([texts[row] for row in near])
+    return tokens, (longer[:, :-1] != tokens).any(1)
+
+
+def _padding(tokenizer):
+    inner: Any = getattr(tokenizer, "tokenizer", None)  # open_clip's own has none, and pads with 0
+    return 0 if inner is None else inner.pad_token_id
