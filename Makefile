@@ -1,4 +1,5 @@
-# make demo        the main job, on drawn scenes; DATA=wiki for Wiki
+# make demo        the main job, on drawn scenes; DATA=wiki for Wiki, or pairs of your own by
+#                  IMAGES=folder CAPTIONS=file.csv
 # make test        the tests
 # make docs        the documentation, in docs/_build/html
 # make lint        what pre-commit checks, and types
@@ -7,6 +8,7 @@
 
 PYTHON ?= python3
 DATA ?= scenes
+OWN = $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAPTIONS),--captions "$(CAPTIONS)")
 BIN := .venv/bin
 
 # Batches are small: one thread is faster than many. See the user guide on hashing.
@@ -15,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test docs lint benchmark speed clean
 
 demo: .venv/.installed
-	$(BIN)/python examples/demo.py --data $(DATA)
+	$(BIN)/python examples/demo.py --data $(DATA) $(OWN)
 
 test: .venv/.installed
 	$(BIN)/python -m pytest

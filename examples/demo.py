@@ -1,7 +1,8 @@
 """The main job: pairs in, codes tuned, measured, looked at, saved and asked.
 
-``make demo`` runs it on drawn scenes, ``make demo DATA=wiki`` on the Wiki data set. The saved model
-answers ``python examples/demo.py --ask "a crimson disc above a blue box"``.
+``make demo`` runs it on drawn scenes, ``make demo DATA=wiki`` on the Wiki data set, and ``make demo
+IMAGES=folder CAPTIONS=file.csv`` on pictures and captions of your own. The saved model answers
+``python examples/demo.py --ask "a crimson disc above a blue box"``.
 """
 
 import argparse
@@ -19,8 +20,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import Bunch
 
 from skhash import split_towers
-from skhash.datasets import fetch_wiki, make_scenes
-from skhash.features import ContrastiveFeaturizer
+from skhash.datasets import fetch_wiki, load_image_table, make_scenes
+from skhash.features import (
+    BoWTextFeaturizer,
+    CLIPFeaturizer,
+    ContrastiveFeaturizer,
+    CrossModalFeaturizer,
+)
 from skhash.hashing import CFRHHasher
 from skhash.metrics import (
     RetrievalDisplay,
@@ -39,30 +45,73 @@ def load_scenes():
     """Draw scenes; train both methods on raw pairs, towers and the codes of what they see."""
     scenes = make_scenes(2000, random_state=0)
     train, test = scenes.frame[:1500], scenes.frame[1500:]
-    held_out = np.arange(1500) >= 1200  # for tuning: neither towers nor hasher learn from these
-    print("  Towers learn from pairs, then codes from towers:")
-    pipeline = make_pipeline(
-        ContrastiveFeaturizer(random_state=0, verbose=1), CFRHHasher(random_state=0)
-    ).fit(train[~held_out])
-    towers = FrozenEstimator(pipeline[0])
-    features = [towers.transform(table) for table in (train, test)]
-    print_recalls(features[1], pipeline.transform(test))
+    towers, features = train_towers(train, test, np.arange(1500) >= 1200)
     return Bunch(
         about="Drawn scenes with English captions, as the towers see them.",
         relevant="shares a class such as 'warm circle' with the query",
         train=features[0],
         test=features[1],
-        y_train=scenes.target[:1500],
+        gallery=features[0],
+        y_gallery=scenes.target[:1500],
         y_test=scenes.target[1500:],
-        cv=PredefinedSplit(held_out - 1),
+        cv=PredefinedSplit(np.where(np.arange(1500) < 1200, -1, 0)),
         shared_space=True,
         raw=train,
         raw_steps=[("features", towers)],
         names=train["text"].to_numpy(),
-        shown_train=train,
+        shown_gallery=train,
         shown_test=test,
         question="a crimson disc above a blue box",
     )
+
+
+def load_own(images, captions):
+    """Read a folder of pictures and a table of captions; a fifth is held out, and one to tune."""
+    pairs = load_image_table(images, captions, on_missing="drop")
+    fifth = np.random.default_rng(0).integers(5, size=pairs.group.max() + 1)[pairs.group]
+    train, test = (pairs.frame[rows].reset_index(drop=True) for rows in (fifth > 0, fifth == 0))
+    held_out, shared_space = fifth[fifth > 0] == 1, False
+    try:
+        CLIPFeaturizer().transform(train["image"][:1])
+    except OSError:
+        print("  CLIP's weights cannot be had, so that towers learn from these pairs alone.")
+        featurizer, features = train_towers(train, test, held_out)
+        shared_space = True
+    else:
+        featurizer = CrossModalFeaturizer(image=CLIPFeaturizer(), text=BoWTextFeaturizer())
+        featurizer.fit(train[~held_out])
+        features = [featurizer.transform(table) for table in (train, test)]
+    return Bunch(
+        about=f"{len(pairs.frame)} pairs of your own, {len(pairs.dropped)} pictures missing.",
+        relevant="belongs to the same picture as the query",
+        train=features[0],
+        test=features[1],
+        gallery=features[1],
+        y_gallery=pairs.group[fifth == 0],
+        y_test=pairs.group[fifth == 0],
+        cv=PredefinedSplit(np.where(held_out, 0, -1)),
+        shared_space=shared_space,
+        raw=train,
+        raw_steps=[("features", featurizer)],
+        names=np.array([f"{image}: {text}" for image, text in train.to_numpy()]),
+        shown_gallery=test,
+        shown_test=test,
+        question=test["text"][0],
+    )
+
+
+def train_towers(train, test, held_out):
+    """Train both methods on raw pairs in one line; return the towers, and both tables' features."""
+    print("  Towers learn from pairs, then codes from towers:")
+    learned = train[~held_out]  # the others are for tuning
+    batch_size = min(128, max(2, len(learned) // 4))
+    pipeline = make_pipeline(
+        ContrastiveFeaturizer(batch_size=batch_size, random_state=0, verbose=1),
+        CFRHHasher(random_state=0),
+    ).fit(learned)
+    features = [pipeline[0].transform(table) for table in (train, test)]
+    print_recalls(features[1], pipeline.transform(test))
+    return FrozenEstimator(pipeline[0]), features
 
 
 def print_recalls(features, codes):
@@ -104,14 +153,15 @@ def load_wiki():
         relevant="has the query's category",
         train=train.data,
         test=test.data,
-        y_train=train.target,
+        gallery=train.data,
+        y_gallery=train.target,
         y_test=test.target,
         cv=3,
         shared_space=False,
         raw=train.data,
         raw_steps=[],
         names=names[0],
-        shown_train=shown[0],
+        shown_gallery=shown[0],
         shown_test=shown[1],
         question="5",
     )
@@ -147,11 +197,11 @@ def encode(pipeline, table):
     return np.split(pipeline.transform(table), 2, axis=1)
 
 
-def measure(train_codes, test_codes, data):
-    """Query the training pairs with the test pairs: mAP over all ranks and at 50, both ways."""
-    (image, text), (query_image, query_text) = train_codes, test_codes
+def measure(gallery_codes, test_codes, data):
+    """Query the gallery with the test pairs: mAP over all ranks and at 50, both ways."""
+    (image, text), (query_image, query_text) = gallery_codes, test_codes
     return [
-        mean_average_precision(queries, gallery, data.y_test, data.y_train, k=k)
+        mean_average_precision(queries, gallery, data.y_test, data.y_gallery, k=k)
         for k in (None, 50)
         for queries, gallery in ((query_image, text), (query_text, image))
     ]
@@ -167,15 +217,15 @@ def compare(data, best):
         pipeline = Pipeline([("hash", CFRHHasher(random_state=seed))])
         pipeline.set_params(**best).fit(data.train)
         print(f"  seed {seed}: {time.perf_counter() - started:.1f} s", flush=True)
-        codes = [encode(pipeline, table) for table in (data.train, data.test)]
+        codes = [encode(pipeline, table) for table in (data.gallery, data.test)]
         rows["CFRH"].append(measure(*codes, data))
         pipelines.append(pipeline)
         rng = np.random.default_rng(seed)
-        codes = [rng.random((2, len(t), n_bits)) < 0.5 for t in (data.train, data.test)]
+        codes = [rng.random((2, len(t), n_bits)) < 0.5 for t in (data.gallery, data.test)]
         rows["random codes"].append(measure(*codes, data))
     n_features = pipelines[0]["hash"].n_features_in_ // 2
     if data.shared_space:
-        signs = [np.split(table.to_numpy() > 0, 2, axis=1) for table in (data.train, data.test)]
+        signs = [np.split(table.to_numpy() > 0, 2, axis=1) for table in (data.gallery, data.test)]
         rows["signs of the features"] = [measure(*signs, data)]
     heads = ("I->T", "T->I", "I->T @50", "T->I @50")
     print(
@@ -186,8 +236,11 @@ def compare(data, best):
         cells = "".join(f"{f'{mean:.3f} ± {spread:.3f}':>16}" for mean, spread in cells)
         n_bytes = (n_features if name.startswith("signs") else n_bits) // 8
         print(f"  {name:<22}{cells}{n_bytes:>8}")
+    learned, n_queries = data.gallery is data.train, len(data.test)
+    database = f"the {len(data.train)} training pairs" if learned else "the held-out pairs"
+    queries = f"{n_queries} other pairs" if learned else f"the same {n_queries}"
     print(f"""
-  Database: the {len(data.train)} training pairs; queries: {len(data.test)} other pairs.
+  Database: {database}; queries: {queries}.
   Relevant: what {data.relevant}. Mean ± standard deviation over seeds of CFRH.
   Ties count in expectation; @50 cuts there and divides by the hits (normalize="hits").""")
     if not data.shared_space:
@@ -201,7 +254,8 @@ def draw(pipeline, data, path):
     from matplotlib import pyplot as plt
 
     gallery, queries = (
-        dict(zip(BLOCKS, encode(pipeline, table), strict=True)) for table in (data.train, data.test)
+        dict(zip(BLOCKS, encode(pipeline, table), strict=True))
+        for table in (data.gallery, data.test)
     )
     figure, axes = plt.subplots(6, 6, figsize=(12, 12.5), layout="constrained")
     for lines, query, found in ((axes[:3], "text", "image"), (axes[3:], "image", "text")):
@@ -209,9 +263,9 @@ def draw(pipeline, data, path):
             queries[query],
             gallery[found],
             data.shown_test[query],
-            data.shown_train[found],
+            data.shown_gallery[found],
             data.y_test,
-            data.y_train,
+            data.y_gallery,
             n_queries=3,
             n_neighbors=5,
             ax=lines,
@@ -245,17 +299,28 @@ def say(text):
 def main():
     """Run the whole job."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", choices=["scenes", "wiki"], default="scenes")
+    parser.add_argument("--data", choices=["scenes", "wiki", "own"], default="scenes")
+    parser.add_argument("--images", metavar="FOLDER", help="pictures for --data own")
+    parser.add_argument("--captions", metavar="FILE", help="their captions: csv, json, parquet")
     parser.add_argument("--output", type=Path, default=Path("output"), metavar="FOLDER")
     parser.add_argument("--ask", metavar="TEXT", help="only ask the saved model")
     arguments = parser.parse_args()
+    if arguments.images or arguments.captions:
+        arguments.data = "own"
+        if not (arguments.images and arguments.captions):
+            parser.error("--images and --captions go together: give a folder and a file")
     model_path = arguments.output / f"demo-{arguments.data}.joblib"
     if arguments.ask is not None:
         return ask(model_path, arguments.ask)
 
     started = time.perf_counter()
     say(f"Data: {arguments.data}")
-    data = load_scenes() if arguments.data == "scenes" else load_wiki()
+    loaders = {
+        "scenes": load_scenes,
+        "wiki": load_wiki,
+        "own": lambda: load_own(arguments.images, arguments.captions),
+    }
+    data = loaders[arguments.data]()
     print(f"  {data.about}\n  {len(data.train)} pairs to learn from, {len(data.test)} queries")
     best = tune(data)
     compared = compare(data, best)
@@ -276,8 +341,8 @@ def main():
     subprocess.run(command, check=True)
 
     say(f"The codes of seed {SEEDS[0]} in detail")
-    codes = [compared.transform(table) for table in (data.test, data.train)]
-    print(retrieval_report(*codes, data.y_test, data.y_train))
+    codes = [compared.transform(table) for table in (data.test, data.gallery)]
+    print(retrieval_report(*codes, data.y_test, data.y_gallery))
 
     picture = arguments.output / f"demo-{arguments.data}.png"
     draw(compared, data, picture)
