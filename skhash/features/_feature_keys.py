@@ -36,7 +36,7 @@ def image_keys(images, known):
     list of bytes or None
         The keys: of the bytes of a file, or of the pixels, shape and mode.
     """
-    keys = [None] * len(images)
+    keys: list[bytes | None] = [None] * len(images)
     paths = [row for row, image in enumerate(images) if isinstance(image, (str, os.PathLike))]
     for row in set(range(len(images))).difference(paths):
         keys[row] = _key(images[row], row)
@@ -103,7 +103,7 @@ def _key(image, row):
         return _new(image, person=_FILE).digest()
     if isinstance(image, np.ndarray):
         pixels = _new(repr((image.shape, image.dtype.str)).encode(), person=_PIXELS)
-        pixels.update(np.ascontiguousarray(image))
+        pixels.update(image.tobytes())
         return pixels.digest()
     if hasattr(image, "read") and hasattr(image, "seek"):
         return _of_open_file(image)
