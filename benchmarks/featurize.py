@@ -173,7 +173,7 @@ def main():
     header("torch", "open_clip_torch", "pillow")
     from skhash.features._open_clip import load_model, locate
 
-    located = locate(options.model, None, cache_dir=None, local_files_only=True)
+    located = locate(options.model, None, weights_dir=None, local_files_only=True)
     model, preprocess = load_model(located, options.device)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_images(folder, options.images)

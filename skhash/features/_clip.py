@@ -67,7 +67,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         Whether torch compiles the model at its first batch, which takes a minute or more.
     local_files_only : bool, default=False
         Whether to use only what is on this disk, without asking the network.
-    cache_dir : str, os.PathLike or None, default=None
+    weights_dir : str, os.PathLike or None, default=None
         Folder of downloaded weights; ``None`` means that of huggingface_hub.
     device : str, default="auto"
         Device of torch; ``"auto"`` takes ``"cuda"`` where there is one, else ``"cpu"``.
@@ -121,7 +121,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         precision="fp32",
         compile=False,
         local_files_only=False,
-        cache_dir=None,
+        weights_dir=None,
         device="auto",
         verbose=0,
     ):
@@ -137,7 +137,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         self.precision = precision
         self.compile = compile
         self.local_files_only = local_files_only
-        self.cache_dir = cache_dir
+        self.weights_dir = weights_dir
         self.device = device
         self.verbose = verbose
 
@@ -255,7 +255,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         return locate(self.model_name, self.pretrained, **self._hub())
 
     def _hub(self):
-        return {"cache_dir": self.cache_dir, "local_files_only": bool(self.local_files_only)}
+        return {"weights_dir": self.weights_dir, "local_files_only": bool(self.local_files_only)}
 
     def _device(self):
         device = resolve_device(self.device)

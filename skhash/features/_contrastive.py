@@ -118,10 +118,10 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         from there, bit for bit on a CPU.
     warm_start : bool, default=False
         Whether ``fit`` goes on with the towers of the last one.
-    cache_dir : str or path, default=None
-        Cache of pretrained weights; ``None`` means open_clip's own.
+    weights_dir : str or path, default=None
+        Folder of downloaded weights; ``None`` means that of huggingface_hub.
     local_files_only : bool, default=False
-        Whether pretrained weights are taken from that cache alone.
+        Whether pretrained weights are taken from this disk alone.
     device : str, default="auto"
         Where torch computes.
     random_state : int, RandomState instance, Generator or None, default=None
@@ -219,7 +219,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     n_iter_no_change: int = 5
     checkpoint_dir: Any = None
     warm_start: bool = False
-    cache_dir: Any = None
+    weights_dir: Any = None
     local_files_only: bool = False
     device: str = "auto"
     random_state: Any = None

@@ -10,7 +10,7 @@ import torch
 from ._contrastive_objective import own_rank
 
 # What may change between the beginning of a run and its end.
-_FREE = ("verbose", "device", "checkpoint_dir", "cache_dir", "local_files_only", "warm_start")
+_FREE = ("verbose", "device", "checkpoint_dir", "weights_dir", "local_files_only", "warm_start")
 
 
 class Checkpoint:

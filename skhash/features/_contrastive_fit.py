@@ -145,7 +145,7 @@ def _prepare(settings, items, groups, seed, *, fresh):
             items["text"],
             seed=seed,
             small={name: getattr(settings, name) for name in _SMALL},
-            cache_dir=settings.cache_dir,
+            weights_dir=settings.weights_dir,
             local_files_only=settings.local_files_only,
         ).to(_own_device(settings))
     if settings.text_weight:

@@ -21,7 +21,7 @@ _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 def build_towers(
-    towers="small", captions=None, *, seed=0, small=None, cache_dir=None, local_files_only=False
+    towers="small", captions=None, *, seed=0, small=None, weights_dir=None, local_files_only=False
 ):
     """Build towers to be trained.
 
@@ -39,7 +39,7 @@ def build_towers(
         Seed of random weights. The global generator of torch stays as it is.
     small : dict, default=None
         Parameters of `small_config`, for ``"small"``.
-    cache_dir, local_files_only
+    weights_dir, local_files_only
         As in `CLIPFeaturizer`.
 
     Returns
@@ -56,7 +56,7 @@ def build_towers(
     OSError
         If weights are neither on this disk nor to be had.
     """
-    hub = {"cache_dir": cache_dir, "local_files_only": bool(local_files_only)}
+    hub = {"weights_dir": weights_dir, "local_files_only": bool(local_files_only)}
     if towers == "small":
         return rebuild_towers(small_config(captions, **(small or {})), seed=seed)
     alone = isinstance(towers, str)
@@ -163,7 +163,7 @@ def _load_text_tower(name, hub):
     )
 
     def load(local_files_only):
-        options = {"cache_dir": hub["cache_dir"], "local_files_only": local_files_only}
+        options = {"cache_dir": hub["weights_dir"], "local_files_only": local_files_only}
         model = transformers.AutoModel.from_pretrained(name, **options)
         return model, transformers.AutoTokenizer.from_pretrained(name, **options)
 

@@ -291,7 +291,7 @@ def rebuild_towers(config, state=None, *, seed=0):
         arguments = {key: value for key, value in model_cfg.items() if key != "custom_text"}
         model = open_clip.CustomTextCLIP(**arguments)
         located = Located(f"local-dir:{folder}", json.dumps(model_cfg))
-        tokenizer = load_tokenizer(located, cache_dir=None, local_files_only=True)
+        tokenizer = load_tokenizer(located, weights_dir=None, local_files_only=True)
     if state is not None:
         numpy_to_state(model, state)
     return Towers(model, tokenizer, config)

@@ -50,7 +50,7 @@ def read_config(model_name, **hub):
     model_name : str
         As in `CLIPFeaturizer`.
     **hub
-        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+        `weights_dir` and `local_files_only`, as in `CLIPFeaturizer`.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def locate(model_name, pretrained, **hub):
     pretrained : str, os.PathLike or None
         As in `CLIPFeaturizer`.
     **hub
-        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+        `weights_dir` and `local_files_only`, as in `CLIPFeaturizer`.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def _stamp(paths):
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
-def fetch(address, *, cache_dir, local_files_only):
+def fetch(address, *, weights_dir, local_files_only):
     """Return the path of a file of the hub, ``repo/name/file`` or ``repo/name/`` for weights."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -190,15 +190,15 @@ def fetch(address, *, cache_dir, local_files_only):
     else:
         files = [file]
     for candidate in files:
-        found = try_to_load_from_cache(repo, candidate, cache_dir=cache_dir)
+        found = try_to_load_from_cache(repo, candidate, cache_dir=weights_dir)
         if isinstance(found, str):
             return Path(found)
     if local_files_only:
-        raise unavailable(address, cache_dir, "local_files_only=True forbids a download")
+        raise unavailable(address, weights_dir, "local_files_only=True forbids a download")
     try:
-        return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=cache_dir))
+        return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=weights_dir))
     except (OSError, RuntimeError) as error:
-        raise unavailable(address, cache_dir, root_cause(error)) from error
+        raise unavailable(address, weights_dir, root_cause(error)) from error
 
 
 def root_cause(error):
@@ -207,13 +207,13 @@ def root_cause(error):
     return f"{type(error).__name__}: {error}"
 
 
-def unavailable(address, cache_dir, cause):
+def unavailable(address, weights_dir, cause):
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return OSError(
-        f"{address!r} is not in the cache folder {str(cache_dir or HF_HUB_CACHE)!r} and could not "
-        f"be fetched ({cause}): fetch it once while online, give the path of a local copy of the "
-        "weights as pretrained, or set pretrained=None for random weights."
+        f"{address!r} is not in the cache folder {str(weights_dir or HF_HUB_CACHE)!r} and could "
+        f"not be fetched ({cause}): fetch it once while online, give the path of a local copy of "
+        "the weights as pretrained, or set pretrained=None for random weights."
     )
 
 

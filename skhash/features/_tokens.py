@@ -17,7 +17,7 @@ def load_tokenizer(located, **hub):
     located : Located
         What `locate` found.
     **hub
-        `cache_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+        `weights_dir` and `local_files_only`, as in `CLIPFeaturizer`.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def load_tokenizer(located, **hub):
         return HFTokenizer(
             own_folder(located.name, "tokenizer_config.json") or name,
             context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
-            cache_dir=hub["cache_dir"],
+            cache_dir=hub["weights_dir"],
             tokenizer_mode=text.get("tokenizer_mode"),
             local_files_only=local_files_only,
             **text.get("tokenizer_kwargs", {}),
@@ -51,7 +51,7 @@ def load_tokenizer(located, **hub):
                 raise
             return build(False)
     except (OSError, ValueError) as error:
-        raise unavailable(name, hub["cache_dir"], root_cause(error)) from error
+        raise unavailable(name, hub["weights_dir"], root_cause(error)) from error
 
 
 def tokenize(tokenizer, texts):

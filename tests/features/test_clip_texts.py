@@ -9,7 +9,7 @@ from skhash.features import CLIPFeaturizer
 from skhash.features._clip_texts import text_batches, text_encoder
 from skhash.features._open_clip import load_model, locate
 
-HUB = {"cache_dir": None, "local_files_only": True}
+HUB = {"weights_dir": None, "local_files_only": True}
 TEXTS = ["a dog on a mat", "", "a", "two cats and a dog", "dog", "a cat a cat a cat a cat"]
 TOWERS = {
     "argmax": {},

@@ -88,7 +88,7 @@ def test_a_tag_brings_its_activation_and_preprocessing(
         "resize_mode": "squash",
     }
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
-    hub = {"cache_dir": tmp_path, "local_files_only": True}
+    hub = {"weights_dir": tmp_path, "local_files_only": True}
     towers = build_towers((tiny, "tag"), **hub)
     expected = CLIPFeaturizer(tiny, pretrained="tag", device="cpu", **hub).transform(pictures)
     encoded = towers.encode_images(towers.read_images(pictures))
@@ -97,7 +97,7 @@ def test_a_tag_brings_its_activation_and_preprocessing(
 
 def test_weights_that_are_nowhere_are_an_error_with_the_ways_out(tmp_path):
     with pytest.raises(OSError, match=r"not in the cache folder .*or set pretrained=None"):
-        build_towers(("ViT-B-32", "openai"), cache_dir=tmp_path, local_files_only=True)
+        build_towers(("ViT-B-32", "openai"), weights_dir=tmp_path, local_files_only=True)
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def cache(tmp_path):
 
 def test_two_towers_start_from_their_own_weights(bert, cache, pictures):
     before = torch.get_rng_state()
-    towers = build_towers(("test_vit", str(bert)), cache_dir=cache, local_files_only=True)
+    towers = build_towers(("test_vit", str(bert)), weights_dir=cache, local_files_only=True)
     assert torch.equal(torch.get_rng_state(), before)
     from safetensors.numpy import load_file
 
@@ -159,7 +159,7 @@ def test_two_towers_start_from_their_own_weights(bert, cache, pictures):
 
 
 def test_a_prefix_means_the_image_tower_of_timm(bert, cache):
-    hub = {"cache_dir": cache, "local_files_only": True}
+    hub = {"weights_dir": cache, "local_files_only": True}
     with pytest.raises(
         OSError, match=r"'timm/convnext_base.*model.safetensors' is not in the cache"
     ):
@@ -170,15 +170,15 @@ def test_a_prefix_means_the_image_tower_of_timm(bert, cache):
 
 def test_a_text_tower_that_is_nowhere_is_an_error_with_the_ways_out(cache):
     with pytest.raises(OSError, match=r"text tower 'owner/bert' is not on this disk .*'small'"):
-        build_towers(("test_vit", "owner/bert"), cache_dir=cache, local_files_only=True)
+        build_towers(("test_vit", "owner/bert"), weights_dir=cache, local_files_only=True)
 
 
 def test_a_text_tower_without_weights_is_an_error(bert, cache):
     (bert / "model.safetensors").unlink()
     with pytest.raises(OSError, match=r"the text tower .* is not on this disk"):
-        build_towers(("test_vit", str(bert)), cache_dir=cache, local_files_only=True)
+        build_towers(("test_vit", str(bert)), weights_dir=cache, local_files_only=True)
 
 
 def test_an_image_tower_that_is_nowhere_is_an_error(bert, tmp_path):
     with pytest.raises(OSError, match=r"'timm/test_vit.r160_in1k/model.safetensors' is not in"):
-        build_towers(("test_vit", str(bert)), cache_dir=tmp_path, local_files_only=True)
+        build_towers(("test_vit", str(bert)), weights_dir=tmp_path, local_files_only=True)

@@ -9,7 +9,7 @@ from skhash.features import CLIPFeaturizer
 from skhash.features._open_clip import differs_from_tags, load_model, locate, read_config
 from skhash.features._tokens import load_tokenizer
 
-HUB = {"cache_dir": None, "local_files_only": True}
+HUB = {"weights_dir": None, "local_files_only": True}
 
 
 def put_into_cache(cache, repo, files):
@@ -85,7 +85,7 @@ def test_weights_get_the_activation_that_they_were_trained_with(
 ):
     repo = open_clip.get_pretrained_cfg(name, tag)["hf_hub"].strip("/")
     put_into_cache(tmp_path, repo, {"open_clip_model.safetensors": b""})
-    located = locate(name, tag, cache_dir=tmp_path, local_files_only=True)
+    located = locate(name, tag, weights_dir=tmp_path, local_files_only=True)
     assert located.quick_gelu == quick_gelu
 
 
@@ -115,7 +115,7 @@ def test_a_tag_is_loaded_with_quickgelu_and_its_own_preprocessing(
     }
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
     vectors = CLIPFeaturizer(
-        tiny, pretrained="tag", cache_dir=tmp_path, local_files_only=True, device="cpu"
+        tiny, pretrained="tag", weights_dir=tmp_path, local_files_only=True, device="cpu"
     ).transform(pictures)
     model, preprocess = open_clip.create_model_from_pretrained(
         tiny,
@@ -139,13 +139,13 @@ def test_what_is_in_the_cache_is_not_fetched(no_network, tmp_path):
     snapshot = put_into_cache(
         tmp_path, "timm/vit_base_patch32_clip_224.openai", {"open_clip_model.safetensors": b""}
     )
-    located = locate("ViT-B-32", "openai", cache_dir=tmp_path, local_files_only=False)
+    located = locate("ViT-B-32", "openai", weights_dir=tmp_path, local_files_only=False)
     assert located.weights == str(snapshot / "open_clip_model.safetensors")
     assert no_network == []
 
 
 def test_local_files_only_asks_no_network_and_says_what_is_missing(no_network, tmp_path):
-    featurizer = CLIPFeaturizer(cache_dir=tmp_path, local_files_only=True, modality="text")
+    featurizer = CLIPFeaturizer(weights_dir=tmp_path, local_files_only=True, modality="text")
     with pytest.raises(OSError, match="local_files_only=True forbids a download") as caught:
         featurizer.transform(["a dog"])
     message = str(caught.value)
@@ -156,7 +156,7 @@ def test_local_files_only_asks_no_network_and_says_what_is_missing(no_network, t
 
 def test_without_a_network_one_error_names_the_ways_out(no_network, tmp_path):
     with pytest.raises(OSError, match="could not be fetched") as caught:
-        CLIPFeaturizer(cache_dir=tmp_path, modality="text").transform(["a dog"])
+        CLIPFeaturizer(weights_dir=tmp_path, modality="text").transform(["a dog"])
     message = str(caught.value)
     assert no_network == ["timm/vit_base_patch32_clip_224.openai/"]
     for part in (
@@ -259,7 +259,7 @@ def test_a_model_of_the_hub_is_found_in_the_cache(
     put_into_cache(tmp_path, "owner/model", files)
     for modality, items in [("image", pictures), ("text", ["a dog"])]:
         featurizer = CLIPFeaturizer(
-            "hf-hub:owner/model", modality=modality, cache_dir=tmp_path, device="cpu"
+            "hf-hub:owner/model", modality=modality, weights_dir=tmp_path, device="cpu"
         )
         expected = CLIPFeaturizer(tiny, pretrained=weights, modality=modality, device="cpu")
         np.testing.assert_allclose(
@@ -273,7 +273,7 @@ def test_a_model_of_the_hub_without_weights_in_the_cache_is_missing(
 ):
     put_into_cache(tmp_path, "owner/model", {"open_clip_config.json": model_config})
     with pytest.raises(OSError, match="'owner/model/' is not in the cache"):
-        locate("hf-hub:owner/model", "openai", cache_dir=tmp_path, local_files_only=False)
+        locate("hf-hub:owner/model", "openai", weights_dir=tmp_path, local_files_only=False)
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ def test_a_text_tower_of_transformers_is_found_in_the_cache(no_network, bert, tm
         bert,
         pretrained=None,
         modality="text",
-        cache_dir=tmp_path / "cache",
+        weights_dir=tmp_path / "cache",
         local_files_only=True,
         device="cpu",
     )
@@ -321,7 +321,7 @@ def test_a_text_tower_of_transformers_is_found_in_the_cache(no_network, bert, tm
 
 
 def test_long_texts_are_noticed_by_a_tokenizer_of_transformers(bert, tmp_path):
-    hub = {"cache_dir": tmp_path / "cache", "local_files_only": True}
+    hub = {"weights_dir": tmp_path / "cache", "local_files_only": True}
     tokenizer = load_tokenizer(locate(bert, None, **hub), **hub)
     exact, longer = "a dog " * 3, "a dog " * 4  # six words, the start and the end: eight tokens
     assert tokenizer([exact]).min() > 0
@@ -336,13 +336,13 @@ def test_long_texts_are_noticed_by_a_tokenizer_of_transformers(bert, tmp_path):
 def test_a_text_tower_that_is_nowhere_is_missing(no_network, bert, tmp_path):
     for local_files_only in (True, False):
         with pytest.raises(OSError, match=r"'owner/bert/config.json' is not in the cache folder"):
-            locate(bert, None, cache_dir=tmp_path / "other", local_files_only=local_files_only)
+            locate(bert, None, weights_dir=tmp_path / "other", local_files_only=local_files_only)
 
 
 def test_a_tokenizer_that_is_nowhere_is_missing(bert, tmp_path):
-    located = locate(bert, None, cache_dir=tmp_path / "cache", local_files_only=True)
+    located = locate(bert, None, weights_dir=tmp_path / "cache", local_files_only=True)
     with pytest.raises(OSError, match="'owner/bert' is not in the cache folder"):
-        load_tokenizer(located, cache_dir=tmp_path / "other", local_files_only=True)
+        load_tokenizer(located, weights_dir=tmp_path / "other", local_files_only=True)
 
 
 def test_a_model_is_in_evaluation_mode(tiny, weights):
@@ -366,7 +366,7 @@ def test_a_tag_a_folder_and_random_weights_bring_their_preprocessing(
     folder = save_folder(tmp_path / "model", model_config, weights)
     repo = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")["hf_hub"].strip("/")
     put_into_cache(tmp_path, repo, {"open_clip_model.safetensors": b""})
-    hub = {"cache_dir": tmp_path, "local_files_only": True}
+    hub = {"weights_dir": tmp_path, "local_files_only": True}
     assert differs_from_tags(locate("ViT-B-16-SigLIP", "webli", **hub)) is None
     assert differs_from_tags(locate(folder, "openai", **hub)) is None
     assert differs_from_tags(locate("ViT-L-14", None, **hub)) is None

@@ -3,7 +3,7 @@ import pytest
 from skhash.features._open_clip import locate
 from skhash.features._tokens import load_tokenizer, tokenize
 
-HUB = {"cache_dir": None, "local_files_only": True}
+HUB = {"weights_dir": None, "local_files_only": True}
 
 
 class Counting:
