@@ -9,6 +9,7 @@ from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
 from ._contrastive import ContrastiveFeaturizer
 from ._crossmodal import CrossModalFeaturizer
+from ._feature_folders import clear_features, list_features
 from ._patches import PatchFeaturizer
 
 __all__ = [
@@ -17,4 +18,6 @@ __all__ = [
     "ContrastiveFeaturizer",
     "CrossModalFeaturizer",
     "PatchFeaturizer",
+    "clear_features",
+    "list_features",
 ]

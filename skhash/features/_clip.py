@@ -10,17 +10,19 @@ from sklearn.utils import check_scalar
 
 from .._checks import check_choice
 from .._device import resolve_device
+from ._clip_cache import open_cache, recalled
+from ._clip_forward import embedded
 from ._clip_images import picture_batches
 from ._clip_texts import text_batches, text_encoder
 from ._clip_troubles import (
     failed_rows,
-    refuse_image,
-    refuse_text,
+    refuse,
+    refuse_open_files,
     warn_of_cut,
     warn_of_failed,
     warn_of_preprocessing,
 )
-from ._items import as_images, as_texts, distinct, is_open_file
+from ._items import as_images, as_texts, distinct
 from ._open_clip import load_model, locate, read_config
 from ._tokens import load_tokenizer
 
@@ -65,6 +67,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         float32. ``"fp16"`` is for GPUs.
     compile : bool, default=False
         Whether torch compiles the model at its first batch, which takes a minute or more.
+    cache_dir : str, os.PathLike or None, default=None
+        Folder that keeps embeddings, new, empty or made for this: what was embedded before, by any
+        process, is not embedded again. ``None`` keeps none.
     local_files_only : bool, default=False
         Whether to use only what is on this disk, without asking the network.
     weights_dir : str, os.PathLike or None, default=None
@@ -94,6 +99,15 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
     Worker processes start as multiprocessing starts them on the platform. Where that is not by
     fork, a script needs the usual ``if __name__ == "__main__":``.
 
+    The cache knows an item by its content: a text, the bytes of a file, the pixels of a picture. A
+    model has a part of its own there, chosen by its architecture, the content of its weights, the
+    preprocessing, `modality`, `normalize`, `precision`, `exif_orientation`, `long_text` and the
+    versions of open_clip, torch, torchvision and Pillow; not by the device. Each batch is on the
+    disk before the next one, so that a run that was killed goes on where it was. Any number of
+    processes may share a cache. Images that cannot be read are tried again each time; a text that
+    was cut when it was embedded is not counted again.
+    `list_features` shows what a folder holds, and `clear_features` empties it.
+
     References
     ----------
     .. [1] A. Radford et al., "Learning Transferable Visual Models From Natural Language
@@ -120,6 +134,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         n_workers=0,
         precision="fp32",
         compile=False,
+        cache_dir=None,
         local_files_only=False,
         weights_dir=None,
         device="auto",
@@ -136,6 +151,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         self.n_workers = n_workers
         self.precision = precision
         self.compile = compile
+        self.cache_dir = cache_dir
         self.local_files_only = local_files_only
         self.weights_dir = weights_dir
         self.device = device
@@ -179,7 +195,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         ValueError
             If there are no rows, a row is missing or a URL, an image cannot be read and `on_error`
             is ``"raise"``, a text is too long and `long_text` is ``"raise"``, the model or tag is
-            unknown, or the weights do not fit the model.
+            unknown, the weights do not fit the model, or `cache_dir` holds other files.
         TypeError
             If `X` is no sequence or a row is of another kind.
         OSError
@@ -187,27 +203,23 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         """
         items = self._check(X)
         first, inverse = distinct(items)
-        located, device = self._locate(), self._device()
-        model, preprocess = load_model(located, device, bool(self.compile))
-        distinct_items = [items[row] for row in first]
+        located = self._locate()
         if self.modality == "image":
             warn_of_preprocessing(located, self.pretrained)
-            encode = partial(model.encode_image, normalize=False)
-            batches = self._picture_batches(distinct_items, preprocess, device)
-        else:
-            encode = text_encoder(model)
-            tokenizer = load_tokenizer(located, **self._hub())
-            batches = text_batches(distinct_items, tokenizer, model, batch_size=self.batch_size)
+        is_strict = (self.long_text if self.modality == "text" else self.on_error) == "raise"
+        encode = partial(self._encode, located)
+        if self.cache_dir is not None:
+            encode = partial(recalled, open_cache(self, located), encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
         troubles = {}
-        # Closed at once after an error, and with it the processes that read.
+        batches = encode([items[row] for row in first])
         with closing(batches), self._progress(len(first)) as progress:
-            for positions, inputs, trouble in batches:
-                if trouble:
-                    self._refuse(trouble, items, first)
-                    troubles.update(trouble)
+            for positions, embeddings, trouble in batches:
+                if trouble and is_strict:
+                    refuse(trouble, items, first, self.modality)
+                troubles.update(trouble)
                 if positions:
-                    vectors[positions] = self._forward(encode, inputs, device)
+                    vectors[positions] = embeddings
                 progress.update(len({*positions, *trouble}))
         if self.modality == "image" and self.on_error == "nan":
             self.errors_ = failed_rows(troubles, items, inverse)
@@ -215,7 +227,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             warn_of_failed(self.errors_, len(items))
         elif troubles:
             warn_of_cut(troubles, len(first))
-        return vectors[inverse]
+        return vectors if len(first) == len(items) else vectors[inverse]
 
     def get_feature_names_out(self, input_features=None):
         """Return the names ``clip0``, ``clip1``, ...
@@ -243,12 +255,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         if self.modality == "text":
             return as_texts(X)
         images = as_images(X)
-        for row, image in enumerate(images if self.n_workers else ()):
-            if is_open_file(image):
-                raise ValueError(
-                    f"row {row} of X is an open file, which other processes cannot read: give its "
-                    "path or its bytes, or set n_workers=0."
-                )
+        if self.n_workers:
+            refuse_open_files(images)
         return images
 
     def _locate(self):
@@ -265,41 +273,32 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             )
         return str(device)
 
-    def _picture_batches(self, images, preprocess, device):
-        return picture_batches(
-            images,
-            preprocess,
-            exif_orientation=bool(self.exif_orientation),
-            batch_size=self.batch_size,
-            n_workers=min(self.n_workers, len(images)),
-            pin_memory=device.startswith("cuda"),
+    def _encode(self, located, items):
+        """Yield positions, embeddings and troubles of items, a batch at a time."""
+        device = self._device()
+        model, preprocess = load_model(located, device, bool(self.compile))
+        if self.modality == "image":
+            tower = partial(model.encode_image, normalize=False)
+            batches = picture_batches(
+                items,
+                preprocess,
+                exif_orientation=bool(self.exif_orientation),
+                batch_size=self.batch_size,
+                n_workers=min(self.n_workers, len(items)),
+                pin_memory=device.startswith("cuda"),
+            )
+        else:
+            tower = text_encoder(model)
+            tokenizer = load_tokenizer(located, **self._hub())
+            batches = text_batches(items, tokenizer, model, batch_size=self.batch_size)
+        return embedded(
+            batches, tower, device, precision=self.precision, normalize=bool(self.normalize)
         )
 
     def _progress(self, n_items):
         from tqdm import tqdm
 
         return tqdm(total=n_items, unit=f" {self.modality}s", disable=not self.verbose)
-
-    def _forward(self, encode, inputs, device):
-        import torch
-
-        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
-        kind = torch.device(device).type
-        with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
-            vectors = encode(inputs.to(device, non_blocking=True))
-        vectors = vectors.float()
-        if self.normalize:
-            vectors = torch.nn.functional.normalize(vectors, dim=-1)
-        return vectors.cpu().numpy()
-
-    def _refuse(self, trouble, items, first):
-        """Raise an error about the first item in trouble, if the parameters want one."""
-        position = min(trouble)
-        row, message = first[position], trouble[position]
-        if self.modality == "text" and self.long_text == "raise":
-            refuse_text(row, message)
-        if self.modality == "image" and self.on_error == "raise":
-            refuse_image(row, message, items[row])
 
     def __sklearn_is_fitted__(self):
         return True

@@ -8,25 +8,46 @@ import warnings
 
 import pandas as pd
 
-from ._items import describe_image
+from ._items import describe_image, is_open_file
 from ._open_clip import differs_from_tags
 
 _CALLER = 4
 
 
-def refuse_text(row, message):
-    """Raise the error about a long text."""
-    raise ValueError(
-        f"the text in row {row} {message}: shorten or split it, or set long_text='truncate'."
-    )
+def refuse(troubles, items, first, modality):
+    """Raise the error about the first item in trouble.
 
-
-def refuse_image(row, message, image):
-    """Raise the error about an image that cannot be read."""
+    Parameters
+    ----------
+    troubles : dict of int to str
+        By position among the distinct items.
+    items : list
+        All of them, one a row.
+    first : list of int
+        Row where each distinct item is met first.
+    modality : {"image", "text"}
+        What the items are.
+    """
+    position = min(troubles)
+    row, message = first[position], troubles[position]
+    if modality == "text":
+        raise ValueError(
+            f"the text in row {row} {message}: shorten or split it, or set long_text='truncate'."
+        )
     raise ValueError(
-        f"an image cannot be read, row {row} ({describe_image(image)}): {message}; "
+        f"an image cannot be read, row {row} ({describe_image(items[row])}): {message}; "
         "mend or drop it, or set on_error='nan'."
     )
+
+
+def refuse_open_files(images):
+    """Raise an error about the first image that cannot be sent to another process."""
+    for row, image in enumerate(images):
+        if is_open_file(image):
+            raise ValueError(
+                f"row {row} of X is an open file, which other processes cannot read: give its "
+                "path or its bytes, or set n_workers=0."
+            )
 
 
 def failed_rows(troubles, images, inverse):
@@ -87,3 +108,13 @@ def warn_of_preprocessing(located, pretrained):
             UserWarning,
             stacklevel=_CALLER,
         )
+
+
+def warn_of_full_cache(folder, error):
+    """Warn of a cache that takes nothing more."""
+    warnings.warn(
+        f"the cache {str(folder)!r} takes no more embeddings ({type(error).__name__}: {error}): "
+        "they are computed all the same, but not kept.",
+        UserWarning,
+        stacklevel=_CALLER + 2,  # it is met two generators deeper
+    )

@@ -14,7 +14,6 @@ without this entry, as JSON in ASCII with sorted keys and without spaces.
 
 import hashlib
 import json
-import re
 from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
@@ -28,11 +27,11 @@ from ._feature_keys import image_keys, text_keys
 from ._feature_shards import Shards
 
 FORMAT, VERSION = "skhash.FeatureStore", 1
+MANIFEST = "manifest.json"
 _TAG = (  # the signature is that of the Cache Directory Tagging Specification
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
     b"# This folder is a cache of features that scikit-hash made.\n"
 )
-_ROOMS = re.compile(r"files|[0-9a-f]{32}")
 
 
 class FeatureStore:
@@ -160,37 +159,11 @@ class FeatureStore:
 
     def clear(self):
         """Delete the features of this model; a store that is open goes on with none."""
-        _delete_shards(self.folder)
+        delete_shards(self.folder)
 
 
-def clear_features(folder):
-    """Delete all features of a cache, of every model; an empty cache stays.
-
-    Parameters
-    ----------
-    folder : str or os.PathLike
-        The cache.
-
-    Raises
-    ------
-    ValueError
-        If the folder is no cache of features.
-    """
-    folder = Path(folder)
-    if not _is_cache(folder):
-        raise ValueError(
-            f"{str(folder)!r} is no cache of features, so nothing was deleted: give the folder "
-            "that the features were kept in."
-        )
-    for room in folder.iterdir():
-        if _ROOMS.fullmatch(room.name) and room.is_dir():
-            _delete_shards(room)
-            (room / "manifest.json").unlink(missing_ok=True)
-            with suppress(OSError):  # it holds files that are not ours, or somebody writes
-                room.rmdir()
-
-
-def _delete_shards(folder):
+def delete_shards(folder):
+    """Delete what `Shards` wrote into a folder."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if SHARD.fullmatch(path.name) or path.suffix == ".tmp":
             with suppress(PermissionError):  # Windows keeps what is mapped
@@ -205,7 +178,8 @@ def _as_keys(keys):
     return np.array([key or b"" for key in keys], dtype=KEY), valid
 
 
-def _is_cache(folder):
+def is_cache(folder):
+    """Say whether a folder was made by a store."""
     try:
         return (folder / "CACHEDIR.TAG").read_bytes() == _TAG
     except OSError:
@@ -215,11 +189,11 @@ def _is_cache(folder):
 def _as_cache(folder):
     """Return the folder of a cache, made if there was none."""
     folder = Path(folder).absolute()
-    if not _is_cache(folder):
+    if not is_cache(folder):
         folder.mkdir(parents=True, exist_ok=True)
         others = sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp")
         # Another process may have made it in between.
-        if others and not _is_cache(folder):
+        if others and not is_cache(folder):
             raise ValueError(
                 f"the folder {str(folder)!r} holds other files ({', '.join(others[:3])}) and is no "
                 "cache of features: give one that is new or empty."
@@ -248,14 +222,25 @@ def _canonical(document):
 
 def _check_manifest(folder, fingerprint, n_features):
     """Check the manifest of a model's folder, or write one where there is none."""
-    path = folder / "manifest.json"
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError:
+        _write_manifest(folder / MANIFEST, fingerprint, n_features)
+        return
+    if manifest.get("fingerprint") != fingerprint or manifest.get("n_features") != n_features:
+        raise ValueError(
+            f"{folder / MANIFEST} is of another model, with {manifest.get('n_features')} features "
+            f"instead of {n_features} or another fingerprint: use another folder."
+        )
+
+
+def read_manifest(folder):
+    """Read the manifest of a model's folder, or say why not."""
+    path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_bytes())
         digest = manifest.pop("sha256")
         damaged = digest != hashlib.sha256(_canonical(manifest)).hexdigest()
-    except FileNotFoundError:
-        _write_manifest(path, fingerprint, n_features)
-        return
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         manifest, damaged = {}, True
     if damaged or manifest.get("format") != FORMAT:
@@ -268,11 +253,7 @@ def _check_manifest(folder, fingerprint, n_features):
             f"{path} has version {manifest.get('version')} of the format, this release reads "
             f"version {VERSION}: use another folder."
         )
-    if manifest.get("fingerprint") != fingerprint or manifest.get("n_features") != n_features:
-        raise ValueError(
-            f"{path} is of another model, with {manifest.get('n_features')} features instead of "
-            f"{n_features} or another fingerprint: use another folder."
-        )
+    return manifest
 
 
 def _write_manifest(path, fingerprint, n_features):

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -59,6 +60,16 @@ def weights(open_clip, tiny, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def folder_model(weights, tmp_path_factory):
+    """Name of a model with these weights that needs no registry: other processes know it, too."""
+    folder = tmp_path_factory.mktemp("model")
+    config = {"model_cfg": CONFIG, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    shutil.copy(weights, folder / "open_clip_model.bin")
+    return f"local-dir:{folder}"
+
+
 @pytest.fixture
 def pictures():
     from PIL import Image
@@ -73,3 +84,20 @@ def paths(pictures, tmp_path):
     for name, picture in zip(names, pictures, strict=True):
         picture.save(name)
     return names
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many items each batch through a model had, from now on."""
+    from skhash.features import _clip
+    from skhash.features._clip_forward import embedded
+
+    counts = []
+
+    def counting(batches, *args, **options):
+        for positions, vectors, troubles in embedded(batches, *args, **options):
+            counts.append(len(positions))
+            yield positions, vectors, troubles
+
+    monkeypatch.setattr(_clip, "embedded", counting)
+    return counts

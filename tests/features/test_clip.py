@@ -128,20 +128,7 @@ def test_the_orientation_in_exif_is_ignored(images, pictures, tmp_path):
     np.testing.assert_allclose(turned, plain, atol=1e-6)  # a place in the batch moves the last bit
 
 
-def count_items(monkeypatch):
-    counted = []
-    forward = CLIPFeaturizer._forward
-
-    def counting(self, encode, inputs, device):
-        counted.append(len(inputs))
-        return forward(self, encode, inputs, device)
-
-    monkeypatch.setattr(CLIPFeaturizer, "_forward", counting)
-    return counted
-
-
-def test_each_distinct_item_is_encoded_once(monkeypatch, images, texts, pictures, paths):
-    counted = count_items(monkeypatch)
+def test_each_distinct_item_is_encoded_once(counted, images, texts, pictures, paths):
     content = paths[1].read_bytes()
     items = [paths[0], str(paths[0]), content, bytes(bytearray(content)), pictures[2], pictures[2]]
     vectors = images.transform(items)
@@ -152,8 +139,7 @@ def test_each_distinct_item_is_encoded_once(monkeypatch, images, texts, pictures
     assert sum(counted) == 2
 
 
-def test_batches_are_no_larger_than_asked_for(monkeypatch, images, pictures):
-    counted = count_items(monkeypatch)
+def test_batches_are_no_larger_than_asked_for(counted, images, pictures):
     images.set_params(batch_size=2).transform(pictures)
     assert counted == [2, 2, 1]
 

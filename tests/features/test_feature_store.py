@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skhash.features import _feature_shards
-from skhash.features._feature_store import FeatureStore, clear_features
+from skhash.features._feature_store import FeatureStore
 
 TEXT = {"model": "a", "weights": "0f", "modality": "text"}
 IMAGE = {**TEXT, "modality": "image"}
@@ -372,25 +372,6 @@ def test_clear_deletes_the_features_of_one_model(tmp_path):
     assert (len(store), store.size, len(other)) == (0, 0, 20)
     store.put(store.keys(["a"]), np.ones((1, 3)))
     assert len(FeatureStore(tmp_path, TEXT, 3)) == 1
-
-
-def test_clear_features_deletes_those_of_all_models_and_nothing_else(tmp_path):
-    store = filled(tmp_path)
-    filled(tmp_path, fingerprint={**TEXT, "model": "b"})
-    mine = tmp_path / "notes.txt"
-    mine.write_text("mine")
-    clear_features(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["CACHEDIR.TAG", "notes.txt"]
-    store.clear()
-    assert len(store) == 0
-    assert len(filled(tmp_path)) == 20
-
-
-def test_clear_features_refuses_other_folders(tmp_path):
-    (tmp_path / "files").mkdir()
-    with pytest.raises(ValueError, match=r"is no cache of features, so nothing was deleted"):
-        clear_features(tmp_path)
-    assert (tmp_path / "files").is_dir()
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path):
