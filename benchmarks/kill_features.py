@@ -1,65 +1,75 @@
-"""Kill a process while it keeps features, again and again, and look at what is there.
+"""Kill a process while it embeds pictures into a cache, again and again, and look at what is there.
 
-A child keeps known vectors batch by batch, as fast as it can, and tells of each batch once it is
-kept. It is killed (SIGKILL) at a random moment, and the next child goes on where it stopped. Every
-vector that it told of must then be there, none may be wrong, and at most one batch more may be
-there. Printed are the kills, how many of them left a file that was not whole, the vectors that
-are missing or wrong, and versions.
+A child embeds pictures with CLIPFeaturizer and a small random model, and tells of each batch before
+it is kept. It is killed (SIGKILL) at a random moment, and the next child goes on where it stopped;
+when all pictures are done, all over again in a new folder. After each kill every vector of the
+batches before the last one must be there, and none may be wrong. Printed are the kills, how many
+of them left a file that was not whole, the vectors that are missing or wrong, the most that were
+embedded twice, and versions.
 
 Run it with ``python benchmarks/kill_features.py [--kills 50] [--batch 8] [--seed 0]``, where there
 is ``fork``.
 """
 
 import argparse
+import json
+import logging
 import os
 import platform
 import random
 import signal
 import tempfile
 import time
+import warnings
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 
 import skhash
-from skhash.features._feature_store import FeatureStore
+from skhash.features import CLIPFeaturizer, _clip
+from skhash.features._clip_cache import open_cache
+from skhash.features._clip_forward import embedded
 
-N_FEATURES = 512
-MODEL = {"model": "known", "modality": "text"}
-
-
-def vectors(numbers):
-    """Return what the store must hold for some numbers."""
-    return np.sin(np.asarray(numbers)[:, None] + np.arange(N_FEATURES)).astype(np.float32)
-
-
-def open_store(folder):
-    return FeatureStore(folder, MODEL, N_FEATURES)
+N_IMAGES = 1500
+MODEL = {
+    "embed_dim": 64,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {"context_length": 8, "vocab_size": 64, "width": 8, "heads": 2, "layers": 1},
+}
 
 
-def write(folder, start, batch, pipe):
-    """Keep batches for ever; tell where the next one starts."""
-    store = open_store(folder)
-    while True:
-        numbers = np.arange(start, start + batch)
-        store.put(store.keys(list(map(str, numbers))), vectors(numbers))
-        start += batch
-        os.write(pipe, start.to_bytes(8, "little"))
+def write_images(folder):
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{i:04d}.png" for i in range(N_IMAGES)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(path)
+    return paths
 
 
-def killed(folder, start, batch, seconds):
-    """Start a child, kill it, and return where it said that the next batch starts."""
+def killed(featurizer, paths, seconds):
+    """Start a child, kill it, and return how many pictures it had embedded."""
     told, pipe = os.pipe()
     child = os.fork()
     if not child:
         os.close(told)
-        write(folder, start, batch, pipe)
+
+        def telling(*args, **options):
+            for positions, vectors, troubles in embedded(*args, **options):
+                os.write(pipe, bytes(len(positions)))
+                yield positions, vectors, troubles
+
+        _clip.embedded = telling
+        featurizer.transform(paths)
+        os._exit(0)
     os.close(pipe)
     time.sleep(seconds)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with os.fdopen(told, "rb") as file:
-        last = file.read()[-8:]
-    return int.from_bytes(last, "little") if last else start
+        return len(file.read())
 
 
 def main():
@@ -68,30 +78,55 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("numpy", "open_clip_torch", "torch")
+    )
     print(
-        f"skhash {skhash.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
+        f"skhash {skhash.__version__}, {libraries}, Python {platform.python_version()}, "
         f"{platform.system()}"
     )
+    warnings.filterwarnings("ignore", message=".*random weights")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)  # threads do not survive fork
     moment = random.Random(options.seed)
-    missing = wrong = more = interrupted = done = 0
+    missing = wrong = repeated = interrupted = rounds = n_before = 0
     with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        paths = write_images(folder)
+        (folder / "open_clip_config.json").write_text(
+            json.dumps({"model_cfg": MODEL, "preprocess_cfg": {}})
+        )
+        featurizer = CLIPFeaturizer(
+            f"local-dir:{folder}", pretrained=None, batch_size=options.batch, device="cpu"
+        )
+        started = time.perf_counter()
+        expected = featurizer.transform(paths)
+        whole = time.perf_counter() - started
         for _ in range(options.kills):
-            done = killed(folder, done, options.batch, moment.uniform(0, 0.5))
-            store = open_store(folder)
-            found, got = store.get(store.keys(list(map(str, range(done + 3 * options.batch)))))
-            missing += int((~found[:done]).sum())
-            more = max(more, int(found[done:].sum()))
-            wrong += int((got[found] != vectors(np.flatnonzero(found))).any(axis=1).sum())
-            names = [path.name for path in store.folder.iterdir()]
-            interrupted += any(name.endswith(".tmp") for name in names)
-            for name in names:
-                if name.endswith(".tmp"):
-                    (store.folder / name).unlink()
-        print(f"{options.kills} kills, {interrupted} of them in the middle of writing or merging")
-        print(f"{done} vectors kept, {store.size / 1e6:.1f} MB")
-    print(f"{missing} missing, {wrong} wrong, at most {more} kept that were not told of")
-    if missing or wrong or more > options.batch:
-        raise SystemExit("a kill lost vectors or left wrong ones")
+            featurizer.cache_dir = folder / f"cache-{rounds}"
+            n_embedded = killed(featurizer, paths, moment.uniform(0, whole / 4))
+            store = open_cache(featurizer, featurizer._locate())
+            found, got = store.get(store.keys(paths))
+            n_new = int(found.sum()) - n_before
+            repeated = max(repeated, n_embedded - n_new)
+            missing += max(0, n_embedded - n_new - options.batch)
+            wrong += int((np.abs(got[found] - expected[found]) > 1e-5).any(axis=1).sum())
+            half = list(store.folder.glob("*.tmp"))
+            interrupted += bool(half)
+            for path in half:
+                path.unlink()
+            n_before += n_new
+            if found.all():
+                rounds, n_before = rounds + 1, 0
+        featurizer.cache_dir = folder / "cache-0"
+        wrong += int((np.abs(featurizer.transform(paths) - expected) > 1e-5).any(axis=1).sum())
+    print(f"{options.kills} kills, {interrupted} of them in the middle of writing or merging")
+    print(f"{N_IMAGES} pictures, {rounds} times all of them, {n_before} of the next time")
+    print(f"{missing} missing, {wrong} wrong, at most {repeated} embedded twice after a kill")
+    if not (rounds or n_before):
+        raise SystemExit("no run came as far as a batch: give them more time")
+    if missing or wrong or repeated > options.batch:
+        raise SystemExit("a kill lost vectors, left wrong ones or cost more than a batch")
 
 
 if __name__ == "__main__":
