@@ -65,20 +65,21 @@ def load_scenes():
     )
 
 
-def load_own(images, captions):
+def load_own(images, captions, cache_dir):
     """Read a folder of pictures and a table of captions; a fifth is held out, and one to tune."""
     pairs = load_image_table(images, captions, on_missing="drop")
     fifth = np.random.default_rng(0).integers(5, size=pairs.group.max() + 1)[pairs.group]
     train, test = (pairs.frame[rows].reset_index(drop=True) for rows in (fifth > 0, fifth == 0))
     held_out, shared_space = fifth[fifth > 0] == 1, False
+    clip = CLIPFeaturizer(cache_dir=cache_dir, n_workers=1, verbose=1)
     try:
-        CLIPFeaturizer().transform(train["image"][:1])
+        clip.transform(train["image"][:1])
     except OSError:
         print("  CLIP's weights cannot be had, so that towers learn from these pairs alone.")
         featurizer, features = train_towers(train, test, held_out)
         shared_space = True
     else:
-        featurizer = CrossModalFeaturizer(image=CLIPFeaturizer(), text=BoWTextFeaturizer())
+        featurizer = CrossModalFeaturizer(image=clip, text=BoWTextFeaturizer())
         featurizer.fit(train[~held_out])
         features = [featurizer.transform(table) for table in (train, test)]
     return Bunch(
@@ -318,7 +319,9 @@ def main():
     loaders = {
         "scenes": load_scenes,
         "wiki": load_wiki,
-        "own": lambda: load_own(arguments.images, arguments.captions),
+        "own": lambda: load_own(
+            arguments.images, arguments.captions, arguments.output / "features"
+        ),
     }
     data = loaders[arguments.data]()
     print(f"  {data.about}\n  {len(data.train)} pairs to learn from, {len(data.test)} queries")
