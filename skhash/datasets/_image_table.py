@@ -102,6 +102,14 @@ def load_image_table(
     ...     pairs = load_image_table(folder, table)
     >>> pairs.frame["text"].tolist(), pairs.group.tolist()
     (['two dogs', 'a cat', 'dogs'], [0, 1, 0])
+
+    A seeded split that keeps the captions of a picture together:
+
+    >>> from sklearn.model_selection import GroupShuffleSplit
+    >>> splitter = GroupShuffleSplit(1, test_size=0.5, random_state=0)
+    >>> train, test = next(splitter.split(pairs.frame, groups=pairs.group))
+    >>> pairs.frame["text"][train].tolist(), pairs.frame["text"][test].tolist()
+    (['two dogs', 'dogs'], ['a cat'])
     """
     table, source = _read_table(captions)
     image_column = _column(table, image_column, "image_column", IMAGE_COLUMNS, source)
