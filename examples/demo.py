@@ -45,7 +45,8 @@ def load_scenes():
     """Draw scenes; train both methods on raw pairs, towers and the codes of what they see."""
     scenes = make_scenes(2000, random_state=0)
     train, test = scenes.frame[:1500], scenes.frame[1500:]
-    towers, features = train_towers(train, test, np.arange(1500) >= 1200)
+    held_out = np.arange(1500) >= 1200
+    towers, features = train_towers(train, test, held_out)
     return Bunch(
         about="Drawn scenes with English captions, as the towers see them.",
         relevant="shares a class such as 'warm circle' with the query",
@@ -54,7 +55,7 @@ def load_scenes():
         gallery=features[0],
         y_gallery=scenes.target[:1500],
         y_test=scenes.target[1500:],
-        cv=PredefinedSplit(np.where(np.arange(1500) < 1200, -1, 0)),
+        cv=PredefinedSplit(np.where(held_out, 0, -1)),
         shared_space=True,
         raw=train,
         raw_steps=[("features", towers)],
@@ -184,8 +185,8 @@ def tune(data):
     results = search.cv_results_
     print(f"\n  {'n_bits':>6}{'reconstruction_weight':>24}{'finds the other half, mAP':>28}")
     for i, values in enumerate(results["params"]):
-        score = f"{results['mean_test_score'][i]:.3f} ± {results['std_test_score'][i]:.3f}"
-        score = score if n_splits > 1 else score.split(" ")[0]
+        spread = f" ± {results['std_test_score'][i]:.3f}" if n_splits > 1 else ""
+        score = f"{results['mean_test_score'][i]:.3f}{spread}"
         mark = "  <- chosen" if i == search.best_index_ else ""
         n_bits, weight = values.values()
         print(f"  {n_bits:>6}{weight:>24}{score:>28}{mark}")
