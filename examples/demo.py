@@ -328,11 +328,11 @@ def main():
 
     say("Training the pipeline to ship, from raw pairs to codes")
     pipeline = Pipeline([*data.raw_steps, ("hash", CFRHHasher(random_state=SEEDS[0]))])
-    pipeline.set_params(**best).fit(data.raw)
+    image_codes = np.split(pipeline.set_params(**best).fit_transform(data.raw), 2, axis=1)[0]
     towers = split_towers(pipeline)
     arguments.output.mkdir(parents=True, exist_ok=True)
     joblib.dump({"data": arguments.data, "text": towers.text}, model_path)
-    index = HammingRetriever(n_neighbors=5).fit(encode(pipeline, data.raw)[0], data.names)
+    index = HammingRetriever(n_neighbors=5).fit(image_codes, data.names)
     index.save(model_path.with_suffix(".index"))
     print(
         f"  saved the text tower, {model_path} ({model_path.stat().st_size / 1e6:.1f} MB),\n"
