@@ -338,7 +338,8 @@ def main():
         f"  saved the text tower, {model_path} ({model_path.stat().st_size / 1e6:.1f} MB),\n"
         f"  and the index of pictures, {model_path.with_suffix('.index')}; a new process answers:"
     )
-    command = [sys.executable, __file__, *sys.argv[1:], "--ask", data.question]
+    # One argument, since a caption may begin with a dash.
+    command = [sys.executable, __file__, *sys.argv[1:], f"--ask={data.question}"]
     subprocess.run(command, check=True)
 
     say(f"The codes of seed {SEEDS[0]} in detail")
