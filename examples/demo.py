@@ -343,8 +343,12 @@ def main():
     subprocess.run(command, check=True)
 
     say(f"The codes of seed {SEEDS[0]} in detail")
-    codes = [compared.transform(table) for table in (data.test, data.gallery)]
-    print(retrieval_report(*codes, data.y_test, data.y_gallery))
+    codes = compared.transform(data.test)
+    if data.gallery is data.test:  # without a gallery, no item finds itself
+        print(retrieval_report(codes, y=data.y_test))
+    else:
+        gallery_codes = compared.transform(data.gallery)
+        print(retrieval_report(codes, gallery_codes, data.y_test, data.y_gallery))
 
     picture = arguments.output / f"demo-{arguments.data}.png"
     draw(compared, data, picture)
