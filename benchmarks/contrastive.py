@@ -30,9 +30,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import torch
+from _timing import header
 from joblib import Parallel, delayed
 
-import skhash
 from skhash.datasets import make_scenes
 from skhash.features import CLIPFeaturizer, ContrastiveFeaturizer
 from skhash.metrics import hit_rate_at_k
@@ -117,10 +117,10 @@ def encode(featurizer, pairs):
 
 def begin(seed, regime, folder):
     """Train the towers that a regime goes on with; return their name."""
+    if "tuned" not in regime:
+        return "small"
     torch.set_num_threads(1)
     before = make_data(seed, **regime)[2]
-    if before is None:
-        return "small"
     known = ContrastiveFeaturizer(**variant("cross", 16), random_state=seed).fit(before)
     known.save_pretrained(f"{folder}/{seed}")
     return f"local-dir:{folder}/{seed}"
@@ -200,8 +200,9 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, one thread each")
     options = parser.parse_args()
-    print(f"skhash {skhash.__version__}, torch {torch.__version__}, {options.jobs} seeds at a time")
+    header("torch")
     print(f"test: {N_TEST} pairs of combinations that training never saw")
+    print(f"seeds at a time: {options.jobs}")
     for name in options.regimes:
         with tempfile.TemporaryDirectory() as folder:
             compare(name, options.seeds, options.jobs, options.variants, folder)

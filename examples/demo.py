@@ -45,7 +45,8 @@ def load_scenes():
     """Draw scenes; train both methods on raw pairs, towers and the codes of what they see."""
     scenes = make_scenes(2000, random_state=0)
     train, test = scenes.frame[:1500], scenes.frame[1500:]
-    towers, features = train_towers(train, test, np.arange(1500) >= 1200)
+    held_out = np.arange(1500) >= 1200
+    towers, features = train_towers(train, test, held_out)
     return Bunch(
         about="Drawn scenes with English captions, as the towers see them.",
         relevant="shares a class such as 'warm circle' with the query",
@@ -54,7 +55,7 @@ def load_scenes():
         gallery=features[0],
         y_gallery=scenes.target[:1500],
         y_test=scenes.target[1500:],
-        cv=PredefinedSplit(np.where(np.arange(1500) < 1200, -1, 0)),
+        cv=PredefinedSplit(np.where(held_out, 0, -1)),
         shared_space=True,
         raw=train,
         raw_steps=[("features", towers)],
@@ -185,8 +186,8 @@ def tune(data):
     results = search.cv_results_
     print(f"\n  {'n_bits':>6}{'reconstruction_weight':>24}{'finds the other half, mAP':>28}")
     for i, values in enumerate(results["params"]):
-        score = f"{results['mean_test_score'][i]:.3f} ± {results['std_test_score'][i]:.3f}"
-        score = score if n_splits > 1 else score.split(" ")[0]
+        spread = f" ± {results['std_test_score'][i]:.3f}" if n_splits > 1 else ""
+        score = f"{results['mean_test_score'][i]:.3f}{spread}"
         mark = "  <- chosen" if i == search.best_index_ else ""
         n_bits, weight = values.values()
         print(f"  {n_bits:>6}{weight:>24}{score:>28}{mark}")
@@ -330,22 +331,27 @@ def main():
 
     say("Training the pipeline to ship, from raw pairs to codes")
     pipeline = Pipeline([*data.raw_steps, ("hash", CFRHHasher(random_state=SEEDS[0]))])
-    pipeline.set_params(**best).fit(data.raw)
+    image_codes = np.split(pipeline.set_params(**best).fit_transform(data.raw), 2, axis=1)[0]
     towers = split_towers(pipeline)
     arguments.output.mkdir(parents=True, exist_ok=True)
     joblib.dump({"data": arguments.data, "text": towers.text}, model_path)
-    index = HammingRetriever(n_neighbors=5).fit(encode(pipeline, data.raw)[0], data.names)
+    index = HammingRetriever(n_neighbors=5).fit(image_codes, data.names)
     index.save(model_path.with_suffix(".index"))
     print(
         f"  saved the text tower, {model_path} ({model_path.stat().st_size / 1e6:.1f} MB),\n"
         f"  and the index of pictures, {model_path.with_suffix('.index')}; a new process answers:"
     )
-    command = [sys.executable, __file__, *sys.argv[1:], "--ask", data.question]
+    # One argument, since a caption may begin with a dash.
+    command = [sys.executable, __file__, *sys.argv[1:], f"--ask={data.question}"]
     subprocess.run(command, check=True)
 
     say(f"The codes of seed {SEEDS[0]} in detail")
-    codes = [compared.transform(table) for table in (data.test, data.gallery)]
-    print(retrieval_report(*codes, data.y_test, data.y_gallery))
+    codes = compared.transform(data.test)
+    if data.gallery is data.test:  # without a gallery, no item finds itself
+        print(retrieval_report(codes, y=data.y_test))
+    else:
+        gallery_codes = compared.transform(data.gallery)
+        print(retrieval_report(codes, gallery_codes, data.y_test, data.y_gallery))
 
     picture = arguments.output / f"demo-{arguments.data}.png"
     draw(compared, data, picture)

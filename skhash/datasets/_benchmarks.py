@@ -21,7 +21,7 @@ DESCR = """\
 {title}
 {line}
 
-:Pairs: {n_pairs:,} here, {subset}, of {n_all:,} in the files
+:Pairs: {n_pairs:,} here, subset {subset!r}, of {n_all:,} in the files
 :Image: {image}
 :Text: {n_words:,} values, a bag of words
 :Classes: {n_classes}, several a pair; the files do not name them
@@ -58,6 +58,7 @@ def fetch_mirflickr25k(*, data_home=None, subset="train", random_state=0):
 
         image : sequence of ndarray of shape (height, width, 3), uint8
             The pictures, each read from the file when it is asked for; a slice reads nothing yet.
+            Featurizers and :func:`~skhash.make_table` hold all that they are given.
         text : ndarray of shape (n_samples, 1386), float32
             The bags of tags.
         target : ndarray of shape (n_samples, 24), uint8
@@ -238,7 +239,7 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
     )
     drawn = check_random_state(random_state).permutation(database)[:N_COCO_TRAIN]
     rows = {"query": query, "database": database, "train": np.sort(drawn)}
-    row = rows.get(subset, np.arange(len(target)))
+    row = np.arange(len(target)) if subset == "all" else rows[subset]
     with official(bow):
         words = np.load(bow, mmap_mode="r", allow_pickle=False)
         text = pick_rows(words, "the bag of words", (len(target), 2000), row)
@@ -291,7 +292,7 @@ def _bunch(image, text, target, row, *, subset, title, protocol, source):
         title=title,
         line="=" * len(title),
         n_pairs=len(row),
-        subset=f"subset {subset!r}",
+        subset=subset,
         n_all=len(target),
         image="4,096 features of a CNN-F network" if is_matrix else "pictures, read when asked for",
         n_words=text.shape[1],

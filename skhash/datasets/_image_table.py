@@ -77,8 +77,8 @@ def load_image_table(
     ImportError
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
-        If the file cannot be read, a column cannot be told, a cell is empty, or a path leads out
-        of the folder.
+        If the file cannot be read, a column cannot be told, a cell is empty, labels are of several
+        types, or a path leads out of the folder.
 
     See Also
     --------
@@ -102,6 +102,14 @@ def load_image_table(
     ...     pairs = load_image_table(folder, table)
     >>> pairs.frame["text"].tolist(), pairs.group.tolist()
     (['two dogs', 'a cat', 'dogs'], [0, 1, 0])
+
+    A seeded split that keeps the captions of a picture together:
+
+    >>> from sklearn.model_selection import GroupShuffleSplit
+    >>> splitter = GroupShuffleSplit(1, test_size=0.5, random_state=0)
+    >>> train, test = next(splitter.split(pairs.frame, groups=pairs.group))
+    >>> pairs.frame["text"][train].tolist(), pairs.frame["text"][test].tolist()
+    (['two dogs', 'dogs'], ['a cat'])
     """
     table, source = _read_table(captions)
     image_column = _column(table, image_column, "image_column", IMAGE_COLUMNS, source)
@@ -208,7 +216,15 @@ def _encode(labels, source):
     for row, members in zip(labels.index, sets, strict=True):
         if any(isinstance(one, (list, dict)) or pd.isna(one) or one == "" for one in members):
             raise ValueError(f"row {row} of {source} has the label {labels[row]!r}: give a class.")
-    names = sorted({one for members in sets for one in members})
+    classes = {one for members in sets for one in members}
+    try:
+        names = sorted(classes)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(one).__name__ for one in classes}))
+        raise ValueError(
+            f"the labels of {source} cannot be sorted, they are of the types {kinds}: give classes "
+            "of one type."
+        ) from error
     if any(isinstance(label, list) for label in labels):
         target = MultiLabelBinarizer(classes=names).fit_transform(sets)
         return np.asarray(target, dtype=np.uint8), [str(name) for name in names]

@@ -15,7 +15,7 @@ from ._pairs import describe, existing_file, warn_dropped
 IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm", "tif", "tiff"}
 
 
-def load_webdataset(shards, *, text_field=None, on_missing="raise"):
+def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"):
     """Load pictures and captions from tar shards, as WebDataset and img2dataset write them.
 
     Members of one name up to its first dot are a sample: a picture, and its caption in a ``.txt``
@@ -30,9 +30,11 @@ def load_webdataset(shards, *, text_field=None, on_missing="raise"):
         Field of the ``.json`` that holds the caption, or a list of captions. ``None`` takes the
         ``.txt`` where there is one, else the field that is called ``text``, ``caption(s)``,
         ``sentence(s)``, ``description`` or ``comment``.
+    labels : bool, default=False
+        Whether to read the classes: whole numbers, a ``.cls`` a sample.
     on_missing : {"raise", "drop"}, default="raise"
-        What a sample without a picture or a caption does: raise an error, or be left out, with a
-        warning.
+        What a sample without a picture, a caption or, with `labels`, a class does: raise an error,
+        or be left out, with a warning.
 
     Returns
     -------
@@ -45,6 +47,8 @@ def load_webdataset(shards, *, text_field=None, on_missing="raise"):
             Number of the picture. Rows of one group must not be split between training and test.
         key : ndarray of shape (n_rows,), object
             Name of the sample in its shard.
+        target : ndarray of shape (n_rows,), int64
+            The class, as it is written. Only with `labels`.
         dropped : list of str
             Shards and names of the samples that were left out.
         DESCR : str
@@ -55,8 +59,8 @@ def load_webdataset(shards, *, text_field=None, on_missing="raise"):
     FileNotFoundError
         If there is no shard.
     ValueError
-        If a shard is no tar file, a sample lacks something or has two pictures, or a caption
-        cannot be read.
+        If a shard is no tar file, a sample lacks something or has two pictures, or a caption or
+        class cannot be read.
 
     See Also
     --------
@@ -77,28 +81,39 @@ def load_webdataset(shards, *, text_field=None, on_missing="raise"):
     [b'pixels', 'two dogs']
     """
     check_choice(on_missing, "on_missing", ("raise", "drop"))
+    kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
     rows, dropped, n_samples = [], [], 0
     for path in _paths(shards):
-        for key, members in _read_shard(path).items():
-            texts = _captions(members, text_field, f"sample {key} of {path}")
-            if texts and "image" in members:
-                rows += [(members["image"], text, n_samples, key) for text in texts]
+        for key, members in _read_shard(path, kinds).items():
+            sample = f"sample {key} of {path}"
+            texts = _captions(members, text_field, sample)
+            label = _label(members["cls"], sample) if "cls" in members else None
+            there = {
+                "picture": "image" in members,
+                "caption": texts,
+                "class": "cls" in members or not labels,
+            }
+            lacking = [part for part, found in there.items() if not found]
+            if not lacking:
+                rows += [(members["image"], text, n_samples, key, label) for text in texts]
                 n_samples += 1
             elif on_missing == "drop":
                 dropped.append(f"{path}: {key}")
             else:
-                lacking = "caption" if "image" in members else "picture"
+                remedy = "set labels=False" if lacking == ["class"] else "name text_field"
                 raise ValueError(
-                    f"sample {key} of {path} has no {lacking}, got {', '.join(sorted(members))}: "
-                    "name text_field, or set on_missing='drop'."
+                    f"{sample} has no {lacking[0]}, got {', '.join(sorted(members))}: {remedy}, or "
+                    "set on_missing='drop'."
                 )
     if not rows:
         raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")
-    what = f"{len(dropped)} samples without a picture or a caption"
-    warn_dropped(dropped, what, stacklevel=2)
-    images, texts, group, keys = zip(*rows, strict=True)
+    wanted = "a picture, a caption or a class" if labels else "a picture or a caption"
+    warn_dropped(dropped, f"{len(dropped)} samples without {wanted}", stacklevel=2)
+    images, texts, group, keys, target = zip(*rows, strict=True)
     bunch = describe(make_table(list(images), list(texts)), group, dropped, "Pairs of tar shards")
     bunch.key = np.array(keys, dtype=object)
+    if labels:
+        bunch.target = np.array(target, dtype=np.int64)
     return bunch
 
 
@@ -113,8 +128,8 @@ def _paths(shards):
     return paths
 
 
-def _read_shard(path):
-    """Return the picture, ``txt`` and ``json`` of each sample, as bytes, in the shard's order."""
+def _read_shard(path, kinds):
+    """Return the members of these kinds of each sample, as bytes, in the shard's order."""
     samples = {}
     try:
         with tarfile.open(path) as shard:
@@ -124,7 +139,7 @@ def _read_shard(path):
                 suffix = suffix.lower()
                 kind = "image" if suffix in IMAGE_SUFFIXES else suffix
                 content = shard.extractfile(member) if member.isreg() and stem else None
-                if content is None or kind not in {"image", "txt", "json"}:
+                if content is None or kind not in kinds:
                     continue
                 sample = samples.setdefault(os.path.join(folder, stem), {})
                 if kind in sample:
@@ -135,6 +150,17 @@ def _read_shard(path):
             f"the shard {path} cannot be read ({type(error).__name__}: {error}): replace it."
         ) from error
     return samples
+
+
+def _label(content, sample):
+    """Return the class of a sample."""
+    try:
+        return np.int64(int(content))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(
+            f"the cls of {sample} is no whole number, got {content!r:.80}: mend it, or set "
+            "labels=False."
+        ) from error
 
 
 def _captions(members, field, sample):

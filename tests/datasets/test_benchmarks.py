@@ -165,7 +165,7 @@ def test_missing_files_are_named_with_where_to_put_them(folder, name, home):
     ],
 )
 def test_wrong_array_raises_and_says_what_is_wrong(tmp_path, name, replaced, message):
-    if replaced.get("target") is not None and np.isscalar(replaced["target"]):
+    if np.isscalar(replaced.get("target")):
         replaced = {"target": np.full((N, WIDTHS[name][1]), replaced["target"])}
     folder = write(tmp_path / name, name, **replaced)
     with pytest.raises(ValueError, match=rf"cannot be read .*{message}.*: replace it by the off"):

@@ -130,6 +130,12 @@ def test_empty_label_raises_and_names_the_row(folder, tmp_path):
         load_image_table(folder, path, label_column="kind")
 
 
+def test_labels_of_several_types_raise_and_name_them(folder):
+    labels = pd.Series(["dog", 3, "dog"], dtype=object)
+    with pytest.raises(ValueError, match=r"the table cannot be sorted, .* int, str: give"):
+        load_image_table(folder, table(kind=labels), label_column="kind")
+
+
 def test_missing_picture_raises_and_names_row_and_path(folder):
     (folder / "sub" / "a.jpg").unlink()
     path = os.path.join(folder, "sub/a.jpg")

@@ -95,6 +95,34 @@ def test_other_members_are_passed_over(write):
     assert len(load_webdataset(write(SAMPLES | more)).frame) == 2
 
 
+def test_labels_are_the_classes_of_the_pictures(write):
+    several = {"7.jpg": b"J", "7.json": {"captions": ["two dogs", "dogs"]}, "7.cls": b" 10\n"}
+    path = write(several | {"8.jpg": b"K", "8.txt": b"a cat", "8.CLS": b"9"})
+    bunch = load_webdataset(path, labels=True)
+    assert bunch.target.tolist() == [10, 10, 9]
+    assert bunch.target.dtype == np.int64
+    assert "target" not in load_webdataset(path)
+
+
+def test_sample_without_a_class_raises_or_is_dropped(write):
+    path = write(SAMPLES | {"a.cls": b"3"})
+    message = r"sample b of .* has no class, got image, txt: set labels=False, or set on_missing"
+    with pytest.raises(ValueError, match=message):
+        load_webdataset(path, labels=True)
+    with pytest.warns(UserWarning, match="1 samples without a picture, a caption or a class were"):
+        bunch = load_webdataset(path, labels=True, on_missing="drop")
+    assert (bunch.key.tolist(), bunch.target.tolist()) == (["a"], [3])
+    assert bunch.dropped == [f"{path}: b"]
+
+
+@pytest.mark.parametrize("content", [b"", b"dog", b"1.5", b"\xff", b"9" * 30])
+def test_class_that_is_no_whole_number_raises_and_names_the_sample(write, content):
+    path = write({"7.jpg": b"J", "7.txt": b"two dogs", "7.cls": content})
+    with pytest.raises(ValueError, match=r"the cls of sample 7 of .*0\.tar is no whole number, g"):
+        load_webdataset(path, labels=True)
+    assert len(load_webdataset(path).frame) == 1
+
+
 def test_link_is_not_followed(tmp_path):
     path = tmp_path / "0.tar"
     with tarfile.open(path, "w") as shard:
