@@ -65,12 +65,11 @@ def write_broken(path, way, row):
         path.write_bytes(content)
     elif way == "folder":
         path.mkdir()
+    elif way == "unreadable" and os.geteuid():
+        path.write_bytes(jpeg)
+        path.chmod(0)
     elif way == "unreadable":
         path.symlink_to(path.name)  # root may read files of all permissions, but no loop of links
-        if os.geteuid():
-            path.unlink()
-            path.write_bytes(jpeg)
-            path.chmod(0)
     return path
 
 
