@@ -14,11 +14,18 @@ class _Pictures:
         self.exif_orientation = exif_orientation
 
     def __getstate__(self):
-        return {**vars(self), "preprocess": pickle.dumps(self.preprocess)}
+        from PIL import Image
+
+        # A process that is not forked would have the default limit.
+        preprocess = pickle.dumps(self.preprocess)
+        return {**vars(self), "preprocess": preprocess}, Image.MAX_IMAGE_PIXELS
 
     def __setstate__(self, state):
+        from PIL import Image
+
         import_with_torchvision("open_clip")  # before what it needs is unpickled, in a new process
-        vars(self).update(state, preprocess=pickle.loads(state["preprocess"]))
+        attributes, Image.MAX_IMAGE_PIXELS = state
+        vars(self).update(attributes, preprocess=pickle.loads(attributes["preprocess"]))
 
     def __len__(self):
         return len(self.images)
@@ -26,9 +33,38 @@ class _Pictures:
     def __getitem__(self, position):
         try:
             picture = open_image(self.images[position], exif_orientation=self.exif_orientation)
+            _check_resized(picture, self.preprocess)
             return position, self.preprocess(picture)
         except ValueError as error:
             return position, str(error)
+
+
+def _check_resized(picture, preprocess):
+    """Refuse a strip so long that resizing its short side would fill the memory.
+
+    open_clip resizes before it crops, and Pillow's limit is for what comes from a file only.
+    """
+    from PIL import Image
+
+    height, width = _resized(picture, preprocess)
+    limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
+    if not height or not width or (limit and height * width > limit):
+        raise ValueError(  # which names its kind, like the errors of open_image
+            f"ValueError: it is a strip of {picture.width} x {picture.height} pixels, which would "
+            f"be resized to {width} x {height}: crop it first"
+        )
+
+
+def _resized(picture, preprocess):
+    """Return the height and width of a picture after the first step of open_clip's `preprocess`."""
+    resize = getattr(preprocess, "transforms", [None])[0]
+    if hasattr(resize, "get_params"):  # ResizeKeepRatio
+        return resize.get_params(picture, resize.size, resize.longest)
+    size = getattr(resize, "size", (picture.height, picture.width))
+    if not isinstance(size, int):
+        return size
+    scale = size / min(picture.size)
+    return int(picture.height * scale), int(picture.width * scale)
 
 
 def _collate(items):

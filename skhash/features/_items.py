@@ -2,6 +2,8 @@
 
 import os
 import re
+import stat
+import warnings
 from collections.abc import Mapping, Set
 from io import BytesIO
 
@@ -10,6 +12,17 @@ import numpy as np
 import pandas as pd
 
 _URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_KINDS = {"d": "folder", "p": "named pipe", "s": "socket"}
+_ORIENTATION = 0x0112  # tag of EXIF
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 
 
 def as_texts(X):
@@ -104,7 +117,7 @@ def is_open_file(image):
 def describe_image(image):
     """Name an image in a message: its path where it has one."""
     if isinstance(image, (str, os.PathLike)):
-        return repr(os.fspath(image))
+        return repr(str(os.fsdecode(image)))
     if isinstance(image, bytes):
         return f"{len(image)} bytes"
     return type(image).__name__
@@ -130,32 +143,65 @@ def open_image(image, *, exif_orientation=False):
     ------
     ValueError
         If it cannot be read.
+
+    Notes
+    -----
+    A picture that Pillow can read is read without a warning, whatever the filters of warnings say:
+    Pillow warns of odd metadata, which do not change the pixels, and from half the number of pixels
+    that it refuses. A file is closed again, but for one that came open. Only regular files are
+    opened, since a pipe or a device may block for ever.
     """
+    from PIL import UnidentifiedImageError
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            return _read(image, exif_orientation)
+        except UnidentifiedImageError as error:
+            # Pillow's message names the file, or shows where in memory the bytes are.
+            hints = dict.fromkeys(f" ({warning.message})" for warning in caught)
+            raise ValueError(
+                f"UnidentifiedImageError: cannot identify the file as a picture{''.join(hints)}"
+            ) from error
+        # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
+        # others, and DecompressionBombError, none of which is an OSError.
+        except Exception as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _read(image, exif_orientation):
     from PIL import Image
 
     if isinstance(image, np.ndarray):
         grey = image.reshape(image.shape[:2]) if image.size == np.prod(image.shape[:2]) else image
         return Image.fromarray(grey).convert("RGB")
-    try:
-        if isinstance(image, Image.Image):
-            return _to_rgb(image, exif_orientation)
-        if is_open_file(image):
-            image.seek(0)
-            image = image.read()
-        with Image.open(BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return _to_rgb(opened, exif_orientation)
-    # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
-    # others, and DecompressionBombError, none of which is an OSError. Truncation shows in load.
-    except Exception as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    if isinstance(image, Image.Image):
+        return _to_rgb(image, exif_orientation)
+    if isinstance(image, bytes):
+        image = BytesIO(image)
+    elif is_open_file(image):
+        image.seek(0)
+        image = BytesIO(image.read())
+    else:
+        _check_regular(image)
+    with Image.open(image) as opened:
+        return _to_rgb(opened, exif_orientation)
+
+
+def _check_regular(path):
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(f"it is a {_KINDS.get(stat.filemode(mode)[0], 'device')}, not a file")
 
 
 def _to_rgb(image, exif_orientation):
-    from PIL import Image, ImageOps
+    from PIL import Image
 
-    image.load()
-    if exif_orientation:
-        image = ImageOps.exif_transpose(image)
+    if 0 in image.size:
+        raise ValueError("it has no pixels")
+    image.load()  # truncation shows here, not in open
+    # Not ImageOps.exif_transpose: it also writes the EXIF anew, and odd tags cannot be written.
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION)) if exif_orientation else None
     # Files of 16 bits may come as 32, filled to 16.
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in {"PNG", "PPM"}):
         # Scaled: Pillow's own conversion would make all above 255 white.
@@ -164,9 +210,8 @@ def _to_rgb(image, exif_orientation):
         raise ValueError(
             f"its pixels are of mode {image.mode!r}, whose range is unknown: scale them to 0..255."
         )
-    if "transparency" in image.info and image.mode == "P":
-        image = image.convert("RGBA")  # Pillow warns about going to RGB at once
-    return image.convert("RGB")
+    image = image.convert("RGB")
+    return image if turn is None else image.transpose(Image.Transpose[turn])
 
 
 def distinct(items):

@@ -2,6 +2,8 @@
 
 import gc
 import multiprocessing
+import os
+import pickle
 import struct
 import warnings
 import zlib
@@ -15,7 +17,7 @@ from PIL import Image
 from sklearn.base import clone
 
 from skhash.features import CLIPFeaturizer
-from skhash.features._clip_images import picture_batches
+from skhash.features._clip_images import _Pictures, picture_batches
 
 
 @pytest.fixture
@@ -102,10 +104,11 @@ def test_an_error_in_a_worker_names_the_row_and_the_path(images, paths, tmp_path
     junk = tmp_path / "junk.jpg"
     junk.write_bytes(b"junk")
     images.set_params(n_workers=2, batch_size=1)
+    before = set(multiprocessing.active_children())  # joblib keeps those of other tests
     with pytest.raises(ValueError, match=r"cannot be read, row 3 \('.*junk.jpg'\): Unidentified"):
         images.transform([*paths[:3], junk, *paths[3:]])
     gc.collect()
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= before
 
 
 @pytest.mark.parametrize(("n_workers", "batch_size"), [(1, 2), (2, 1), (2, 100)])
@@ -263,3 +266,85 @@ def test_workers_that_are_not_forked_read_the_same(monkeypatch, images, paths):
     loader = partial(torch.utils.data.DataLoader, multiprocessing_context="spawn")
     monkeypatch.setattr(torch.utils.data, "DataLoader", loader)
     np.testing.assert_allclose(images.set_params(n_workers=1).transform(paths), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_rows_that_no_file_can_have_are_listed_like_broken_ones(images, paths, tmp_path, n_workers):
+    os.mkfifo(tmp_path / "pipe.png")
+    odd = [tmp_path / "pipe.png", "", "a\0b", "a" * 5000, "/dev/zero", tmp_path]
+    images.set_params(on_error="nan", n_workers=n_workers)
+    with pytest.warns(UserWarning, match="images of 6 of 11 rows"):
+        vectors = images.transform([*odd, *paths])
+    assert images.errors_["row"].tolist() == list(range(6))
+    assert images.errors_["message"].str.match(r"[A-Za-z]+Error: .").all()
+    np.testing.assert_allclose(vectors[6:], images.transform(paths), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1_000_000), (1_000_000, 1)])
+def test_a_strip_that_would_fill_the_memory_is_refused(images, size):
+    strip = np.zeros(size, dtype=np.uint8)
+    message = rf"row 0 \(ndarray\): ValueError: it is a strip of {size[1]} x {size[0]} pixels"
+    with pytest.raises(ValueError, match=message + r".* 16.*000000.*: crop it first"):
+        images.transform([strip])
+
+
+def test_a_broad_panorama_is_read(images):
+    assert np.isfinite(images.transform([np.zeros((10, 1000), dtype=np.uint8)])).all()
+
+
+@pytest.mark.parametrize(
+    ("image_size", "resize_mode", "resized"),
+    [
+        (16, "shortest", "16 x 32000"),
+        ((16, 24), "shortest", "24 x 48000"),
+        (16, "longest", "0 x 16"),
+    ],
+)
+def test_a_strip_is_measured_as_open_clip_resizes_it(
+    open_clip, monkeypatch, image_size, resize_mode, resized
+):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    transform = open_clip.image_transform(image_size, is_train=False, resize_mode=resize_mode)
+    strip = np.zeros((2000, 1), dtype=np.uint8)
+    _, message = _Pictures([strip], transform, exif_orientation=False)[0]
+    assert message.endswith(
+        f"a strip of 1 x 2000 pixels, which would be resized to {resized}: crop it first"
+    )
+
+
+def test_a_strip_is_squashed_where_the_model_wants_it(open_clip, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    transform = open_clip.image_transform(16, is_train=False, resize_mode="squash")
+    strip = np.zeros((2000, 1), dtype=np.uint8)
+    _, pixels = _Pictures([strip], transform, exif_orientation=False)[0]
+    assert pixels.shape == (3, 16, 16)
+
+
+def test_the_limit_of_pillow_can_be_lifted(images, monkeypatch):
+    strip = np.zeros((1, 2000), dtype=np.uint8)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match="crop it first"):
+        images.transform([strip])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert np.isfinite(images.transform([strip])).all()
+
+
+def test_workers_get_the_limit_of_pillow(monkeypatch, open_clip):
+    transform = open_clip.image_transform(16, is_train=False)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 123)
+    sent = pickle.dumps(_Pictures([], transform, exif_orientation=False))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 456)
+    pickle.loads(sent)
+    assert Image.MAX_IMAGE_PIXELS == 123
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+def test_a_large_picture_that_pillow_reads_causes_no_warning(
+    images, paths, monkeypatch, recwarn, n_workers
+):
+    expected = images.transform(paths)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)  # of 480
+    warnings.simplefilter("always")
+    vectors = images.set_params(n_workers=n_workers).transform(paths)
+    assert not recwarn.list
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)

@@ -1,13 +1,32 @@
+import os
+import socket
+import struct
+import warnings
+from io import BytesIO, StringIO
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from skhash.features._items import as_images, as_texts, describe_image, distinct, open_image
 
 
 def picture(mode="RGB", colour=(255, 0, 0)):
     return Image.new(mode, (4, 3), colour)
+
+
+def encoded(picture, kind, **options):
+    file = BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def exif_of(*entries):
+    """EXIF with these entries (tag, type, count, value)."""
+    packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4)
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA])
@@ -59,3 +78,222 @@ def test_items_are_distinct_by_value_or_by_identity(tmp_path):
     first, inverse = distinct([tmp_path, str(tmp_path), b"x", b"x", one, same, one])
     assert first == [0, 2, 4, 5]
     np.testing.assert_array_equal(inverse, [0, 0, 1, 1, 2, 3, 2])
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "options"),
+    [
+        ("1", "PNG", {}),
+        ("LA", "PNG", {}),
+        ("P", "PNG", {"transparency": 0}),
+        ("P", "PNG", {"transparency": bytes(range(256))}),
+        ("P", "GIF", {"transparency": 0}),
+        ("L", "PNG", {"transparency": 7}),
+        ("RGBA", "WEBP", {"lossless": True, "exact": True}),
+        ("RGB", "JPEG", {"progressive": True}),
+        ("CMYK", "JPEG", {}),
+        ("YCbCr", "JPEG", {}),
+    ],
+)
+def test_files_of_any_mode_become_rgb(mode, kind, options):
+    stripes = np.repeat(np.uint8([0, 255]), 8)
+    striped = Image.fromarray(np.tile(stripes[:, np.newaxis, np.newaxis], (1, 16, 3)))
+    content = encoded(striped.convert(mode), kind, **options)
+    opened = open_image(content)
+    assert (opened.mode, opened.size) == ("RGB", (16, 16))
+    np.testing.assert_allclose(np.asarray(opened), np.asarray(striped), atol=3)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
+def test_of_several_frames_the_first_is_read(kind):
+    first, second = picture(colour=(255, 255, 255)), picture(colour=(0, 0, 0))
+    content = encoded(first, kind, save_all=True, append_images=[second])
+    with Image.open(BytesIO(content)) as opened:
+        assert opened.n_frames == 2
+        opened.seek(1)
+        assert open_image(opened).getextrema() == ((0, 0),) * 3  # a picture shows what it shows
+    assert open_image(content).getextrema() == ((255, 255),) * 3
+
+
+def test_links_to_files_are_followed(tmp_path):
+    picture().save(tmp_path / "picture.png")
+    (tmp_path / "link.png").symlink_to("picture.png")
+    assert open_image(tmp_path / "link.png").getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [
+        ("folder", lambda path: path.mkdir()),
+        ("named pipe", os.mkfifo),
+        ("device", lambda path: path.symlink_to("/dev/zero")),
+        ("socket", None),
+    ],
+)
+def test_what_is_no_regular_file_is_not_opened(kind, make, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # the address of a socket must be short
+    path = Path("picture.png")
+    with socket.socket(socket.AF_UNIX) as listening:
+        make(path) if make else listening.bind(str(path))
+        with pytest.raises(ValueError, match=rf"^OSError: it is a {kind}, not a file$"):
+            open_image(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", r"FileNotFoundError: .*No such file or directory: ''"),
+        ("a\0b.png", r"ValueError: embedded null byte"),
+        ("a" * 5000, r"OSError: .*File name too long"),
+        ("\ud800.png", r"UnicodeEncodeError: .*surrogates not allowed"),
+        ("loop.png", r"OSError: .*Too many levels of symbolic links"),
+        ("dangling.png", r"FileNotFoundError: .*'dangling.png'"),
+    ],
+)
+def test_an_impossible_path_cannot_be_read(path, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("loop.png").symlink_to("loop.png")
+    Path("dangling.png").symlink_to("nowhere.png")
+    with pytest.raises(ValueError, match=message):
+        open_image(as_images([path])[0])
+
+
+@pytest.mark.parametrize("source", [bytes, BytesIO])
+def test_junk_is_told_without_an_address_in_memory(source):
+    with pytest.raises(ValueError, match=r"Error: cannot identify the file as a picture$"):
+        open_image(source(b"junk"))
+
+
+def test_a_missing_decoder_is_told(monkeypatch):
+    from PIL import WebPImagePlugin
+
+    monkeypatch.setattr(WebPImagePlugin, "SUPPORTED", False)
+    message = r"as a picture \(image file could not be identified because WEBP .*\)$"
+    with pytest.raises(ValueError, match=message):
+        open_image(b"RIFF\x24\0\0\0WEBPVP8 " + bytes(20))
+
+
+def test_a_text_file_is_not_taken_for_a_path(tmp_path):
+    picture().save(tmp_path / "picture.png")
+    with pytest.raises(ValueError, match="TypeError: a bytes-like object is required, not 'str'"):
+        open_image(StringIO(str(tmp_path / "picture.png")))
+
+
+def test_a_stream_that_cannot_go_back_cannot_be_read():
+    reading, writing = os.pipe()
+    os.close(writing)
+    with open(reading, "rb") as stream, pytest.raises(ValueError, match="not seekable"):
+        open_image(stream)
+
+
+def test_a_picture_without_pixels_cannot_be_read():
+    with pytest.raises(ValueError, match="ValueError: it has no pixels"):
+        open_image(Image.new("RGB", (0, 5)))
+
+
+@pytest.mark.parametrize("exif_orientation", [False, True])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (0x010F, 2, 100, 5000),  # a text that lies behind the end
+        (0x011A, 5, 1, 5000),
+        (0x0112, 3, 2, 0x00010001),  # two orientations
+    ],
+)
+def test_odd_metadata_cause_no_warning(odd, exif_orientation):
+    content = encoded(picture(), "JPEG", exif=exif_of(odd))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with Image.open(BytesIO(content)) as opened:
+            ImageOps.exif_transpose(opened)
+        assert caught
+        caught.clear()
+        open_image(content, exif_orientation=exif_orientation)
+    assert not caught
+
+
+def test_filters_of_warnings_are_left_as_they_were():
+    before = list(warnings.filters)
+    open_image(picture())
+    with pytest.raises(ValueError, match="cannot identify"):
+        open_image(b"junk")
+    assert warnings.filters == before
+
+
+def test_a_picture_is_refused_beyond_twice_the_limit_of_pillow(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert open_image(encoded(Image.new("L", (10, 20)), "PNG")).size == (10, 20)
+    with pytest.raises(ValueError, match="DecompressionBombError"):
+        open_image(encoded(Image.new("L", (10, 21)), "PNG"))
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_every_orientation_is_turned_upright(orientation):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), "PNG", exif=exif_of((0x0112, 3, 1, orientation)))
+    with Image.open(BytesIO(content)) as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened))
+    np.testing.assert_array_equal(open_image(content, exif_orientation=True), expected)
+
+
+@pytest.mark.parametrize("odd", [(0x0100, 9, 1, 0xFFFFFFFF), (0x011A, 2, 4, 0x41414141)])
+def test_a_picture_is_turned_though_its_metadata_cannot_be_written(odd):
+    content = encoded(picture(), "JPEG", exif=exif_of(odd, (0x0112, 3, 1, 6)))
+    assert open_image(content, exif_orientation=True).size == (3, 4)
+
+
+def test_no_file_stays_open(tmp_path):
+    animation = {"save_all": True, "append_images": [picture(colour=(0, 0, 0))]}
+    contents = {
+        "picture.png": encoded(picture(), "PNG"),
+        "picture.jpg": encoded(picture(), "JPEG"),
+        "animation.gif": encoded(picture(), "GIF", **animation),
+        "animation.webp": encoded(picture(), "WEBP", **animation),
+        "pages.tiff": encoded(picture(), "TIFF", **animation),
+        "two.mpo": encoded(picture(), "MPO", **animation),
+        "truncated.png": encoded(Image.effect_noise((64, 64), 50), "PNG")[:300],
+        "junk.jpg": b"junk",
+    }
+    before = os.listdir("/dev/fd")
+    for name, content in contents.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        try:
+            opened = open_image(path)
+        except ValueError:
+            opened = None
+        assert (opened is None) == (name in {"truncated.png", "junk.jpg"})
+        assert os.listdir("/dev/fd") == before
+
+
+@pytest.mark.parametrize("content", [encoded(picture(), "GIF"), b"junk"])
+def test_a_file_that_came_open_stays_open(content, tmp_path):
+    (tmp_path / "file").write_bytes(content)
+    with (tmp_path / "file").open("rb") as on_disk:
+        for file in (on_disk, BytesIO(content)):
+            try:
+                open_image(file)
+            except ValueError:
+                assert content == b"junk"
+            assert not file.closed
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        lambda paths: np.array(paths),
+        lambda paths: np.array(paths, dtype=object),
+        lambda paths: np.array([Path(path) for path in paths], dtype=object)[:, np.newaxis],
+        lambda paths: pd.Series(paths, dtype="string", index=[7, 3]),
+        lambda paths: pd.Series([Path(path) for path in paths]),
+        lambda paths: tuple(map(Path, paths)),
+    ],
+    ids=["numpy.str_", "object", "column", "string", "pathlib", "tuple"],
+)
+def test_paths_may_come_in_any_sequence(rows, tmp_path):
+    paths = [str(tmp_path / f"{name}.png") for name in "ab"]
+    for path in paths:
+        picture().save(path)
+    images = as_images(rows(paths))
+    assert [describe_image(image) for image in images] == [repr(path) for path in paths]
+    assert [open_image(image).size for image in images] == [(4, 3), (4, 3)]
