@@ -9,6 +9,7 @@ from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
 from ._contrastive import ContrastiveFeaturizer
 from ._crossmodal import CrossModalFeaturizer
+from ._dask import transform_partitions
 from ._patches import PatchFeaturizer
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "ContrastiveFeaturizer",
     "CrossModalFeaturizer",
     "PatchFeaturizer",
+    "transform_partitions",
 ]
