@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,7 +51,7 @@ def transform_partitions(transformer, X, path):
     FileExistsError
         If `path` is there already.
     FileNotFoundError
-        If its folder is missing, or a part that a worker wrote is not seen by this process.
+        If its folder is missing, or a worker does not see it.
     TypeError
         If `X` is no dataframe or series of Dask, `transformer` has no ``transform``, or its result
         is sparse or no array of numbers.
@@ -124,6 +123,11 @@ def _write_part(transformer, rows, number, folder):
     """Write the features of one partition, and return what they are, or None if it is empty."""
     if not len(rows):
         return None
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"a worker does not see the folder {str(folder)!r}: give a path on a file system that "
+            "all workers share with the process that calls."
+        )
     try:
         features = _as_matrix(transformer.transform(rows))
         if len(features) != len(rows):
@@ -175,14 +179,8 @@ def _join(parts, folder, path):
     }
     with replaced(path) as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for number, part in filled.items():
+        for number in filled:
             source = _part_path(folder, number)
-            if not source.exists() or source.stat().st_size != prod(part.shape) * dtype.itemsize:
-                raise FileNotFoundError(
-                    f"the features of partition {number}, written by a worker, are not in "
-                    f"{str(source)!r}: give a path on a file system that all workers share with "
-                    "this process."
-                )
             with source.open("rb") as rows:
                 shutil.copyfileobj(rows, file, _BUFFER)
             source.unlink()  # so that the disk never holds the rows twice

@@ -264,14 +264,15 @@ class TestInOneProcess:
             transform_partitions(FunctionTransformer(encode), split_at(counted(4), 0, 2), path)
         assert not os.listdir(path.parent)
 
-    def test_parts_that_are_not_seen_here_are_an_error(self, path):
-        def encode(rows):
-            for part in path.parent.glob("*/*.part"):  # as if another machine had them
-                part.unlink()
-            return squares(rows)
+    def test_a_worker_that_does_not_see_the_folder_says_so(self, squarer, path):
+        def read(number):
+            for folder in path.parent.glob("*.parts"):  # as if this were another machine
+                folder.rmdir()
+            return counted(2)
 
-        with pytest.raises(FileNotFoundError, match=r"partition \d, written.*workers share"):
-            transform_partitions(FunctionTransformer(encode), split_at(counted(4), 2), path)
+        X = frames.from_map(read, range(2), meta=counted(0))
+        with pytest.raises(FileNotFoundError, match=r"not see the folder .*all workers share"):
+            transform_partitions(squarer, X, path)
         assert not os.listdir(path.parent)
 
     def test_a_missing_dask_names_its_extra(self, monkeypatch, squarer, path):
