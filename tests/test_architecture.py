@@ -27,6 +27,8 @@ HOMES = {
     "numba": COMPILED,
     "pooch": {"datasets"},
     "h5py": {"datasets"},
+    "dask": {"features"},
+    "distributed": set(),  # only by Dask
     "matplotlib": {"metrics"},
 }
 # Modules that are nothing without a library may import it at their top.

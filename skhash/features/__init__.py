@@ -9,6 +9,7 @@ from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
 from ._contrastive import ContrastiveFeaturizer
 from ._crossmodal import CrossModalFeaturizer
+from ._dask import transform_partitions
 from ._feature_folders import clear_features, list_features
 from ._patches import PatchFeaturizer
 
@@ -20,4 +21,5 @@ __all__ = [
     "PatchFeaturizer",
     "clear_features",
     "list_features",
+    "transform_partitions",
 ]
