@@ -1,5 +1,6 @@
 """Caption files of COCO and Flickr, and the splits of Karpathy and Fei-Fei."""
 
+import csv
 import os
 import re
 from contextlib import contextmanager
@@ -95,9 +96,10 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     folder : str or path-like
         The folder of the pictures.
     captions : str or path-like
-        The file of captions: ``results.csv``, whose lines are ``name| number| caption``, or
+        The file of captions: ``results.csv``, whose lines are ``name| number| caption``;
         ``Flickr8k.token.txt`` or ``results_20130124.token``, whose lines are name, ``#``, number,
-        tab, caption.
+        tab, caption; or ``captions.txt``, which begins with ``image,caption`` and goes on as such
+        a table.
     on_missing : {"raise", "drop"}, default="raise"
         What a row does whose picture is not in the folder: raise an error, or be left out, with a
         warning. Flickr8k's own file names a picture that it does not bring,
@@ -140,20 +142,21 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8 ({error}): convert it.") from error
+    is_table = lines[0].rstrip() == "image,caption"
     rows, names, texts = [], [], []
     for row, line in enumerate(lines):
-        if not line.strip() or (row == 0 and line.startswith("image_name|")):
+        if not line.strip() or (row == 0 and (is_table or line.startswith("image_name|"))):
             continue
-        match = FLICKR_LINE.fullmatch(line.rstrip())
-        if match is None:
+        parts = next(csv.reader([line.rstrip()])) if is_table else _flickr_parts(line)
+        if len(parts) != 2:
             raise ValueError(
                 f"row {row} of {path} is neither 'name| number| caption' nor name, '#', number, "
-                f"tab, caption: {line[:80]!r}; for other tables use load_image_table."
+                f"tab, caption, nor two fields under 'image,caption': {line[:80]!r}; for other "
+                "tables use load_image_table."
             )
-        name, text = (part for part in match.groups() if part is not None)
         rows.append(row)
-        names.append(name)
-        texts.append(text)
+        names.append(parts[0])
+        texts.append(parts[1])
     return pair_bunch(
         folder,
         names,
@@ -163,6 +166,12 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
         title="Captions in Flickr's format",
         on_missing=on_missing,
     )
+
+
+def _flickr_parts(line):
+    """Return the name and the caption in a line, or nothing."""
+    match = FLICKR_LINE.fullmatch(line.rstrip())
+    return [part for part in match.groups() if part is not None] if match else []
 
 
 def load_karpathy(folder, captions, *, split="train", on_missing="raise"):

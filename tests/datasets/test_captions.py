@@ -30,6 +30,8 @@ FLICKR = {
     "4.jpg| 0| Two dogs | one bone .\n4.jpg| 1   Dogs .\n9.jpg| 0| A cat, \"Tom\" .\n",
     "Flickr8k.token.txt": "4.jpg#0\tTwo dogs | one bone .\n4.jpg#1\tDogs .\n"
     '9.jpg#0\tA cat, "Tom" .\n',
+    "captions.txt": "image,caption\n"
+    '4.jpg,Two dogs | one bone .\n4.jpg,Dogs .\n9.jpg,"A cat, ""Tom"" ."\n',
 }  # fmt: skip
 
 
@@ -136,6 +138,11 @@ def test_flickr8k_picture_that_was_never_there_can_be_dropped(folder, write):
 def test_flickr_line_of_another_format_raises(folder, write, line):
     with pytest.raises(ValueError, match=r"row 1 of .*token\.txt is neither .* use load_image_ta"):
         load_flickr_captions(folder, write("token.txt", f"4.jpg#0\ta dog\n{line}\n"))
+
+
+def test_a_flickr_table_with_a_third_field_raises(folder, write):
+    with pytest.raises(ValueError, match=r"row 1 of .* nor two fields under 'image,caption'"):
+        load_flickr_captions(folder, write("captions.txt", "image,caption\n4.jpg,a dog, a cat\n"))
 
 
 def test_flickr_file_that_is_no_text_raises(folder, tmp_path):
