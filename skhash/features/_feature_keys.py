@@ -1,6 +1,7 @@
 """Keys of items by their content, 16 bytes of BLAKE2b."""
 
 import os
+import stat
 import time
 from functools import partial
 from hashlib import blake2b, file_digest
@@ -40,35 +41,37 @@ def image_keys(images, known):
     paths = [row for row, image in enumerate(images) if isinstance(image, (str, os.PathLike))]
     for row in set(range(len(images))).difference(paths):
         keys[row] = _key(images[row], row)
-    stats = [(row, stat) for row in paths if (stat := _stat(images[row])) is not None]
-    seen, of_files = known.get(np.array([stat for _, stat in stats], dtype=KEY))
+    marks = [(row, mark) for row in paths if (mark := _stat(images[row])) is not None]
+    seen, of_files = known.get(np.array([mark for _, mark in marks], dtype=KEY))
     for at in np.flatnonzero(seen):
-        keys[stats[at][0]] = of_files[at].tobytes()
-    unread = [stats[row] for row in np.flatnonzero(~seen)]
+        keys[marks[at][0]] = of_files[at].tobytes()
+    unread = [marks[row] for row in np.flatnonzero(~seen)]
     for start in range(0, len(unread), _BATCH):
         settled = []
-        for row, stat in unread[start : start + _BATCH]:
+        for row, mark in unread[start : start + _BATCH]:
             keys[row] = _of_path(images[row])
-            if keys[row] and _is_settled(images[row], stat):
-                settled.append((stat, keys[row]))
+            if keys[row] and _is_settled(images[row], mark):
+                settled.append((mark, keys[row]))
         _keep(known, settled)
     return keys
 
 
 def _keep(known, settled):
     """Keep the keys of files; without them files are only read again."""
-    stats = np.array([stat for stat, _ in settled], dtype=KEY)
+    marks = np.array([mark for mark, _ in settled], dtype=KEY)
     keys = np.frombuffer(b"".join(key for _, key in settled), dtype=np.uint8)
     try:
-        known.put(stats, keys.reshape(-1, KEY.itemsize))
+        known.put(marks, keys.reshape(-1, KEY.itemsize))
     except OSError:  # a full disk, or a cache that may only be read
         return
 
 
 def _stat(path):
-    """Return a key of a file's path, size and times, None where there is none."""
+    """Return a key of a file's path, size and times, None where there is no regular file."""
     try:
         found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):  # to open a pipe would be to wait for ever
+            return None
         # The last change of the inode shows when other content got the old size and time.
         numbers = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         return _new(repr((os.path.abspath(path), *numbers)).encode(), person=_STAT).digest()
@@ -76,13 +79,13 @@ def _stat(path):
         return None
 
 
-def _is_settled(path, stat):
+def _is_settled(path, mark):
     """Say whether a file did not change while it was read, nor so late that times do not show."""
     try:
         age = time.time_ns() - os.stat(path).st_mtime_ns
     except OSError:
         return False
-    return age > _SETTLED and _stat(path) == stat
+    return age > _SETTLED and _stat(path) == mark
 
 
 def _of_path(path):

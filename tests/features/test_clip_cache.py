@@ -156,6 +156,15 @@ def test_images_that_cannot_be_read_are_tried_again(counted, monkeypatch, images
     assert images.errors_.empty
 
 
+@pytest.mark.skipif(os.name == "nt", reason="there are no named pipes")
+def test_a_pipe_is_never_opened(images, paths, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    images.set_params(on_error="nan")
+    with pytest.warns(UserWarning, match=r"row 1 .*it is a named pipe, not a file"):
+        vectors = images.transform([paths[0], tmp_path / "pipe.png"])
+    assert np.isnan(vectors).all(axis=1).tolist() == [False, True]
+
+
 def test_an_error_keeps_what_was_embedded_before(counted, images, paths):
     paths[4].write_bytes(b"")
     with pytest.raises(ValueError, match="row 4 "):
