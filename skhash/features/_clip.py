@@ -60,8 +60,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         Whether to turn photographs as their EXIF data says. open_clip does not, so neither did the
         training of its models; with True the embeddings of such photographs are not open_clip's.
     n_workers : int, default=0
-        Number of processes that read and resize images while the model works; with 0 this process
-        does both in turn. Texts need none.
+        Number of processes that read and resize images while the model works; with 0, or in a
+        process that may start no others, this one does both in turn. Texts need none.
     precision : {"fp32", "bf16", "fp16"}, default="fp32"
         Numbers that the model computes with, by torch's autocast; weights and results stay
         float32. ``"fp16"`` is for GPUs.

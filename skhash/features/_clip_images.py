@@ -1,6 +1,7 @@
 """Pictures on their way into a model, read a batch ahead by other processes if wanted."""
 
 import pickle
+from multiprocessing import current_process
 
 from .._torchvision import import_with_torchvision
 from ._items import open_image
@@ -33,20 +34,27 @@ class _Pictures:
     def __getitem__(self, position):
         try:
             picture = open_image(self.images[position], exif_orientation=self.exif_orientation)
-            _check_resized(picture, self.preprocess)
+            check_resized(picture, getattr(self.preprocess, "transforms", ()))
             return position, self.preprocess(picture)
         except ValueError as error:
             return position, str(error)
 
 
-def _check_resized(picture, preprocess):
+def check_resized(picture, steps):
     """Refuse a strip so long that resizing its short side would fill the memory.
 
     open_clip resizes before it crops, and Pillow's limit is for what comes from a file only.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        The picture.
+    steps : sequence
+        What open_clip does to it, the resizing first.
     """
     from PIL import Image
 
-    height, width = _resized(picture, preprocess)
+    height, width = _resized(picture, *steps[:1])
     limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
     if not height or not width or (limit and height * width > limit):
         raise ValueError(  # which names its kind, like the errors of open_image
@@ -55,9 +63,8 @@ def _check_resized(picture, preprocess):
         )
 
 
-def _resized(picture, preprocess):
-    """Return the height and width of a picture after the first step of open_clip's `preprocess`."""
-    resize = getattr(preprocess, "transforms", [None])[0]
+def _resized(picture, resize=None):
+    """Return the height and width that a step of open_clip gives a picture."""
     if hasattr(resize, "get_params"):  # ResizeKeepRatio
         return resize.get_params(picture, resize.size, resize.longest)
     size = getattr(resize, "size", (picture.height, picture.width))
@@ -106,6 +113,8 @@ def picture_batches(images, preprocess, *, exif_orientation, batch_size, n_worke
     import torch
     from torch.utils.data import DataLoader
 
+    if current_process().daemon:  # such as a worker of Dask, which may not start others
+        n_workers = 0
     yield from DataLoader(
         _Pictures(images, preprocess, exif_orientation),  # type: ignore[arg-type]
         batch_size=batch_size,

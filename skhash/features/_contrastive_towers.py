@@ -21,6 +21,7 @@ from torch import nn
 from .._checks import check_choice
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
+from ._clip_images import check_resized
 from ._contrastive_backbones import is_of_transformers, is_resnet, padding, read, see, trim
 from ._contrastive_saving import write_folder
 from ._items import describe_image, open_image
@@ -107,6 +108,7 @@ class Towers(nn.Module):
         for position, image in enumerate(images):
             try:
                 picture = open_image(image)
+                check_resized(picture, self._resize)
             except ValueError as error:
                 row = position if rows is None else rows[position]
                 raise ValueError(

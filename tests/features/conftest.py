@@ -71,6 +71,39 @@ def folder_model(weights, tmp_path_factory):
 
 
 @pytest.fixture
+def put_into_cache():
+    """Function that lays files into a cache folder as huggingface_hub does."""
+
+    def put(cache, repo, files):
+        root = cache / f"models--{repo.replace('/', '--')}"
+        snapshot = root / "snapshots" / "a1b2c3"
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (root / "refs").mkdir(exist_ok=True)
+        (root / "refs" / "main").write_text("a1b2c3")
+        for name, content in files.items():
+            (snapshot / name).write_bytes(content)
+        return snapshot
+
+    return put
+
+
+@pytest.fixture
+def own_tag(monkeypatch, open_clip, weights, put_into_cache, tmp_path):
+    """Let every tag name these weights, with an activation and preprocessing of their own."""
+    put_into_cache(tmp_path, "owner/tiny", {"open_clip_pytorch_model.bin": weights.read_bytes()})
+    tag = {
+        "hf_hub": "owner/tiny/",
+        "quick_gelu": True,
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.25, 0.5, 0.5),
+        "interpolation": "bilinear",
+        "resize_mode": "squash",
+    }
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
+    return {"weights_dir": tmp_path, "local_files_only": True}
+
+
+@pytest.fixture
 def pictures():
     from PIL import Image
 

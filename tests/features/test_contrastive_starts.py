@@ -14,15 +14,6 @@ TEXTS = ["a dog", "two cats and a dog"]
 IMAGE_TOWER = "timm/test_vit.r160_in1k"
 
 
-def put_into_cache(cache, repo, name, content):
-    """Lay a file into a cache folder as huggingface_hub does."""
-    root = cache / f"models--{repo.replace('/', '--')}"
-    for folder in ("refs", "snapshots/a1b2c3"):
-        (root / folder).mkdir(parents=True)
-    (root / "refs" / "main").write_text("a1b2c3")
-    (root / "snapshots" / "a1b2c3" / name).write_bytes(content)
-
-
 @pytest.mark.parametrize(
     ("towers", "hint"),
     [
@@ -75,22 +66,15 @@ def test_training_does_not_change_the_model_of_the_featurizer(tiny, weights, pic
     np.testing.assert_array_equal(featurizer.transform(pictures), before)
 
 
-def test_a_tag_brings_its_activation_and_preprocessing(
-    monkeypatch, open_clip, tiny, weights, pictures, tmp_path
-):
-    put_into_cache(tmp_path, "owner/tiny", "open_clip_pytorch_model.bin", weights.read_bytes())
-    tag = {
-        "hf_hub": "owner/tiny/",
-        "quick_gelu": True,
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.25, 0.5, 0.5),
-        "interpolation": "bilinear",
-        "resize_mode": "squash",
-    }
-    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
-    hub = {"weights_dir": tmp_path, "local_files_only": True}
-    towers = build_towers((tiny, "tag"), **hub)
-    expected = CLIPFeaturizer(tiny, pretrained="tag", device="cpu", **hub).transform(pictures)
+def test_a_strip_that_would_fill_the_memory_is_refused(tiny, weights):
+    strip = np.zeros((1, 1_000_000), dtype=np.uint8)
+    with pytest.raises(ValueError, match=r"row 7 \(ndarray\): .*strip of 1000000 x 1 pixels"):
+        build_towers((tiny, weights)).read_images([strip], rows=[7])
+
+
+def test_a_tag_brings_its_activation_and_preprocessing(tiny, pictures, own_tag):
+    towers = build_towers((tiny, "tag"), **own_tag)
+    expected = CLIPFeaturizer(tiny, pretrained="tag", device="cpu", **own_tag).transform(pictures)
     encoded = towers.encode_images(towers.read_images(pictures))
     np.testing.assert_allclose(encoded, expected, atol=1e-5)
 
@@ -122,7 +106,7 @@ def bert(tmp_path):
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(put_into_cache, tmp_path):
     """A cache folder that holds the weights of an image tower of timm."""
     from safetensors.torch import save
 
@@ -131,7 +115,7 @@ def cache(tmp_path):
         torch.default_generator.manual_seed(3)
         state = timm.create_model("test_vit").state_dict()
     folder = tmp_path / "cache"
-    put_into_cache(folder, IMAGE_TOWER, "model.safetensors", save(state))
+    put_into_cache(folder, IMAGE_TOWER, {"model.safetensors": save(state)})
     return folder
 
 

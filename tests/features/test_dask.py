@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from skhash.features import (
     BoWTextFeaturizer,
     CLIPFeaturizer,
     CrossModalFeaturizer,
+    list_features,
     transform_partitions,
 )
 from skhash.hashing import CFRHHasher
@@ -73,20 +73,22 @@ def split_at(rows, *stops):
     return frames.from_map(lambda number: parts[number], range(len(parts)), meta=rows.iloc[:0])
 
 
-def test_pictures_give_the_same_on_two_processes_as_on_one(
-    cluster, open_clip, tiny, weights, paths, path, tmp_path
-):
-    folder = tmp_path / "model"  # a worker knows no name that this process has added to open_clip
-    folder.mkdir()
-    config = {"model_cfg": open_clip.get_model_config(tiny), "preprocess_cfg": {}}
-    (folder / "open_clip_config.json").write_text(json.dumps(config))
-    (folder / "open_clip_model.pth").write_bytes(weights.read_bytes())
-    featurizer = CLIPFeaturizer(f"local-dir:{folder}", device="cpu")
+def test_pictures_give_the_same_on_two_processes_as_on_one(cluster, folder_model, paths, path):
+    # A worker of Dask may start no processes, so it reads the pictures itself.
+    featurizer = CLIPFeaturizer(folder_model, device="cpu", n_workers=1)
     images = pd.DataFrame({"image": [str(path) for path in paths]})
     X = frames.from_pandas(images, npartitions=3)
     features = transform_partitions(featurizer, X, path)
     np.testing.assert_allclose(features, featurizer.transform(images), atol=1e-5)
     assert features.dtype == np.float32
+
+
+def test_workers_share_a_cache(cluster, folder_model, paths, path, tmp_path):
+    featurizer = CLIPFeaturizer(folder_model, device="cpu", cache_dir=tmp_path / "cache")
+    images = pd.Series([str(path) for path in paths])
+    features = transform_partitions(featurizer, frames.from_pandas(images, npartitions=3), path)
+    assert list_features(tmp_path / "cache")["n_items"].tolist() == [len(paths)]
+    np.testing.assert_array_equal(features, featurizer.transform(images))
 
 
 def test_codes_are_the_same_bits_on_two_processes_as_on_one(cluster, pairs, path):

@@ -12,18 +12,6 @@ from skhash.features._tokens import load_tokenizer
 HUB = {"weights_dir": None, "local_files_only": True}
 
 
-def put_into_cache(cache, repo, files):
-    """Lay files into a cache folder as huggingface_hub does."""
-    root = cache / f"models--{repo.replace('/', '--')}"
-    snapshot = root / "snapshots" / "a1b2c3"
-    snapshot.mkdir(parents=True, exist_ok=True)
-    (root / "refs").mkdir(exist_ok=True)
-    (root / "refs" / "main").write_text("a1b2c3")
-    for name, content in files.items():
-        (snapshot / name).write_bytes(content)
-    return snapshot
-
-
 @pytest.fixture
 def model_config(tiny_config):
     config = {"model_cfg": json.loads(tiny_config.read_text()), "preprocess_cfg": {}}
@@ -81,7 +69,7 @@ def test_a_path_that_is_no_file_is_refused(tiny, tmp_path):
     ],
 )
 def test_weights_get_the_activation_that_they_were_trained_with(
-    open_clip, tmp_path, name, tag, quick_gelu
+    put_into_cache, open_clip, tmp_path, name, tag, quick_gelu
 ):
     repo = open_clip.get_pretrained_cfg(name, tag)["hf_hub"].strip("/")
     put_into_cache(tmp_path, repo, {"open_clip_model.safetensors": b""})
@@ -100,29 +88,18 @@ def test_no_tag_is_left_with_the_wrong_activation(open_clip):
 
 
 def test_a_tag_is_loaded_with_quickgelu_and_its_own_preprocessing(
-    monkeypatch, open_clip, tiny, weights, pictures, tmp_path
+    monkeypatch, open_clip, tiny, weights, pictures, own_tag
 ):
     import torch
 
-    put_into_cache(tmp_path, "owner/tiny", {"open_clip_pytorch_model.bin": weights.read_bytes()})
-    tag = {
-        "hf_hub": "owner/tiny/",
-        "quick_gelu": True,
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.5, 0.5, 0.5),
-        "interpolation": "bilinear",
-        "resize_mode": "squash",
-    }
-    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda *_: tag)
-    vectors = CLIPFeaturizer(
-        tiny, pretrained="tag", weights_dir=tmp_path, local_files_only=True, device="cpu"
-    ).transform(pictures)
+    featurizer = CLIPFeaturizer(tiny, pretrained="tag", device="cpu", **own_tag)
+    vectors = featurizer.transform(pictures)
     model, preprocess = open_clip.create_model_from_pretrained(
         tiny,
         pretrained=str(weights),
         force_quick_gelu=True,
         image_mean=(0.5, 0.5, 0.5),
-        image_std=(0.5, 0.5, 0.5),
+        image_std=(0.25, 0.5, 0.5),
         image_interpolation="bilinear",
         image_resize_mode="squash",
     )
@@ -135,7 +112,7 @@ def test_a_tag_is_loaded_with_quickgelu_and_its_own_preprocessing(
     assert np.abs(plain.transform(pictures) - expected).max() > 1e-3
 
 
-def test_what_is_in_the_cache_is_not_fetched(no_network, tmp_path):
+def test_what_is_in_the_cache_is_not_fetched(put_into_cache, no_network, tmp_path):
     snapshot = put_into_cache(
         tmp_path, "timm/vit_base_patch32_clip_224.openai", {"open_clip_model.safetensors": b""}
     )
@@ -250,7 +227,7 @@ def test_weights_beside_those_of_a_folder_are_refused(model_config, weights, tmp
 
 
 def test_a_model_of_the_hub_is_found_in_the_cache(
-    no_network, tiny, weights, model_config, pictures, tmp_path
+    put_into_cache, no_network, tiny, weights, model_config, pictures, tmp_path
 ):
     files = {
         "open_clip_config.json": model_config,
@@ -269,7 +246,7 @@ def test_a_model_of_the_hub_is_found_in_the_cache(
 
 
 def test_a_model_of_the_hub_without_weights_in_the_cache_is_missing(
-    no_network, model_config, tmp_path
+    put_into_cache, no_network, model_config, tmp_path
 ):
     put_into_cache(tmp_path, "owner/model", {"open_clip_config.json": model_config})
     with pytest.raises(OSError, match="'owner/model/' is not in the cache"):
@@ -277,7 +254,7 @@ def test_a_model_of_the_hub_without_weights_in_the_cache_is_missing(
 
 
 @pytest.fixture
-def bert(tiny_config, tmp_path):
+def bert(put_into_cache, tiny_config, tmp_path):
     """Configuration whose text tower is a tiny BERT that lies in a cache folder."""
     from transformers import BertConfig, BertTokenizerFast
 
@@ -361,7 +338,7 @@ def test_a_bare_file_of_weights_may_need_other_preprocessing(tmp_path, name, dif
 
 
 def test_a_tag_a_folder_and_random_weights_bring_their_preprocessing(
-    open_clip, model_config, weights, tmp_path
+    put_into_cache, open_clip, model_config, weights, tmp_path
 ):
     folder = save_folder(tmp_path / "model", model_config, weights)
     repo = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")["hf_hub"].strip("/")
