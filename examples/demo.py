@@ -72,7 +72,7 @@ def load_own(images, captions, cache_dir):
     fifth = np.random.default_rng(0).integers(5, size=pairs.group.max() + 1)[pairs.group]
     train, test = (pairs.frame[rows].reset_index(drop=True) for rows in (fifth > 0, fifth == 0))
     held_out, shared_space = fifth[fifth > 0] == 1, False
-    clip = CLIPFeaturizer(cache_dir=cache_dir, n_workers=1, verbose=1)
+    clip = CLIPFeaturizer(n_workers=1, verbose=1)
     try:
         clip.transform(train["image"][:1])
     except OSError:
@@ -80,6 +80,7 @@ def load_own(images, captions, cache_dir):
         featurizer, features = train_towers(train, test, held_out)
         shared_space = True
     else:
+        clip.set_params(cache_dir=cache_dir)  # the pictures are asked for more than once
         featurizer = CrossModalFeaturizer(image=clip, text=BoWTextFeaturizer())
         featurizer.fit(train[~held_out])
         features = [featurizer.transform(table) for table in (train, test)]
