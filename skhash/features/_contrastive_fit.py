@@ -11,10 +11,10 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import distributed
 
 from .._device import resolve_device
+from .._seed import draw_seed
 from ._contrastive_checkpoint import Checkpoint
 from ._contrastive_objective import Objective, n_processes
 from ._contrastive_pairs import Pairs, check_training_pairs, raw_pairs
-from ._contrastive_parameters import draw_seed
 from ._contrastive_positives import has_dropout
 from ._contrastive_starts import build_towers
 from ._contrastive_towers import rebuild_towers, state_to_numpy
