@@ -20,6 +20,7 @@ from ._contrastive_starts import build_towers
 from ._contrastive_towers import rebuild_towers, state_to_numpy
 from ._contrastive_training import Trainer, cluster_pairs, deal, joint_stage, plan, recalls
 from ._contrastive_watch import Watch, warn_of_the_end
+from ._tables import remember_columns
 
 _BATCH = 256  # items that are read and encoded at a time
 _SMALL = (
@@ -67,7 +68,7 @@ def fit(settings, X, groups, X_val, *, fresh):
     )
     _towers.pop(settings, None)  # until training has ended well, the weights to keep are the fitted
     rows = _train(settings, trainer, validation)
-    settings._remember_columns(X)
+    remember_columns(settings, X)
     _keep(settings, towers, rows, fresh=fresh)
 
 
@@ -86,7 +87,7 @@ def partial_fit(settings, X, groups):
     done = 0 if fresh else len(settings.history_)
     started = time.perf_counter()
     row = trainer.run(stages[0], 0, done)
-    settings._remember_columns(X)
+    remember_columns(settings, X)
     _keep(settings, towers, [{**row, "seconds": time.perf_counter() - started}], fresh=fresh)
     _trainers[settings] = trainer
 
