@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +12,7 @@ from .._torchvision import import_with_torchvision
 from ._contrastive_saving import HERE
 from ._contrastive_small import small_config
 from ._contrastive_towers import rebuild_towers
-from ._open_clip import fetch, load_model, locate, read_config, root_cause
+from ._open_clip import did_you_mean, fetch, load_model, locate, read_config, root_cause
 from ._tokens import load_tokenizer
 
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:")
@@ -77,11 +76,9 @@ def build_towers(
 
 
 def _unknown(name, names):
-    close = get_close_matches(name, names, n=3, cutoff=0.4)
     return ValueError(
         "towers must be 'small', a model of open_clip, or an image tower of timm and a text tower "
-        f"of transformers, got {name!r}: "
-        + (f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is like it.")
+        f"of transformers, got {name!r}: {did_you_mean(name, names)}"
     )
 
 
