@@ -13,7 +13,7 @@ from ._contrastive_saving import HERE
 from ._contrastive_small import small_config
 from ._contrastive_towers import rebuild_towers
 from ._open_clip import did_you_mean, fetch, load_model, locate, read_config, root_cause
-from ._tokens import load_tokenizer
+from ._tokens import from_disk_first, load_tokenizer
 
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:")
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -164,14 +164,8 @@ def _load_text_tower(name, hub):
         model = transformers.AutoModel.from_pretrained(name, **options)
         return model, transformers.AutoTokenizer.from_pretrained(name, **options)
 
-    # The disk comes first: transformers would ask the network even for files that it has.
     try:
-        try:
-            return load(True)
-        except (OSError, ValueError):
-            if hub["local_files_only"]:
-                raise
-            return load(False)
+        return from_disk_first(load, hub["local_files_only"])
     except (OSError, ValueError) as error:
         raise OSError(
             f"the text tower {name!r} is not on this disk and could not be fetched "
