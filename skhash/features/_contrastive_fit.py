@@ -187,7 +187,7 @@ def _train(settings, trainer, validation):
             row["seconds"] = time.perf_counter() - started
             rows.append(row)
             good = _copy(towers)
-            watch.see(rows, towers)
+            watch.see(rows, good)
             checkpoint.save(rows)
     except (FloatingPointError, KeyboardInterrupt) as error:
         towers.load_state_dict(good)
