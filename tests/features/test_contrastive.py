@@ -93,6 +93,15 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_global_generators_alone(fi
     assert any(np.any(other.state_[name] != weights) for name, weights in fitted.state_.items())
 
 
+def test_pictures_that_are_not_kept_in_memory_give_the_same_bits(fitted, table, monkeypatch):
+    from skhash.features import _contrastive_pairs
+
+    monkeypatch.setattr(_contrastive_pairs, "_IN_MEMORY", 0)
+    again = tiny().fit(table)
+    for name, weights in fitted.state_.items():
+        np.testing.assert_array_equal(again.state_[name], weights)
+
+
 def test_fitting_changes_no_parameter(table):
     featurizer = tiny(n_clusters=2, mask_threshold=0.9, early_stopping=True)
     before = featurizer.get_params()
