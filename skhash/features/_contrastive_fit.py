@@ -22,7 +22,6 @@ from ._contrastive_training import Trainer, cluster_pairs, deal, joint_stage, pl
 from ._contrastive_watch import Watch, warn_of_the_end
 from ._tables import remember_columns
 
-_BATCH = 256  # items that are read and encoded at a time
 _SMALL = (
     *("image_tower", "image_size", "patch_size", "width", "image_layers", "text_layers"),
     *("embed_dim", "dropout", "vocabulary_size"),
@@ -96,11 +95,8 @@ def encode(settings, block, items):
     """Embed the items of a block: an ndarray of shape (n_items, embed_dim), float32."""
     towers = wake(settings)
     if block == "text":
-        return towers.encode_texts(towers.read_texts(items), _BATCH)
-    parts = [range(i, min(i + _BATCH, len(items))) for i in range(0, len(items), _BATCH)]
-    return np.concatenate(
-        [towers.encode_images(towers.read_images([items[r] for r in rows], rows)) for rows in parts]
-    )
+        return towers.encode_texts(towers.read_texts(items))
+    return towers.read_and_encode(items)
 
 
 def hard_batches(settings, X, groups):

@@ -11,7 +11,6 @@ from ._items import as_images, as_texts
 from ._tables import check_both_blocks, listed, read_blocks
 
 _IN_MEMORY = 1 << 31  # bytes of resized pictures that are kept; more are read again each time
-_BATCH = 256
 
 
 class Pairs:
@@ -62,8 +61,10 @@ class Pairs:
 
     def encode(self, towers):
         """Embed all pairs in evaluation mode: two arrays of shape (n_rows, embed_dim)."""
-        parts = [np.arange(len(self))[i : i + _BATCH] for i in range(0, len(self), _BATCH)]
-        image = np.concatenate([towers.encode_images(self.images(rows)) for rows in parts])
+        if self._pixels is None:
+            image = towers.read_and_encode(self._images)
+        else:
+            image = towers.encode_images(self._pixels)
         return image, towers.encode_texts(self.tokens)
 
     def tensors(self):
