@@ -9,7 +9,7 @@ from .._checks import check_choice
 
 _COUNTS = {
     **dict.fromkeys(("align_epochs", "unimodal_epochs", "joint_epochs", "round_epochs"), 0),
-    **dict.fromkeys(("n_rounds",), 0),
+    "n_rounds": 0,
     **dict.fromkeys(("group_size", "batch_size"), 2),
     **dict.fromkeys(("accumulation", "n_iter_no_change"), 1),
 }
