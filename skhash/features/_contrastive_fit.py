@@ -113,7 +113,7 @@ def wake(settings):
     device = _own_device(settings)
     towers = _towers.get(settings)
     if towers is None or towers.device != device:
-        towers = rebuild_towers(settings.config_, settings.state_).to(device)
+        towers = rebuild_towers(settings.config_, settings.state_).to(device).eval()
         _towers[settings] = towers
     return towers
 

@@ -166,6 +166,14 @@ print(len(found))
     assert done.stdout.strip() == str(len(table))
 
 
+def test_towers_of_a_pickle_are_in_evaluation_mode_for_all_threads(fitted):
+    from skhash.features import _contrastive_fit
+
+    towers = _contrastive_fit.wake(pickle.loads(pickle.dumps(fitted)))
+    # A thread would switch dropout on again while another one is still encoding.
+    assert not any(part.training for part in towers.modules())
+
+
 def test_warm_start_goes_on_with_the_same_towers(table):
     featurizer = tiny(n_rounds=0, warm_start=True).fit(table)
     words, before = featurizer.config_["files"], featurizer.state_
