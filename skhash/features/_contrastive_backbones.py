@@ -9,7 +9,7 @@ from threading import Lock
 
 from torch import nn
 
-_lock = Lock()
+_lock = Lock()  # threads of a process may share a model
 
 
 def is_of_transformers(text):
@@ -33,9 +33,10 @@ def see(visual, pictures):
             pooled = layer(pooled)
         embeddings = visual.attnpool(pooled)
     else:
-        projection = visual.proj
-        with _replaced(visual, proj=None):
-            pooled = visual(pictures)
+        with _lock:
+            projection = visual.proj
+            with _replaced(visual, proj=None):
+                pooled = visual(pictures)
         embeddings = pooled @ projection
     if pooled.ndim == 4:  # a map, which the projection pools
         pooled = pooled.mean((2, 3))
@@ -49,7 +50,7 @@ def read(text, tokens):
         pooled = text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
         return pooled, text.proj(pooled)
     length = tokens.shape[1]
-    with _lock:  # threads of a process may share a model
+    with _lock:
         projection, mask = text.text_projection, text.attn_mask
         mask = None if mask is None else mask[:length, :length]
         with _replaced(text, text_projection=None, attn_mask=mask):

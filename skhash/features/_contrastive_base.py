@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import narwhals as nw
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._blocks import BLOCKS, BlockTransformer, block_names, table_columns
+from .._blocks import BLOCKS, BlockTransformer, block_names
 from ._items import as_images, as_texts
+from ._tables import library_of
 
 
 class TwoTowerFeaturizer(BlockTransformer):
@@ -40,10 +40,8 @@ class TwoTowerFeaturizer(BlockTransformer):
         check_is_fitted(self)
         items = raw_items(X, self.image_column, self.text_column)
         encoded = [self._encode(block, values) for block, values in items.items()]
-        frame = nw.from_native(X, eager_only=True, pass_through=True)
-        library = frame.implementation.value if isinstance(frame, nw.DataFrame) else "default"
         names = [name for block in items for name in self._names(block)]
-        return self._wrap_output(np.hstack(encoded), names, X, default=library)
+        return self._wrap_output(np.hstack(encoded), names, X, default=library_of(X))
 
     def encode_image(self, images):
         """Encode images alone.
@@ -121,13 +119,6 @@ class TwoTowerFeaturizer(BlockTransformer):
         from ._contrastive_fit import encode
 
         return encode(self, block, items)
-
-    def _remember_columns(self, X):
-        vars(self).pop("feature_names_in_", None)
-        columns = table_columns(X)
-        if columns is not None:
-            self.feature_names_in_ = np.array(columns, dtype=object)
-        self.n_features_in_ = X.shape[1]
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "state_")

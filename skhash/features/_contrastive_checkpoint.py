@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 
+from .._files import replaced
 from ._contrastive_objective import own_rank
 
 # What may change between the beginning of a run and its end.
@@ -59,18 +59,14 @@ class Checkpoint:
         if self.path is None or own_rank() > 0:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(f"{self.path.name}.tmp")
         content = {
             "run": self.run,
             "rows": rows,
             "trainer": self.trainer.state(),
             "watch": self.watch.saved(),
         }
-        with temporary.open("wb") as file:
+        with replaced(self.path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
 
 
 def _fingerprint(settings, trainer):

@@ -11,17 +11,17 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import distributed
 
 from .._device import resolve_device
+from .._seed import draw_seed
 from ._contrastive_checkpoint import Checkpoint
 from ._contrastive_objective import Objective, n_processes
 from ._contrastive_pairs import Pairs, check_training_pairs, raw_pairs
-from ._contrastive_parameters import draw_seed
 from ._contrastive_positives import has_dropout
 from ._contrastive_starts import build_towers
 from ._contrastive_towers import rebuild_towers, state_to_numpy
 from ._contrastive_training import Trainer, cluster_pairs, deal, joint_stage, plan, recalls
 from ._contrastive_watch import Watch, warn_of_the_end
+from ._tables import remember_columns
 
-_BATCH = 256  # items that are read and encoded at a time
 _SMALL = (
     *("image_tower", "image_size", "patch_size", "width", "image_layers", "text_layers"),
     *("embed_dim", "dropout", "vocabulary_size"),
@@ -67,7 +67,7 @@ def fit(settings, X, groups, X_val, *, fresh):
     )
     _towers.pop(settings, None)  # until training has ended well, the weights to keep are the fitted
     rows = _train(settings, trainer, validation)
-    settings._remember_columns(X)
+    remember_columns(settings, X)
     _keep(settings, towers, rows, fresh=fresh)
 
 
@@ -86,7 +86,7 @@ def partial_fit(settings, X, groups):
     done = 0 if fresh else len(settings.history_)
     started = time.perf_counter()
     row = trainer.run(stages[0], 0, done)
-    settings._remember_columns(X)
+    remember_columns(settings, X)
     _keep(settings, towers, [{**row, "seconds": time.perf_counter() - started}], fresh=fresh)
     _trainers[settings] = trainer
 
@@ -95,11 +95,8 @@ def encode(settings, block, items):
     """Embed the items of a block: an ndarray of shape (n_items, embed_dim), float32."""
     towers = wake(settings)
     if block == "text":
-        return towers.encode_texts(towers.read_texts(items), _BATCH)
-    parts = [range(i, min(i + _BATCH, len(items))) for i in range(0, len(items), _BATCH)]
-    return np.concatenate(
-        [towers.encode_images(towers.read_images([items[r] for r in rows], rows)) for rows in parts]
-    )
+        return towers.encode_texts(towers.read_texts(items))
+    return towers.read_and_encode(items)
 
 
 def hard_batches(settings, X, groups):
@@ -116,7 +113,7 @@ def wake(settings):
     device = _own_device(settings)
     towers = _towers.get(settings)
     if towers is None or towers.device != device:
-        towers = rebuild_towers(settings.config_, settings.state_).to(device)
+        towers = rebuild_towers(settings.config_, settings.state_).to(device).eval()
         _towers[settings] = towers
     return towers
 
@@ -186,7 +183,7 @@ def _train(settings, trainer, validation):
             row["seconds"] = time.perf_counter() - started
             rows.append(row)
             good = _copy(towers)
-            watch.see(rows, towers)
+            watch.see(rows, good)
             checkpoint.save(rows)
     except (FloatingPointError, KeyboardInterrupt) as error:
         towers.load_state_dict(good)

@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from sklearn.utils import check_consistent_length
 
-from .._blocks import BLOCKS, table_columns
+from .._blocks import BLOCKS
 from ._items import as_images, as_texts
-from ._tables import listed, read_blocks
+from ._tables import check_both_blocks, listed, read_blocks
 
 _IN_MEMORY = 1 << 31  # bytes of resized pictures that are kept; more are read again each time
-_BATCH = 256
 
 
 class Pairs:
@@ -62,8 +61,10 @@ class Pairs:
 
     def encode(self, towers):
         """Embed all pairs in evaluation mode: two arrays of shape (n_rows, embed_dim)."""
-        parts = [np.arange(len(self))[i : i + _BATCH] for i in range(0, len(self), _BATCH)]
-        image = np.concatenate([towers.encode_images(self.images(rows)) for rows in parts])
+        if self._pixels is None:
+            image = towers.read_and_encode(self._images)
+        else:
+            image = towers.encode_images(self._pixels)
         return image, towers.encode_texts(self.tokens)
 
     def tensors(self):
@@ -107,12 +108,7 @@ def raw_items(X, image_column, text_column):
 def raw_pairs(X, image_column, text_column):
     """Read both raw columns of a table, likewise."""
     items = raw_items(X, image_column, text_column)
-    for block in BLOCKS:
-        if block not in items:
-            raise ValueError(
-                f"fit needs images and texts, got a table without the {block} block: its columns "
-                f"are {listed(table_columns(X) or [])}."
-            )
+    check_both_blocks(items, X)
     return items
 
 

@@ -3,14 +3,13 @@
 import math
 import numbers
 
-import numpy as np
 from sklearn.utils import check_scalar
 
 from .._checks import check_choice
 
 _COUNTS = {
     **dict.fromkeys(("align_epochs", "unimodal_epochs", "joint_epochs", "round_epochs"), 0),
-    **dict.fromkeys(("n_rounds",), 0),
+    "n_rounds": 0,
     **dict.fromkeys(("group_size", "batch_size"), 2),
     **dict.fromkeys(("accumulation", "n_iter_no_change"), 1),
 }
@@ -56,15 +55,3 @@ def _check_real(value, name, low, high, boundaries):
     check_scalar(
         value, name, numbers.Real, min_val=low, max_val=high, include_boundaries=boundaries
     )
-
-
-def draw_seed(random_state):
-    """Turn a `random_state` into a seed in [0, 2**31), leaving NumPy's global generator alone."""
-    if random_state is None:
-        random_state = np.random.default_rng()
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31 - 1))
-    check_scalar(random_state, "random_state", numbers.Integral, min_val=0, max_val=2**31 - 1)
-    return int(random_state)

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,8 +12,8 @@ from .._torchvision import import_with_torchvision
 from ._contrastive_saving import HERE
 from ._contrastive_small import small_config
 from ._contrastive_towers import rebuild_towers
-from ._open_clip import fetch, load_model, locate, read_config, root_cause
-from ._tokens import load_tokenizer
+from ._open_clip import did_you_mean, fetch, load_model, locate, read_config, root_cause
+from ._tokens import from_disk_first, load_tokenizer
 
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:")
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -77,11 +76,9 @@ def build_towers(
 
 
 def _unknown(name, names):
-    close = get_close_matches(name, names, n=3, cutoff=0.4)
     return ValueError(
         "towers must be 'small', a model of open_clip, or an image tower of timm and a text tower "
-        f"of transformers, got {name!r}: "
-        + (f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is like it.")
+        f"of transformers, got {name!r}: {did_you_mean(name, names)}"
     )
 
 
@@ -167,14 +164,8 @@ def _load_text_tower(name, hub):
         model = transformers.AutoModel.from_pretrained(name, **options)
         return model, transformers.AutoTokenizer.from_pretrained(name, **options)
 
-    # The disk comes first: transformers would ask the network even for files that it has.
     try:
-        try:
-            return load(True)
-        except (OSError, ValueError):
-            if hub["local_files_only"]:
-                raise
-            return load(False)
+        return from_disk_first(load, hub["local_files_only"])
     except (OSError, ValueError) as error:
         raise OSError(
             f"the text tower {name!r} is not on this disk and could not be fetched "

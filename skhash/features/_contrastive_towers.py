@@ -192,6 +192,12 @@ class Towers(nn.Module):
         """Embed pictures in evaluation mode, as an ndarray of shape (n_images, embed_dim)."""
         return self._encode(self.image_features, images, batch_size)
 
+    def read_and_encode(self, images):
+        """Embed what `as_images` has checked, likewise; never hold the pixels of all of it."""
+        parts = gen_batches(len(images), 256)
+        pixels = (self.read_images(images[p], range(p.start, p.stop)) for p in parts)
+        return np.concatenate([self.encode_images(batch) for batch in pixels])
+
     def encode_texts(self, tokens, batch_size=256):
         """Embed texts in evaluation mode, as an ndarray of shape (n_texts, embed_dim)."""
         return self._encode(self.text_features, tokens, batch_size)

@@ -37,23 +37,19 @@ class Stage:
 
 def plan(settings):
     """List the stages of a training run that have epochs."""
-    rates = {
-        name: settings.learning_rate if rate is None else rate
-        for name, rate in (
-            ("align", settings.align_learning_rate),
-            ("clustered", settings.clustered_learning_rate),
-        )
-    }
     joint = joint_stage(settings, settings.joint_epochs)
-    alone = {"cross": 0.0, "image": 0.0, "text": 0.0}
+
+    def rate(given):
+        return joint.learning_rate if given is None else given
+
     stages = [
         replace(
             joint,
             name="align",
             n_epochs=settings.align_epochs,
-            learning_rate=rates["align"],
+            learning_rate=rate(settings.align_learning_rate),
             part="projections",
-            weights={**alone, "cross": 1.0},
+            weights={"cross": 1.0, "image": 0.0, "text": 0.0},
         ),
         replace(
             joint,
@@ -68,7 +64,7 @@ def plan(settings):
             joint,
             name="clustered",
             n_epochs=settings.round_epochs,
-            learning_rate=rates["clustered"],
+            learning_rate=rate(settings.clustered_learning_rate),
             round=number,
         )
         for number in range(1, settings.n_rounds + 1)

@@ -30,16 +30,15 @@ class Watch:
         """Whether the recall has not risen for long enough."""
         return self.waited >= self.settings.n_iter_no_change
 
-    def see(self, rows, towers):
-        """Look at the last epoch."""
+    def see(self, rows, weights):
+        """Look at the last epoch and at a copy of the weights that it has left."""
         row, done = rows[-1], len(rows)
         self.first = done if self.first is None else self.first
         if self.settings.early_stopping:
             score = (row["i2t_r1"] + row["t2i_r1"]) / 2
-            self.waited = 0 if score > self.best else self.waited + 1
+            self.waited += 1
             if score > self.best:
-                self.best = score
-                self.state = {name: t.clone() for name, t in towers.state_dict().items()}
+                self.best, self.waited, self.state = score, 0, weights
         if self.settings.verbose and own_rank() == 0:
             self._tell(row, done)
 

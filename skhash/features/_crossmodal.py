@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import narwhals as nw
 import numpy as np
 from scipy import sparse
 from sklearn import config_context
@@ -10,10 +9,19 @@ from sklearn.base import clone
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
-from .._blocks import BLOCKS, BlockTransformer, block_names, table_columns
+from .._blocks import BLOCKS, BlockTransformer, block_names
 from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
-from ._tables import as_float32, listed, names_of, read_blocks, stack_vectors
+from ._tables import (
+    as_float32,
+    check_both_blocks,
+    library_of,
+    listed,
+    names_of,
+    read_blocks,
+    remember_columns,
+    stack_vectors,
+)
 
 
 class CrossModalFeaturizer(BlockTransformer):
@@ -240,17 +248,9 @@ class CrossModalFeaturizer(BlockTransformer):
         return as_float32(features, sparse_output=self.sparse_output)
 
     def _fit(self, X, *, transform):
-        blocks, columns = self._read(X), table_columns(X)
-        for block in BLOCKS:
-            if block not in blocks:
-                raise ValueError(
-                    f"fit needs images and texts, got a table without the {block} block: "
-                    f"its columns are {listed(columns or [])}."
-                )
-        vars(self).pop("feature_names_in_", None)
-        if columns is not None:
-            self.feature_names_in_ = np.array(columns, dtype=object)
-        self.n_features_in_ = X.shape[1]
+        blocks = self._read(X)
+        check_both_blocks(blocks, X)
+        remember_columns(self, X)
         self._is_raw = {block: names is None for block, (_, names) in blocks.items()}
         self._names, encoded = {}, {}
         for block, (values, names) in blocks.items():
@@ -307,9 +307,7 @@ class CrossModalFeaturizer(BlockTransformer):
         parts = list(encoded.values())
         if self.sparse_output:
             return self._wrap_output(sparse.hstack(parts, format="csr"), names, X)
-        frame = nw.from_native(X, eager_only=True, pass_through=True)
-        library = frame.implementation.value if isinstance(frame, nw.DataFrame) else "default"
-        return self._wrap_output(np.hstack(parts), names, X, default=library)
+        return self._wrap_output(np.hstack(parts), names, X, default=library_of(X))
 
 
 def _default(block):

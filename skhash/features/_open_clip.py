@@ -80,10 +80,15 @@ def _known_config(model_name):
     name = model_name.replace("/", "-")
     config = open_clip.get_model_config(name)
     if config is None:
-        close = get_close_matches(name, open_clip.list_models(), n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is like it."
+        hint = did_you_mean(name, open_clip.list_models())
         raise ValueError(f"open_clip knows no model_name={model_name!r}: {hint}")
     return name, config
+
+
+def did_you_mean(name, names):
+    """End the message of an unknown name with the known names that are close to it."""
+    close = get_close_matches(name, names, n=3, cutoff=0.4)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is like it."
 
 
 def locate(model_name, pretrained, **hub):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array
 
-from .._blocks import is_table, table_column, table_columns
+from .._blocks import BLOCKS, is_table, table_column, table_columns
 
 # An image that could not be read may be a row of NaN.
 _FEATURES: dict[str, Any] = {
@@ -70,6 +70,31 @@ def _read_pairs(X):
             "modality alone use encode_image, encode_text or a dataframe with one column."
         )
     return {"image": (X[:, 0], None), "text": (X[:, 1], None)}
+
+
+def check_both_blocks(blocks, X):
+    """Raise an error if `fit` was not given both blocks."""
+    for block in BLOCKS:
+        if block not in blocks:
+            raise ValueError(
+                f"fit needs images and texts, got a table without the {block} block: its columns "
+                f"are {listed(table_columns(X) or [])}."
+            )
+
+
+def remember_columns(featurizer, X):
+    """Set the attributes that tell what columns `fit` saw."""
+    vars(featurizer).pop("feature_names_in_", None)
+    columns = table_columns(X)
+    if columns is not None:
+        featurizer.feature_names_in_ = np.array(columns, dtype=object)
+    featurizer.n_features_in_ = X.shape[1]
+
+
+def library_of(X):
+    """Return the library of a dataframe, or "default" for anything else."""
+    frame = nw.from_native(X, eager_only=True, pass_through=True)
+    return frame.implementation.value if isinstance(frame, nw.DataFrame) else "default"
 
 
 def stack_vectors(values):

@@ -42,16 +42,36 @@ def load_tokenizer(located, **hub):
             **text.get("tokenizer_kwargs", {}),
         )
 
-    # The disk comes first: transformers would ask the network even for files that it has.
     try:
-        try:
-            return build(True)
-        except (OSError, ValueError):
-            if hub["local_files_only"]:
-                raise
-            return build(False)
+        return from_disk_first(build, hub["local_files_only"])
     except (OSError, ValueError) as error:
         raise unavailable(name, hub["weights_dir"], root_cause(error)) from error
+
+
+def from_disk_first(load, local_files_only):
+    """Load from this disk, or from the network where that is allowed.
+
+    transformers alone would ask the network even for files that are on this disk.
+
+    Parameters
+    ----------
+    load : callable
+        Takes whether it must do without the network, and raises an OSError or a ValueError where
+        files are missing.
+    local_files_only : bool
+        As in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    object
+        What `load` gives.
+    """
+    try:
+        return load(True)
+    except (OSError, ValueError):
+        if local_files_only:
+            raise
+        return load(False)
 
 
 def tokenize(tokenizer, texts):

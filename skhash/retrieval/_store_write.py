@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
+from .._files import replaced
 from ._rows import parts
 from ._store import (
     FORMAT,
@@ -51,7 +52,7 @@ def write_index(folder, fields, arrays):
             }
             document["sha256"] = checksum(document)
             sync_folder()
-            with _replaced(folder / "index.json") as file:
+            with replaced(folder / "index.json") as file:
                 file.write(json.dumps(document, indent=1, default=plain).encode())
             sync_folder()
         finally:
@@ -75,17 +76,6 @@ def _only_writer(folder):
         os.close(handle)
 
 
-@contextmanager
-def _replaced(path):
-    """Open a file for writing that takes its name when all of it is on the disk."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("w+b") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
 def _sweep(folder):
     """Delete the arrays that index.json does not name: of before, of a crash or of a full disk."""
     index = folder / "index.json"
@@ -101,7 +91,7 @@ def _write_array(folder, name, array):
     path = folder / f"{name}-{secrets.token_hex(8)}.npy"
     dtype = array.dtype.newbyteorder("<")
     header = {"descr": dtype.str, "fortran_order": False, "shape": array.shape}
-    with _replaced(path) as file:
+    with replaced(path) as file:
         np.lib.format.write_array_header_1_0(file, header)
         if name == "y":
             for part in parts(np.atleast_2d(array.T)):

@@ -93,6 +93,15 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_global_generators_alone(fi
     assert any(np.any(other.state_[name] != weights) for name, weights in fitted.state_.items())
 
 
+def test_pictures_that_are_not_kept_in_memory_give_the_same_bits(fitted, table, monkeypatch):
+    from skhash.features import _contrastive_pairs
+
+    monkeypatch.setattr(_contrastive_pairs, "_IN_MEMORY", 0)
+    again = tiny().fit(table)
+    for name, weights in fitted.state_.items():
+        np.testing.assert_array_equal(again.state_[name], weights)
+
+
 def test_fitting_changes_no_parameter(table):
     featurizer = tiny(n_clusters=2, mask_threshold=0.9, early_stopping=True)
     before = featurizer.get_params()
@@ -155,6 +164,14 @@ print(len(found))
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(len(table))
+
+
+def test_towers_of_a_pickle_are_in_evaluation_mode_for_all_threads(fitted):
+    from skhash.features import _contrastive_fit
+
+    towers = _contrastive_fit.wake(pickle.loads(pickle.dumps(fitted)))
+    # A thread would switch dropout on again while another one is still encoding.
+    assert not any(part.training for part in towers.modules())
 
 
 def test_warm_start_goes_on_with_the_same_towers(table):

@@ -3,6 +3,8 @@ import json
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -166,6 +168,21 @@ def test_embeddings_do_not_depend_on_the_batch(small, batch):
         assert whole.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(whole, axis=1), 1, atol=1e-6)
         np.testing.assert_allclose(encode(items, batch_size=2), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("side", ["image", "text"])
+def test_threads_that_share_towers_do_not_disturb_each_other(make, batch, side):
+    towers = make("native").eval()
+    images, tokens = batch(towers)
+    tower, encode, items = {
+        "image": (towers.model.visual, towers.encode_images, images),
+        "text": (towers.model.text, towers.encode_texts, tokens),
+    }[side]
+    expected = encode(items)
+    tower.register_forward_pre_hook(lambda *_: time.sleep(0.05))
+    with ThreadPoolExecutor(3) as threads:
+        for found in threads.map(encode, [items] * 3):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_encoding_is_done_in_evaluation_mode_and_leaves_the_modes(small, batch):

@@ -1,0 +1,28 @@
+from contextlib import suppress
+
+from skhash._files import replaced
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with replaced(path) as file:
+        file.write(b"new")
+        file.seek(0)
+        assert file.read() == b"new"
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failure_leaves_the_old_file_and_the_next_writer_clears_up(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with suppress(RuntimeError), replaced(path) as file:
+        file.write(b"a long half")
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    with replaced(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

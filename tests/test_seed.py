@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from skhash._seed import draw_seed
+
+
+@pytest.mark.parametrize("seed", [0, 7, np.int64(7), 2**31 - 1])
+def test_a_number_is_the_seed(seed):
+    assert draw_seed(seed) == seed
+    assert type(draw_seed(seed)) is int
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
+def test_a_generator_is_drawn_from_and_advanced(make):
+    generator = make(3)
+    first, second = draw_seed(generator), draw_seed(generator)
+    assert first != second
+    assert first == draw_seed(make(3))
+    assert all(0 <= seed < 2**31 for seed in (first, second))
+
+
+def test_none_gives_a_new_seed_each_time_and_leaves_the_global_generator_alone():
+    before = np.random.get_state()[1]  # noqa: NPY002
+    assert len({draw_seed(None) for _ in range(3)}) > 1
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("random_state", "error", "message"),
+    [
+        (-1, ValueError, "random_state == -1, must be >= 0"),
+        (2**31, ValueError, "random_state == 2147483648, must be <= 2147483647"),
+        (0.5, TypeError, "random_state must be an instance of int"),
+    ],
+)
+def test_what_is_no_seed_is_named(random_state, error, message):
+    with pytest.raises(error, match=message):
+        draw_seed(random_state)
