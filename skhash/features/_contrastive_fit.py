@@ -78,7 +78,7 @@ def partial_fit(settings, X, groups):
     towers = _prepare(settings, items, groups, seed, fresh=fresh)
     pairs, stages = Pairs(towers, items, groups), [joint_stage(settings, 1)]
     trainer = None if fresh else _trainers.get(settings)
-    if trainer is None:
+    if trainer is None or trainer.objective.towers is not towers:  # made anew, as by a failed fit
         objective = _make_objective(settings, towers, seed)
         trainer = Trainer(objective, pairs, settings, stages, seed, constant=True)
     else:

@@ -191,6 +191,16 @@ def test_chunks_train_one_pass_each(table):
     assert featurizer.transform(table).shape == (24, 16)
 
 
+def test_a_chunk_after_a_fit_that_failed_is_learned(table, tmp_path):
+    featurizer = tiny(checkpoint_dir=tmp_path).partial_fit(table)
+    (tmp_path / "contrastive.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        featurizer.fit(table)
+    before = featurizer.state_
+    featurizer.partial_fit(table)
+    assert any(np.any(featurizer.state_[name] != weights) for name, weights in before.items())
+
+
 def test_it_stands_before_a_hasher_in_a_grid_search(table):
     pipeline = make_pipeline(tiny(n_rounds=0), CFRHHasher(n_bits=8, max_iter=1, batch_size=8))
     search = GridSearchCV(
