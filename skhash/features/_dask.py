@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .._optional import import_optional
-from ._feature_files import replaced
+from ._feature_files import written
 
 _BUFFER = 1 << 24  # bytes that are copied at once
 
@@ -138,7 +138,7 @@ def _write_part(transformer, rows, number, folder):
     except Exception as error:
         error.add_note(f"This is partition {number} of X, and its rows are counted from its start.")
         raise
-    with replaced(_part_path(folder, number)) as file:
+    with written(_part_path(folder, number)) as file:
         file.write(features)
     return _Part(features.shape, features.dtype.str)
 
@@ -177,7 +177,7 @@ def _join(parts, folder, path):
         "fortran_order": False,
         "shape": (sum(part.shape[0] for part in filled.values()), width),
     }
-    with replaced(path) as file:
+    with written(path) as file:
         np.lib.format.write_array_header_1_0(file, header)
         for number in filled:
             source = _part_path(folder, number)

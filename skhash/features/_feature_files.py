@@ -9,6 +9,8 @@ from math import prod
 import numpy as np
 from sklearn.utils import gen_batches
 
+from .._files import replaced
+
 KEY = np.dtype("S16")
 INDEX = np.dtype([("key", KEY), ("check", "<u8")])
 SHARD = re.compile(r"[0-9a-f]{16}\.shard")
@@ -45,7 +47,7 @@ def open_shard(path, dtype, width):
 def write_shard(folder, index, blocks, dtype, width):
     """Write a shard from its index and its rows, block by block."""
     folder.mkdir(exist_ok=True)
-    with replaced(folder / f"{secrets.token_hex(8)}.shard") as file:
+    with written(folder / f"{secrets.token_hex(8)}.shard") as file:
         for parts, of, shape in (
             ([index], INDEX, index.shape),
             (blocks, dtype, (len(index), width)),
@@ -68,20 +70,12 @@ def gathered(arrays, number, row):
 
 
 @contextmanager
-def replaced(path):
-    """Open a file for writing that takes its name when all of it is on the disk."""
-    temporary = path.with_name(f"{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def written(path):
+    """Open a file as `replaced` does, whoever else writes it, and let the rename last."""
+    with replaced(path, path.with_name(f"{secrets.token_hex(8)}.tmp")) as file:
+        yield file
     if os.name != "nt":  # a folder cannot be opened there
-        handle = os.open(temporary.parent, os.O_RDONLY)
+        handle = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

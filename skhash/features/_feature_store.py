@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .. import __version__
-from ._feature_files import KEY, SHARD, replaced
+from ._feature_files import KEY, SHARD, written
 from ._feature_keys import image_keys, text_keys
 from ._feature_shards import Shards
 
@@ -198,7 +198,7 @@ def _as_cache(folder):
                 f"the folder {str(folder)!r} holds other files ({', '.join(others[:3])}) and is no "
                 "cache of features: give one that is new or empty."
             )
-        with replaced(folder / "CACHEDIR.TAG") as file:
+        with written(folder / "CACHEDIR.TAG") as file:
             file.write(_TAG)
     return folder
 
@@ -266,5 +266,5 @@ def _write_manifest(path, fingerprint, n_features):
     }
     manifest["sha256"] = hashlib.sha256(_canonical(manifest)).hexdigest()
     path.parent.mkdir(exist_ok=True)
-    with replaced(path) as file:
+    with written(path) as file:
         file.write(json.dumps(manifest, indent=1).encode("ascii"))
