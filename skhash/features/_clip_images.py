@@ -2,6 +2,7 @@
 
 import pickle
 from multiprocessing import current_process
+from typing import Any
 
 from .._torchvision import import_with_torchvision
 from ._items import open_image
@@ -63,7 +64,7 @@ def check_resized(picture, steps):
         )
 
 
-def _resized(picture, resize=None):
+def _resized(picture, resize: Any = None):
     """Return the height and width that a step of open_clip gives a picture."""
     if hasattr(resize, "get_params"):  # ResizeKeepRatio
         return resize.get_params(picture, resize.size, resize.longest)

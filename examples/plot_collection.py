@@ -1,0 +1,141 @@
+"""
+A folder that is not in order
+=============================
+
+A real collection is a folder of pictures and a table of captions, and some of the files are broken.
+Which ones, what happens to their rows, and what does a job cost that is started a second time?
+
+CLIP's weights are too large for a page like this, so small towers stand in for them, trained on
+other pairs and saved in open_clip's own format. ``CLIPFeaturizer()`` is used in the same way.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from skhash.datasets import make_scenes
+from skhash.features import ContrastiveFeaturizer
+
+home = TemporaryDirectory()
+place = Path(home.name)
+towers = ContrastiveFeaturizer(image_size=32, random_state=0)
+towers.fit(make_scenes(1000, random_state=1).frame).save_pretrained(place / "towers")
+
+# %%
+# The collection
+# --------------
+# Six hundred pictures, of which seven went wrong in seven ways.
+
+import os
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+pictures = place / "pictures"
+pictures.mkdir()
+pairs = make_scenes(600, random_state=0).frame
+for row, picture in enumerate(pairs["image"]):
+    Image.fromarray(np.asarray(picture)).save(pictures / f"{row:03d}.png")
+names = [f"{row:03d}.png" for row in range(600)]
+pd.DataFrame({"image": names, "caption": pairs["text"]}).to_csv(place / "captions.csv", index=False)
+
+broken = [pictures / name for name in names[40:600:90]]
+whole = broken[0].read_bytes()
+broken[0].write_bytes(whole[: len(whole) // 2])
+broken[1].write_bytes(b"")
+broken[2].write_text("Not found")
+broken[3].write_bytes(np.random.default_rng(0).bytes(2000))
+broken[4].unlink()
+broken[5].unlink()
+broken[5].mkdir()
+Image.new("1", (20_000, 20_000)).save(broken[6])
+
+# %%
+# The table of captions is joined with the folder. A picture that is missing is an error, unless it
+# is to be dropped; no other is opened yet.
+
+import warnings
+
+from skhash.datasets import load_image_table
+
+with warnings.catch_warnings(action="ignore"):  # of what is printed here
+    table = load_image_table(pictures, place / "captions.csv", on_missing="drop")
+print(len(table.frame), "pairs; missing:", *map(os.path.basename, table.dropped))
+
+# %%
+# One row a picture, always
+# -------------------------
+# By default the first picture that cannot be read stops the job, and is named. With
+# ``on_error="nan"`` its row is NaN and the job goes on; ``errors_`` lists what to mend.
+
+import time
+
+from skhash.features import CLIPFeaturizer
+
+featurizer = CLIPFeaturizer(
+    f"local-dir:{place / 'towers'}", on_error="nan", cache_dir=place / "features"
+)
+started = time.perf_counter()
+with warnings.catch_warnings(action="ignore"):
+    vectors = featurizer.transform(table.frame["image"])
+first = time.perf_counter() - started
+pd.set_option("display.max_colwidth", None)
+featurizer.errors_.assign(item=featurizer.errors_["item"].map(lambda item: item[-8:-1]))
+
+# %%
+# Nothing twice
+# -------------
+# Each batch went to ``cache_dir`` as soon as it was there, so a job that is killed goes on where it
+# was. A second one computes what is missing: here one picture was mended. The cache knows a picture
+# by its content, and a model by its weights and by all that changes an embedding.
+
+from skhash.features import list_features
+
+broken[0].write_bytes(whole)
+started = time.perf_counter()
+with warnings.catch_warnings(action="ignore"):
+    vectors = featurizer.transform(table.frame["image"])
+second = time.perf_counter() - started
+print(f"the first pass took {first:.2f} s, the second {second:.2f} s")
+list_features(place / "features").reset_index(drop=True)
+
+# %%
+# Into codes
+# ----------
+# Rows of NaN are left out together with their captions. Codes of 64 bits are learned from half of
+# the pairs; captions of the other half look for their pictures.
+
+import matplotlib.pyplot as plt
+
+from skhash import make_table
+from skhash.hashing import CFRHHasher
+from skhash.metrics import RetrievalDisplay, hit_rate_at_k
+
+good = np.isfinite(vectors).all(axis=1)
+frame = table.frame[good].reset_index(drop=True)
+words = featurizer.set_params(modality="text").transform(frame["text"])
+features = make_table(image=vectors[good], text=words)
+half = len(frame) // 2
+hasher = CFRHHasher(n_bits=64, random_state=0).fit(features[:half])
+image, text = np.split(hasher.transform(features[half:]), 2, axis=1)
+random = np.random.default_rng(0).random(text.shape) < 0.5
+for name, queries in (("captions", text), ("random codes", random)):
+    found = hit_rate_at_k(queries, image, k=10)
+    print(f"{name:>12}: {found:.3f} find their picture among the first 10 of {len(image)}")
+
+# %%
+# The nearest five pictures of three captions, a blue frame around the right one.
+
+shown = frame[half:].reset_index(drop=True)
+RetrievalDisplay.from_codes(
+    text,
+    image,
+    shown["text"],
+    [Image.open(path) for path in shown["image"]],
+    np.arange(len(image)),
+    np.arange(len(image)),
+    n_queries=3,
+    n_neighbors=5,
+)
+plt.show()
+home.cleanup()
