@@ -58,7 +58,7 @@ def fetch_mirflickr25k(*, data_home=None, subset="train", random_state=0):
 
         image : sequence of ndarray of shape (height, width, 3), uint8
             The pictures, each read from the file when it is asked for; a slice reads nothing yet.
-            Featurizers and :func:`~skhash.make_table` hold all that they are given.
+            Featurizers hold a few at a time, :func:`~skhash.make_table` holds all of them.
         text : ndarray of shape (n_samples, 1386), float32
             The bags of tags.
         target : ndarray of shape (n_samples, 24), uint8

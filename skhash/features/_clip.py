@@ -22,7 +22,7 @@ from ._clip_troubles import (
     warn_of_failed,
     warn_of_preprocessing,
 )
-from ._items import as_images, as_texts, distinct
+from ._items import as_images, as_texts, distinct, take
 from ._open_clip import load_model, locate, read_config
 from ._tokens import load_tokenizer
 
@@ -183,7 +183,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         X : array-like of shape (n_samples,)
             For images: paths, bytes of files, files open for reading bytes, PIL images, or uint8
             arrays of shape (height, width) or (height, width, 3 or 4). For texts: str. A
-            one-column dataframe or array will do.
+            one-column dataframe or array will do. Of a sequence of images that is no list or
+            tuple, such as one that reads them from a file, no more than a few batches are held.
 
         Returns
         -------
@@ -212,7 +213,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             encode = partial(recalled, open_cache(self, located), encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
         troubles = {}
-        batches = encode([items[row] for row in first])
+        batches = encode(take(items, first))
         with closing(batches), self._progress(len(first)) as progress:
             for positions, embeddings, trouble in batches:
                 if trouble and is_strict:

@@ -12,6 +12,7 @@ from sklearn.utils import gen_batches
 
 from ._clip_troubles import warn_of_full_cache
 from ._feature_store import FeatureStore
+from ._items import LazyImages, take
 from ._open_clip import CONFIG, own_folder
 
 _ENCODING = 1  # to be raised when this package gives other embeddings to the same items
@@ -95,7 +96,7 @@ def recalled(store, items, encode):
     ----------
     store : FeatureStore
         The cache.
-    items : list
+    items : list or LazyImages
         Images or texts.
     encode : callable
         Takes some of the items and yields what is yielded here.
@@ -119,12 +120,11 @@ def recalled(store, items, encode):
         rest = np.flatnonzero(~found).tolist()
         if not rest:
             continue
-        with closing(encode([part[row] for row in rest])) as batches:
+        with closing(encode(take(part, rest))) as batches:
             for positions, encoded, troubles in batches:
                 rows = [rest[position] for position in positions]
                 if keeps and rows:
-                    kept = [part[row] for row in rows], [keys[row] for row in rows]
-                    keeps = _keep(store, *kept, encoded)
+                    keeps = _keep(store, take(part, rows), [keys[row] for row in rows], encoded)
                 yield (
                     [block.start + row for row in rows],
                     encoded,
@@ -134,9 +134,10 @@ def recalled(store, items, encode):
 
 def _keep(store, items, keys, vectors):
     """Put vectors into the cache; say whether it takes more."""
-    # A file that was written anew since its key was made is no longer what the key says.
-    same = np.array([key == now for key, now in zip(keys, store.keys(items), strict=True)])
-    sound = np.isfinite(vectors).all(axis=1) & same
+    sound = np.isfinite(vectors).all(axis=1)
+    if not isinstance(items, LazyImages):
+        # A file that was written anew since its key was made is no longer what the key says.
+        sound &= [key == now for key, now in zip(keys, store.keys(items), strict=True)]
     try:
         store.put([keys[row] for row in np.flatnonzero(sound)], vectors[sound])
     except OSError as error:

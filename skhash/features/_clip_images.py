@@ -33,8 +33,9 @@ class _Pictures:
         return len(self.images)
 
     def __getitem__(self, position):
+        image = self.images[position]
         try:
-            picture = open_image(self.images[position], exif_orientation=self.exif_orientation)
+            picture = open_image(image, exif_orientation=self.exif_orientation)
             check_resized(picture, getattr(self.preprocess, "transforms", ()))
             return position, self.preprocess(picture)
         except ValueError as error:

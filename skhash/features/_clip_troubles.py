@@ -42,7 +42,7 @@ def refuse(troubles, items, first, modality):
 
 def refuse_open_files(images):
     """Raise an error about the first image that cannot be sent to another process."""
-    for row, image in enumerate(images):
+    for row, image in enumerate(images if isinstance(images, list) else ()):
         if is_open_file(image):
             raise ValueError(
                 f"row {row} of X is an open file, which other processes cannot read: give its "

@@ -27,7 +27,7 @@ def image_keys(images, known):
 
     Parameters
     ----------
-    images : list
+    images : list or LazyImages
         Paths, bytes of files, file objects, pictures of Pillow or arrays.
     known : Shards
         The keys of files that were read before, by path, size and times.
@@ -38,10 +38,12 @@ def image_keys(images, known):
         The keys: of the bytes of a file, or of the pixels, shape and mode.
     """
     keys: list[bytes | None] = [None] * len(images)
-    paths = [row for row, image in enumerate(images) if isinstance(image, (str, os.PathLike))]
-    for row in set(range(len(images))).difference(paths):
-        keys[row] = _key(images[row], row)
-    marks = [(row, mark) for row in paths if (mark := _stat(images[row])) is not None]
+    marks = []
+    for row, image in enumerate(images):
+        if not isinstance(image, (str, os.PathLike)):
+            keys[row] = _key(image, row)
+        elif (mark := _stat(image)) is not None:
+            marks.append((row, mark))
     seen, of_files = known.get(np.array([mark for _, mark in marks], dtype=KEY))
     for at in np.flatnonzero(seen):
         keys[marks[at][0]] = of_files[at].tobytes()

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from io import BytesIO
 
 import narwhals as nw
@@ -38,8 +38,48 @@ def as_texts(X):
     return texts
 
 
+class LazyImages(Sequence):
+    """Images of a sequence, each read and checked when it is asked for, so never all in memory.
+
+    Parameters
+    ----------
+    images : Sequence
+        The images.
+    rows : range or ndarray of int
+        Those that are meant, in order.
+    """
+
+    def __init__(self, images, rows):
+        self.images, self.rows = images, rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return LazyImages(self.images, self.rows[index])
+        row = int(self.rows[index])
+        image = self.images[row]
+        _check_image(image, row)
+        return image
+
+
 def as_images(X):
-    """Return the rows of `X` as a list of what `open_image` reads, or say which row is not."""
+    """Return the rows of `X` as what `open_image` reads, or say which row is not.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples,)
+        The images.
+
+    Returns
+    -------
+    list or LazyImages
+        The latter of a `collections.abc.Sequence` that is no list or tuple: it may be longer than
+        memory, and its rows are not checked yet.
+    """
+    if isinstance(X, Sequence) and not isinstance(X, (str, bytes, list, tuple)) and len(X):
+        return LazyImages(X, range(len(X)))
     images = _as_rows(X, "images")
     for row, image in enumerate(images):
         _check_image(image, row)
@@ -107,6 +147,13 @@ def _check_image(image, row):
                 f"row {row} of X must be a path, bytes, an open binary file, a PIL image or a "
                 f"uint8 array, got {type(image).__name__}: convert the images first."
             )
+
+
+def take(items, rows):
+    """Return some of the items, in order, as lazily as they are."""
+    if isinstance(items, LazyImages):
+        return LazyImages(items.images, np.asarray(items.rows)[rows])
+    return [items[row] for row in rows]
 
 
 def is_open_file(image):
@@ -219,8 +266,9 @@ def distinct(items):
 
     Parameters
     ----------
-    items : list
-        The items; alive during the call, so that identities are unique.
+    items : list or LazyImages
+        The items; alive during the call, so that identities are unique. Of the latter each counts
+        as distinct, and none is read.
 
     Returns
     -------
@@ -229,6 +277,8 @@ def distinct(items):
     inverse : ndarray of shape (n_samples,), intp
         For each row, the position of its item in `first`.
     """
+    if isinstance(items, LazyImages):
+        return list(range(len(items))), np.arange(len(items))
     position, first, inverse = {}, [], np.empty(len(items), dtype=np.intp)
     for row, item in enumerate(items):
         if isinstance(item, os.PathLike):

@@ -6,7 +6,9 @@ import os
 import pickle
 import struct
 import warnings
+import weakref
 import zlib
+from collections.abc import Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -348,3 +350,53 @@ def test_a_large_picture_that_pillow_reads_causes_no_warning(
     vectors = images.set_params(n_workers=n_workers).transform(paths)
     assert not recwarn.list
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
+
+
+class Reading(Sequence):
+    """Pictures that are read from files when they are asked for, and how many are alive at most."""
+
+    def __init__(self, paths):
+        self.paths, self.alive, self.most = paths, 0, 0
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, row):
+        picture = Image.open(self.paths[row])
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(picture, self.forget)
+        return picture
+
+    def forget(self):
+        self.alive -= 1
+
+    def __reduce__(self):
+        return Reading, (self.paths,)
+
+
+@pytest.mark.parametrize("n_workers", [0, 1])
+@pytest.mark.parametrize("cached", [False, True])
+def test_pictures_of_a_sequence_are_never_all_in_memory(images, paths, tmp_path, n_workers, cached):
+    names = [str(path) for path in paths * 20]
+    if cached:
+        images.set_params(cache_dir=tmp_path / "cache")
+        images.transform(paths[:2])
+    images.set_params(batch_size=4, n_workers=n_workers)
+    reading = Reading(names)
+    np.testing.assert_allclose(images.transform(reading), images.transform(names), atol=1e-5)
+    assert reading.most < 20
+
+
+def test_a_row_of_a_sequence_that_is_no_image_raises(images, paths):
+    class Odd(Reading):
+        def __getitem__(self, row):
+            return None if row == 3 else super().__getitem__(row)
+
+    with pytest.raises(ValueError, match="row 3 of X is None, not an image"):
+        images.set_params(on_error="nan").transform(Odd(paths))
+
+
+def test_an_empty_sequence_is_refused(images):
+    with pytest.raises(ValueError, match="found 0 samples"):
+        images.transform(Reading([]))
