@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from ._clip_troubles import warn_of_full_cache
 from ._feature_store import FeatureStore
 from ._items import LazyImages, take
-from ._open_clip import CONFIG, own_folder
+from ._open_clip import CONFIG, own_folder, stamp
 
 _ENCODING = 1  # to be raised when this package gives other embeddings to the same items
 _LIBRARIES = ("open_clip_torch", "pillow", "torch", "torchvision")
@@ -50,7 +50,9 @@ def open_cache(settings, located):
         "architecture": architecture,
         "quick_gelu": located.quick_gelu,
         "transform": located.transform,
-        "files": sorted(_digest(path, _stamp(path)) for path in _files(located, settings.modality)),
+        "files": sorted(
+            _digest(path, stamp([path])) for path in _files(located, settings.modality)
+        ),
         **{name: str(getattr(settings, name)) for name in _SETTINGS},
         # Releases that only mend faults keep the features.
         "versions": {name: ".".join(version(name).split(".")[:2]) for name in libraries},
@@ -77,13 +79,8 @@ def _files(located, modality):
     return files
 
 
-def _stamp(path):
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
 @lru_cache(maxsize=64)
-def _digest(path, stamp):
+def _digest(path, _stamp):
     """Hash a file; once in a process, while its stamp is the same."""
     with path.open("rb") as file:
         return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()

@@ -130,7 +130,7 @@ def locate(model_name, pretrained, **hub):
             f"the folder {place!r} holds no weights ({', '.join(sorted(_SUFFIXES))}): "
             "put them there, or set pretrained=None for random weights."
         )
-    return located._replace(weights=str(folder), stamp=_stamp(files))
+    return located._replace(weights=str(folder), stamp=stamp(files))
 
 
 def _with_weights(located, pretrained, hub):
@@ -141,7 +141,7 @@ def _with_weights(located, pretrained, hub):
         path = fetch(tag["hf_hub"], **hub)
         return located._replace(
             weights=str(path),
-            stamp=_stamp([path]),
+            stamp=stamp([path]),
             transform=tuple((f"image_{key}", tag[key]) for key in keys),
             # Weights trained with QuickGELU are wrong without it, and open_clip only warns.
             quick_gelu=tag.get("quick_gelu", False),
@@ -152,7 +152,7 @@ def _with_weights(located, pretrained, hub):
             f"pretrained={pretrained!r} is neither a file nor a tag of {located.name!r}: use a "
             f"path to weights, None for random weights, or one of its tags ({tags})."
         )
-    return located._replace(weights=pretrained, stamp=_stamp([Path(pretrained)]))
+    return located._replace(weights=pretrained, stamp=stamp([Path(pretrained)]))
 
 
 def _with_local_text_tower(name, config, hub):
@@ -178,7 +178,8 @@ def own_folder(name, file):
     return place if scheme == "local-dir" and (Path(place) / file).is_file() else None
 
 
-def _stamp(paths):
+def stamp(paths):
+    """Tell files that were written again from what they were: names, sizes and times."""
     return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
 
