@@ -4,12 +4,9 @@ Their own forward passes give the embedding alone. A loss of one modality is lai
 the backbone, as SimCLR and SLIP do.
 """
 
-from contextlib import contextmanager
-from threading import Lock
+from copy import copy
 
 from torch import nn
-
-_lock = Lock()  # threads of a process may share a model
 
 
 def is_of_transformers(text):
@@ -33,11 +30,8 @@ def see(visual, pictures):
             pooled = layer(pooled)
         embeddings = visual.attnpool(pooled)
     else:
-        with _lock:
-            projection = visual.proj
-            with _replaced(visual, proj=None):
-                pooled = visual(pictures)
-        embeddings = pooled @ projection
+        pooled = _twin(visual, proj=None)(pictures)
+        embeddings = pooled @ visual.proj
     if pooled.ndim == 4:  # a map, which the projection pools
         pooled = pooled.mean((2, 3))
     return pooled, embeddings
@@ -49,29 +43,27 @@ def read(text, tokens):
         mask = (tokens != text.config.pad_token_id).long()
         pooled = text.pooler(text.transformer(input_ids=tokens, attention_mask=mask), mask)
         return pooled, text.proj(pooled)
-    length = tokens.shape[1]
-    with _lock:
-        projection, mask = text.text_projection, text.attn_mask
-        mask = None if mask is None else mask[:length, :length]
-        with _replaced(text, text_projection=None, attn_mask=mask):
-            pooled = text(tokens)
+    projection, mask, length = text.text_projection, text.attn_mask, tokens.shape[1]
+    mask = None if mask is None else mask[:length, :length]
+    pooled = _twin(text, text_projection=None, attn_mask=mask)(tokens)
     if projection is None:
         return pooled, pooled
     is_layer = isinstance(projection, nn.Linear)
     return pooled, projection(pooled) if is_layer else pooled @ projection
 
 
-@contextmanager
-def _replaced(tower, **attributes):
-    """Give a tower other attributes for a while: without a projection it returns its input."""
-    before = {name: getattr(tower, name) for name in attributes}
-    try:
-        for name, value in attributes.items():
-            setattr(tower, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(tower, name, value)
+def _twin(tower, **attributes):
+    """Return a tower that differs in some attributes and shares all else.
+
+    Without a projection a tower returns what would go into it. The tower itself stays as it is,
+    since threads may share it.
+    """
+    twin = copy(tower)
+    for kind in ("_parameters", "_buffers", "_modules"):
+        setattr(twin, kind, dict(getattr(tower, kind)))
+    for name, value in attributes.items():
+        setattr(twin, name, value)
+    return twin
 
 
 def can_trim(text):
