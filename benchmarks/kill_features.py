@@ -15,20 +15,18 @@ import argparse
 import json
 import logging
 import os
-import platform
 import random
 import signal
 import tempfile
 import time
 import warnings
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from _timing import header
 from PIL import Image
 
-import skhash
 from skhash.features import CLIPFeaturizer, _clip
 from skhash.features._clip_cache import open_cache
 from skhash.features._clip_forward import embedded
@@ -78,13 +76,7 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    libraries = ", ".join(
-        f"{name} {version(name)}" for name in ("numpy", "open_clip_torch", "torch")
-    )
-    print(
-        f"skhash {skhash.__version__}, {libraries}, Python {platform.python_version()}, "
-        f"{platform.system()}"
-    )
+    header("numpy", "open_clip_torch", "torch")
     warnings.filterwarnings("ignore", message=".*random weights")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)  # threads do not survive fork
