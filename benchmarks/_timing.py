@@ -51,15 +51,21 @@ def race(contenders, rounds):
         What the contenders returned.
     """
     answers = {name: contender() for name, contender in contenders.items()}
+    seconds = {name: np.empty(rounds) for name in contenders}
+    for number, name in turns(contenders, rounds):
+        started = time.perf_counter()
+        contenders[name]()
+        seconds[name][number] = time.perf_counter() - started
+    return seconds, answers
+
+
+def turns(contenders, rounds):
+    """Yield (round, name), the order turning from round to round."""
     names = list(contenders)
-    seconds = {name: np.empty(rounds) for name in names}
     for number in range(rounds):
         turn = number % len(names)
         for name in names[turn:] + names[:turn]:
-            started = time.perf_counter()
-            contenders[name]()
-            seconds[name][number] = time.perf_counter() - started
-    return seconds, answers
+            yield number, name
 
 
 def speedup(slow, fast):

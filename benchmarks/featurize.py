@@ -1,6 +1,6 @@
 """Race CLIPFeaturizer against the loop of open_clip's README and against the bare model.
 
-    python benchmarks/featurize.py                     2,000 images, an hour on two cores
+    python benchmarks/featurize.py                     2,000 images, half an hour on two cores
     python benchmarks/featurize.py --images 64
 
 The model has random weights, the images are generated JPEG files of 640 x 480. Every contender
@@ -17,28 +17,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from _timing import check, header, in_fresh_process, line, peak_memory, speedup, verdict
+from _timing import check, header, in_fresh_process, line, peak_memory, speedup, turns, verdict
 from PIL import Image
 
 from skhash._torchvision import import_with_torchvision
 from skhash.features import CLIPFeaturizer, list_features
 
 MODEL = "ViT-B-32"
-WORDS = [
-    "a",
-    "the",
-    "red",
-    "old",
-    "small",
-    "dog",
-    "cat",
-    "boat",
-    "man",
-    "on",
-    "in",
-    "near",
-    "street",
-]
+WORDS = (
+    *("a", "the", "red", "old", "small", "dog", "cat"),
+    *("boat", "man", "on", "in", "near", "street"),
+)
 
 
 def featurizer(options, modality="image"):
@@ -64,7 +53,7 @@ def write_images(folder, number):
 
 
 def write_captions(number):
-    """Make captions of 6 to 15 words, no two alike."""
+    """Make captions of 6 to 15 words and a number, no two alike."""
     rng = np.random.default_rng(1)
     return [" ".join([*rng.choice(WORDS, rng.integers(6, 16)), str(i)]) for i in range(number)]
 
@@ -74,17 +63,27 @@ def in_turn(contenders, items, n_slices):
     n_slices = min(n_slices, len(items))
     seconds = {name: np.empty(n_slices) for name in contenders}
     answers = {name: [] for name in contenders}
-    names = list(contenders)
-    for name in names:
-        contenders[name](items[:1])
-    for number, rows in enumerate(np.array_split(np.arange(len(items)), n_slices)):
-        part = [items[row] for row in rows]
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
-            started = time.perf_counter()
-            answers[name].append(contenders[name](part))
-            seconds[name][number] = time.perf_counter() - started
+    for contender in contenders.values():
+        contender(items[:1])
+    slices = [[items[row] for row in rows] for rows in np.array_split(range(len(items)), n_slices)]
+    for number, name in turns(contenders, n_slices):
+        started = time.perf_counter()
+        answers[name].append(contenders[name](slices[number]))
+        seconds[name][number] = time.perf_counter() - started
     return seconds, {name: np.concatenate(parts) for name, parts in answers.items()}
+
+
+def compare(contenders, items, options, what, bars):
+    """Race, check that ours are the embeddings of the first contender, and print the ratios."""
+    seconds, answers = in_turn(contenders, items, options.slices)
+    for name, each in seconds.items():
+        line(name, f"{len(items) / each.sum():.2f} {what}/s")
+    if options.precision == "fp32":
+        gap = np.abs(answers["skhash"] - answers[next(iter(contenders))]).max()
+        check(f"the embeddings are those of open_clip ({gap:.1e} at most)", gap < 1e-5)
+    for name, bar in bars.items():
+        ratio, text = speedup(seconds[name], seconds["skhash"])
+        line(f"skhash / {name}", text, verdict(ratio, bar))
 
 
 def race_images(options, model, preprocess, paths):
@@ -113,17 +112,10 @@ def race_images(options, model, preprocess, paths):
                 rows.append(model.encode_image(ready[:n_rows]).cpu().numpy())
         return np.concatenate(rows)
 
-    ours = featurizer(options)
-    contenders = {"open_clip's README": readme, "bare model": bare, "skhash": ours.transform}
-    seconds, answers = in_turn(contenders, paths, options.slices)
-    for name, each in seconds.items():
-        line(name, f"{len(paths) / each.sum():.2f} images/s")
-    if options.precision == "fp32":
-        gap = np.abs(answers["skhash"] - answers["open_clip's README"]).max()
-        check(f"the embeddings are those of open_clip ({gap:.1e} at most)", gap < 1e-5)
-    for name, bar in [("open_clip's README", 1.3), ("bare model", 0.95)]:
-        ratio, text = speedup(seconds[name], seconds["skhash"])
-        line(f"skhash / {name}", text, verdict(ratio, bar))
+    ours = featurizer(options).transform
+    contenders = {"open_clip's README": readme, "bare model": bare, "skhash": ours}
+    bars = {"open_clip's README": 1.3, "bare model": 0.95}
+    compare(contenders, paths, options, "images", bars)
 
 
 def race_texts(options, model, captions):
@@ -143,20 +135,14 @@ def race_texts(options, model, captions):
         return np.concatenate(rows)
 
     contenders = {"open_clip's plain loop": plain, "skhash": featurizer(options, "text").transform}
-    seconds, answers = in_turn(contenders, captions, options.slices)
-    for name, each in seconds.items():
-        line(name, f"{len(captions) / each.sum():.2f} texts/s")
-    if options.precision == "fp32":
-        gap = np.abs(answers["skhash"] - answers["open_clip's plain loop"]).max()
-        check(f"the embeddings are those of open_clip ({gap:.1e} at most)", gap < 1e-5)
-    ratio, text = speedup(seconds["open_clip's plain loop"], seconds["skhash"])
-    line("skhash / open_clip's plain loop", text, verdict(ratio, 3))
+    compare(contenders, captions, options, "texts", {"open_clip's plain loop": 3})
 
 
 def race_cache(options, paths, folder):
     """Time a first pass, which fills the cache, and three more, which read it."""
-    ours = featurizer(options).set_params(cache_dir=folder)
+    ours = featurizer(options)
     ours.transform(paths[:1])
+    ours.set_params(cache_dir=folder)
     seconds, answers = [], []
     for _ in range(4):
         started = time.perf_counter()
