@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from skhash.hashing import _functional as F
 from skhash.hashing._base import AffinityHasher
+from skhash.hashing._deep import functional as F
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

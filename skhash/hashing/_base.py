@@ -14,12 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._blocks import BLOCKS, BlockTransformer, block_names
 from .._seed import draw_seed
 from ..codes import convert_codes
-from . import _functional as F
+from ._deep import functional as F
+from ._deep.networks import Encoder
+from ._deep.training import hold_out, paired_score, start, train, wake
 from ._inputs import check_block, check_pairs, split_blocks
-from ._networks import Encoder
 from ._pairs import Pairs
 from ._parameters import check_parameters
-from ._training import hold_out, paired_score, start, train, wake
 
 
 @dataclass(eq=False, repr=False)

@@ -7,7 +7,7 @@ import torch
 from scipy import sparse
 from sklearn.utils import gen_batches
 
-from ._threads import one_thread
+from ._deep.threads import one_thread
 
 CHUNK = 4096  # rows that are made dense at once where a whole block is gone through
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from skhash.hashing._watch import Progress, code_statistics, warn_of_collapse
+from skhash.hashing._deep.watch import Progress, code_statistics, warn_of_collapse
 
 
 def test_statistics_of_distinct_and_of_equal_codes():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from skhash.hashing import CFRHHasher, _training
+from skhash.hashing import CFRHHasher
+from skhash.hashing._deep import training as _training
 
 
 def test_groups_reach_the_affinity(hasher, pairs):

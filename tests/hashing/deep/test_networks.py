@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from skhash.hashing._networks import Autoencoder, Encoder, from_numpy, linear, to_numpy
+from skhash.hashing._deep.networks import Autoencoder, Encoder, from_numpy, linear, to_numpy
 
 
 def generator(seed=0):

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skhash.hashing import _functional as F
+from skhash.hashing._deep import functional as F
 
 M = 8
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from sklearn.utils import check_scalar
 
-from .._checks import check_choice
-from . import _functional as F
-from ._base import AffinityHasher
-from ._networks import Autoencoder
-from ._parameters import check_positive
+from ..._checks import check_choice
+from .._base import AffinityHasher
+from .._parameters import check_positive
+from . import functional as F
+from .networks import Autoencoder
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from skhash.hashing import CFRHHasher, _functional
+from skhash.hashing import CFRHHasher
+from skhash.hashing._deep import functional as _functional
 
 M, D_IMAGE, D_TEXT, K = 8, 8, 8, 8
 

@@ -2,7 +2,7 @@ import threading
 
 import torch
 
-from skhash.hashing._threads import one_thread
+from skhash.hashing._deep.threads import one_thread
 
 
 def test_the_number_of_threads_is_one_inside_and_restored_outside():

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
-from .._blocks import BLOCKS
-from .._comparable import comparable
-from .._device import resolve_device
-from .._ranking import average_precisions
-from ._networks import from_numpy, to_numpy
-from ._pairs import block_statistics, encode_rows, warn_of_empty_rows
-from ._threads import one_thread
-from ._watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
+from ..._blocks import BLOCKS
+from ..._comparable import comparable
+from ..._device import resolve_device
+from ..._ranking import average_precisions
+from .._pairs import block_statistics, encode_rows, warn_of_empty_rows
+from .networks import from_numpy, to_numpy
+from .threads import one_thread
+from .watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
 
 SAMPLE = 2048  # rows that are looked at to prepare an affinity, or to see a collapse
 

@@ -1,0 +1,1 @@
+"""Hashers that train networks."""
