@@ -1,5 +1,20 @@
 """Vectors to bits: estimators that learn short binary codes of images and texts from pairs."""
 
-from ._deep.cfrh import CFRHHasher
+from importlib import import_module
 
-__all__ = ["CFRHHasher"]
+_MODULES = {
+    "CCAHasher": "_cca",
+    "CFRHHasher": "_deep.cfrh",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    if name in _MODULES:  # only the hashers that train networks load torch
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

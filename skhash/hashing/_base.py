@@ -1,117 +1,87 @@
-"""Base of the hashers that make codes reproduce an affinity of pairs."""
+"""Base of all hashers: features of pairs in, codes out. It needs no torch."""
 
-import math
-import warnings
-from dataclasses import KW_ONLY, dataclass
+import copy
 from typing import Any
 
 import numpy as np
-import torch
-from sklearn.base import clone
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
 from .._seed import draw_seed
-from ..codes import convert_codes
-from ._deep import functional as F
-from ._deep.networks import Encoder
-from ._deep.training import hold_out, paired_score, start, train, wake
+from ..codes import FORMATS, convert_codes
+from ._docs import hasher
 from ._inputs import check_block, check_pairs, split_blocks
-from ._pairs import Pairs
-from ._parameters import check_parameters
+from ._pairs import Pairs, check_groups, paired_score
+from ._parameters import check_parameters, choice, count
 
 
-@dataclass(eq=False, repr=False)
-class AffinityHasher(BlockTransformer):
-    """Base of the hashers that make codes reproduce an affinity of pairs.
+@hasher
+class PairHasher(BlockTransformer):
+    """Base of hashers: learns two encoders from pairs.
 
-    A method sets `_affinity` and `_loss`, and overrides `_target`, `_step`, `_networks` or
-    `_prepare` where it departs from the rest of the family. Parameters are dataclass fields: a
-    method adds its own, and no constructor is written twice.
+    A method defines `_learn` and `_real_codes`. Parameters are dataclass fields: a method adds its
+    own, and no constructor is written twice. The docstring of a method describes its own
+    parameters and attributes; those of its bases are added to it.
+
+    Parameters
+    ----------
+    n_bits : int, default=64
+        Length of a code, :math:`K`, in bits.
+    n_image_features : int, default=None
+        Number of leading columns that are the image block. ``None`` reads it from the column names
+        ``image__*`` and ``text__*``; arrays have no names and need the number.
+    center : bool, default=True
+        Whether to subtract the mean of each feature first. Similarities of CLIP embeddings are far
+        from centred: unrelated images have a cosine of about .5.
+    output : {"bits", "packed", "signs", "real"}, default="bits"
+        Format of the codes: bool, bytes of eight bits, +1 and -1, or the real values before the
+        sign (:mod:`skhash.codes`).
+    random_state : int, RandomState or Generator, default=None
+        Seed. The same seed gives the same bits on a CPU. No global generator is used.
+
+    Attributes
+    ----------
+    image_state_, text_state_ : dict of str to ndarray
+        Weights of the two encoders.
+    n_bits_ : int
+        Length of a code in bits.
+    n_image_features_ : int
+        Columns of the image block.
+    n_features_in_ : int
+        Columns of both blocks.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where they have any.
     """
 
-    n_bits: int = 64
-    _: KW_ONLY
+    n_bits: int = count(64, kw_only=False)
     n_image_features: int | None = None
     center: bool = True
-    hidden_units: int = 1024
-    alpha: str | float = "sqrt"
-    max_iter: int = 60
-    batch_size: int = 128
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 5
-    tol: float = 1e-4
-    warm_start: bool = False
-    output: str = "bits"
-    device: str = "auto"
+    output: str = choice("bits", *FORMATS)
     random_state: Any = None
-    verbose: int = 0
 
-    # What a method says.
+    # What a method defines.
 
-    def _affinity(self, image, text):
-        """Return the target affinity of a batch, (m, m), from standardized features, (m, d)."""
+    def _learn(self, pairs, seed):
+        """Set `image_state_` and `text_state_`, and what else the method learns, from pairs."""
         raise NotImplementedError
 
-    def _loss(self, networks, features, codes, s):
-        """Return the weighted loss terms of a batch, a dict of scalar tensors."""
+    def _real_codes(self, block, values):
+        """Return the real codes of a block, (n, n_bits): a bit is whether one is at least 0."""
         raise NotImplementedError
-
-    def _networks(self, widths, generator):
-        """Make the network of each block, given its number of features."""
-        return torch.nn.ModuleDict(
-            {b: Encoder(d, self.hidden_units, self.n_bits, generator) for b, d in widths.items()}
-        )
-
-    def _prepare(self, batches):
-        """Learn what the affinity needs from batches of standardized features, before training."""
-
-    def _target(self, pairs):
-        """Return the function of a batch's rows and features that gives its target affinity."""
-        groups = None if pairs.groups is None else torch.from_numpy(pairs.groups)
-
-        def target(rows, features):
-            s = self._affinity(features["image"], features["text"])
-            return s if groups is None else F.join_groups(s, groups[rows].to(s.device))
-
-        return target
-
-    def _step(self, networks, optimizer, features, s, alpha):
-        """Take one step of the optimizer; return the loss terms."""
-        codes = {b: networks[b].encode(features[b], alpha) for b in BLOCKS}
-        terms = self._loss(networks, features, codes, s)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(tuple(terms.values())).sum().backward()
-        optimizer.step()
-        return terms
-
-    def _sharpness(self, epoch):
-        """Return the factor before the tanh in an epoch, counted from 0."""
-        return math.sqrt(epoch + 1) if self.alpha == "sqrt" else float(self.alpha)
 
     # What every method does.
 
-    def fit(self, X, y=None, *, groups=None, X_val=None):
+    def fit(self, X, y=None, *, groups=None):
         """Learn the two encoders from pairs.
 
         Parameters
         ----------
         X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
-            Features of the pairs, the image block first. Dense, sparse and memory-mapped features
-            are read a batch at a time.
+            Features of the pairs, the image block first.
         y : object, default=None
             Not used: the codes are learned from pairs alone.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group, such as the captions of one image, are given the affinity of a row
-            with itself.
-        X_val : {array-like, CSR matrix, dataframe} of shape (n_val, n_features), default=None
-            Pairs to compute `validation_scores_` on, instead of a part of `X`.
+            Rows of one group belong together, such as the captions of one image.
 
         Returns
         -------
@@ -125,54 +95,13 @@ class AffinityHasher(BlockTransformer):
             fewer than two rows.
         TypeError
             If a parameter has the wrong type, or `X` is sparse but not CSR.
-        FloatingPointError
-            If the loss stops being finite.
         """
-        self._check_parameters()
-        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        pairs = self._check_pairs(X, groups, reset=fresh)
-        if len(pairs) < self.batch_size:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch is "
-                "one "
-                "batch of all rows.",
-                UserWarning,
-                stacklevel=2,
-            )
-        seed, validation = draw_seed(self.random_state), None
-        if X_val is not None:
-            validation = self._check_pairs(X_val, None, reset=False)
-        elif self.early_stopping:
-            pairs, validation = hold_out(pairs, self.validation_fraction, seed)
-        train(self, pairs, validation, n_epochs=self.max_iter, seed=seed, fresh=fresh)
-        return self
-
-    def partial_fit(self, X, y=None, *, groups=None):
-        """Train for one pass over a chunk of pairs.
-
-        The first chunk fixes the mean and the spread of the features. Each chunk counts as an
-        epoch, so the tanh gets sharper with every chunk unless `alpha` is a number.
-
-        Parameters
-        ----------
-        X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
-            Features of the pairs, the image block first.
-        y : object, default=None
-            Not used.
-        groups : array-like of shape (n_samples,), default=None
-            As in `fit`.
-
-        Returns
-        -------
-        self : object
-            The hasher.
-        """
-        self._check_parameters()
-        fresh = not self.__sklearn_is_fitted__()
-        pairs = self._check_pairs(X, groups, reset=fresh)
-        seed = draw_seed(self.random_state)
-        train(self, pairs, n_epochs=1, seed=seed, fresh=fresh, go_on=True)
-        return self
+        trial = self._trial()
+        check_parameters(self)
+        pairs = trial._check_pairs(X, groups, reset=True)
+        trial._learn(pairs, draw_seed(self.random_state))
+        trial.n_bits_ = self.n_bits
+        return self._adopt(trial)
 
     def transform(self, X):
         """Encode whichever blocks a table holds.
@@ -226,30 +155,6 @@ class AffinityHasher(BlockTransformer):
         check_is_fitted(self)
         return self._encode("text", check_block(self, X, "text"))
 
-    def affinity(self, X):
-        """Compute the target affinity of pairs, which the codes are taught to reproduce.
-
-        It can be computed before fit, to look at the teacher before any training: then the features
-        are standardized by their own mean and spread, after fit by those seen in fit.
-
-        Parameters
-        ----------
-        X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
-            Features of pairs.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_samples), float32
-            The affinity, with all rows as one batch.
-        """
-        self._check_parameters()
-        fitted = self.__sklearn_is_fitted__()
-        teacher: Any = self if fitted else clone(self)
-        pairs = teacher._check_pairs(X, None, reset=not fitted)
-        live = wake(self) if fitted else start(teacher, pairs, seed=0)
-        features = pairs.tensors(slice(None), live.networks, live.device)
-        return teacher._affinity(features["image"], features["text"]).cpu().numpy()
-
     def score(self, X, y=None):
         """Measure retrieval among pairs, from images to texts and from texts to images.
 
@@ -269,8 +174,7 @@ class AffinityHasher(BlockTransformer):
         """
         check_is_fitted(self)
         blocks = check_pairs(self, X, reset=False)
-        image, text = (convert_codes(self._encode(b, blocks[b]), "packed") for b in BLOCKS)
-        return paired_score(image, text, y)
+        return paired_score(*(self._real_codes(b, blocks[b]) >= 0 for b in BLOCKS), y)
 
     def get_feature_names_out(self, input_features=None):
         """Name the columns of the codes of pairs.
@@ -295,17 +199,24 @@ class AffinityHasher(BlockTransformer):
         return np.array(block_names(block, names), dtype=object)
 
     def _encode(self, block, values):
-        return convert_codes(wake(self).encode(block, values, self.alpha_), self.output)
+        return convert_codes(self._real_codes(block, values), self.output)
+
+    def _trial(self, *, fitted=False):
+        """Return a copy of the hasher to fit: a fit that fails changes nothing of the original."""
+        trial = copy.copy(self)
+        if not fitted:
+            for name in [name for name in vars(trial) if name.endswith("_") and name[0] != "_"]:
+                delattr(trial, name)
+        return trial
+
+    def _adopt(self, trial):
+        """Take over all that a trial has learned, at once."""
+        self.__dict__ = vars(trial)
+        return self
 
     def _check_pairs(self, X, groups, *, reset):
         blocks = check_pairs(self, X, reset=reset)
-        if groups is not None:
-            check_consistent_length(blocks["image"], groups)
-            groups = np.unique(groups, return_inverse=True)[1]
-        return Pairs(**blocks, groups=groups)
-
-    def _check_parameters(self):
-        check_parameters(self)
+        return Pairs(**blocks, groups=check_groups(groups, blocks["image"]))
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "image_state_")

@@ -1,13 +1,13 @@
-"""Rows of features on their way into a network, a batch at a time."""
+"""Rows of features, a batch at a time, and what all methods need to know of them."""
 
 import warnings
 
 import numpy as np
-import torch
 from scipy import sparse
-from sklearn.utils import gen_batches
+from sklearn.utils import check_consistent_length, gen_batches
 
-from ._deep.threads import one_thread
+from .._comparable import comparable
+from .._ranking import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once where a whole block is gone through
 
@@ -66,8 +66,25 @@ def warn_of_empty_rows(block, empty):
         )
 
 
+def check_groups(groups, block):
+    """Return the group of each row of a block as integers from 0, or None."""
+    if groups is None:
+        return None
+    check_consistent_length(block, groups)
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def paired_score(image, text, y):
+    """Return the mean average precision among pairs of binary codes, mean of both directions."""
+    both = [
+        average_precisions(*comparable(a, b), y, y, k=None, ties="expected", normalize="hits")
+        for a, b in ((image, text), (text, image))
+    ]
+    return float(np.mean(both))
+
+
 class Pairs:
-    """The rows that a network is trained on, and the group of each, as integers from 0."""
+    """The rows that a hasher learns from, and the group of each, as integers from 0."""
 
     def __init__(self, image, text, groups=None):
         self.blocks = {"image": image, "text": text}
@@ -85,39 +102,3 @@ class Pairs:
         """Deal all rows, in random order, into batches whose sizes differ by at most one."""
         n_batches = max(1, -(-len(self) // batch_size))
         return np.array_split(rng.permutation(len(self)), n_batches)
-
-    def tensors(self, rows, networks, device):
-        """Return the standardized features of some rows, a dict of tensors of shape (m, d)."""
-        return {
-            name: networks[name].standardize(torch.from_numpy(dense_rows(block, rows)).to(device))
-            for name, block in self.blocks.items()
-        }
-
-
-@torch.no_grad()
-def encode_rows(network, block, *, alpha, device):
-    """Encode all rows of a block, a chunk at a time.
-
-    Parameters
-    ----------
-    network : Encoder
-        The network of that block.
-    block : array or CSR matrix of shape (n_samples, n_features)
-        Raw features.
-    alpha : float
-        Sharpness of the tanh.
-    device : torch.device
-        Where the network is.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_bits), float32
-        The real codes.
-    """
-    n_rows = block.shape[0]
-    codes = np.empty((n_rows, network.code.out_features), dtype=np.float32)
-    with one_thread():
-        for rows in gen_batches(n_rows, CHUNK):
-            features = torch.from_numpy(dense_rows(block, rows)).to(device)
-            codes[rows] = network.encode(network.standardize(features), alpha).cpu().numpy()
-    return codes

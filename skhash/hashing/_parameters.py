@@ -1,24 +1,48 @@
-"""Checks of the parameters that all hashers share."""
+"""Declaring the parameters of hashers: a default, and what values are valid."""
 
 import math
 import numbers
+from dataclasses import field, fields
+from functools import partial
+from typing import Any
 
 from sklearn.utils import check_scalar
 
 from .._checks import check_choice
-from ..codes import FORMATS
 
-_COUNTS = ("n_bits", "hidden_units", "max_iter", "batch_size", "n_iter_no_change")
-_POSITIVE = {"learning_rate": math.inf, "validation_fraction": 1}
-_NOT_NEGATIVE = ("weight_decay", "momentum", "tol")
+
+def parameter(default, check, **options) -> Any:
+    """Declare a parameter whose value is passed to `check` with its name."""
+    return field(default=default, metadata={"check": check}, **options)
+
+
+def count(default, *, none=False, **options) -> Any:
+    """Declare a parameter that is a positive integer, or None if `none`."""
+    check = partial(check_scalar, target_type=numbers.Integral, min_val=1)
+    return parameter(default, _or_none(check) if none else check, **options)
+
+
+def positive(default, *, below=math.inf) -> Any:
+    """Declare a parameter that is a number strictly between 0 and a bound."""
+    return parameter(default, partial(check_positive, bound=below))
+
+
+def not_negative(default) -> Any:
+    """Declare a parameter that is a finite number of at least 0."""
+    return parameter(default, check_not_negative)
+
+
+def choice(default, *choices) -> Any:
+    """Declare a parameter that is one of the choices."""
+    return parameter(default, partial(check_choice, choices=choices))
 
 
 def check_parameters(hasher):
-    """Check the parameters that all hashers share, and every weight.
+    """Check the parameters of a hasher as they were declared.
 
     Parameters
     ----------
-    hasher : AffinityHasher
+    hasher : PairHasher
         The hasher.
 
     Raises
@@ -28,24 +52,26 @@ def check_parameters(hasher):
     ValueError
         If a parameter is out of range.
     """
-    parameters = hasher.get_params(deep=False)
-    for name in _COUNTS:
-        check_scalar(parameters[name], name, numbers.Integral, min_val=1)
-    for name, bound in _POSITIVE.items():
-        check_positive(parameters[name], name, bound)
-    for name, value in parameters.items():
-        if name.endswith("_weight") or name in _NOT_NEGATIVE:
-            check_scalar(value, name, numbers.Real, min_val=0)
-            if not math.isfinite(value):
-                raise ValueError(f"{name} must be finite, got {value}.")
-    if hasher.alpha != "sqrt":
-        if isinstance(hasher.alpha, str):
-            raise ValueError(f"alpha must be 'sqrt' or a positive number, got {hasher.alpha!r}.")
-        check_positive(hasher.alpha, "alpha")
-    check_choice(hasher.optimizer, "optimizer", ("adam", "sgd"))
-    check_choice(hasher.output, "output", tuple(FORMATS))
+    for declared in fields(hasher):
+        if "check" in declared.metadata:
+            declared.metadata["check"](getattr(hasher, declared.name), name=declared.name)
 
 
 def check_positive(value, name, bound=math.inf):
     """Check that a number lies strictly between 0 and a bound."""
     check_scalar(value, name, numbers.Real, min_val=0, max_val=bound, include_boundaries="neither")
+
+
+def check_not_negative(value, name):
+    """Check that a number is finite and at least 0."""
+    check_scalar(value, name, numbers.Real, min_val=0)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}.")
+
+
+def _or_none(check):
+    def checked(value, name):
+        if value is not None:
+            check(value, name=name)
+
+    return checked
