@@ -1,12 +1,12 @@
 """A complete hasher, as the guide tells it."""
 
-from dataclasses import dataclass
-
-from skhash.hashing._base import AffinityHasher
 from skhash.hashing._deep import functional as F
+from skhash.hashing._deep.base import AffinityHasher
+from skhash.hashing._docs import hasher
+from skhash.hashing._parameters import not_negative
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@hasher
 class BlendHasher(AffinityHasher):
     """Codes that reproduce a blend of both modalities' similarities.
 
@@ -17,17 +17,17 @@ class BlendHasher(AffinityHasher):
     >>> topics = rng.normal(size=(200, 5))
     >>> image, text = topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))
     >>> X = np.hstack([image, text])
-    >>> hasher = BlendHasher(16, n_image_features=16, max_iter=20, random_state=0).fit(X)
-    >>> hasher.score(X) > 0.1  # random codes score 0.03
+    >>> blend = BlendHasher(16, n_image_features=16, max_iter=20, random_state=0).fit(X)
+    >>> blend.score(X) > 0.1  # random codes score 0.03
     True
     """
 
-    image_weight: float = 0.5
+    image_weight: float = not_negative(0.5)
 
     def _affinity(self, image, text):
         weight = self.image_weight
         return weight * F.signed_cosine(image) + (1 - weight) * F.signed_cosine(text)
 
-    def _loss(self, networks, features, codes, s):
+    def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
         return {"cross": F.similarity_reconstruction(image, text, s)}

@@ -174,7 +174,8 @@ class PairHasher(BlockTransformer):
         """
         check_is_fitted(self)
         blocks = check_pairs(self, X, reset=False)
-        return paired_score(*(self._real_codes(b, blocks[b]) >= 0 for b in BLOCKS), y)
+        image, text = (self._real_codes(b, blocks[b]) >= 0 for b in BLOCKS)
+        return paired_score(image, text, y)
 
     def get_feature_names_out(self, input_features=None):
         """Name the columns of the codes of pairs.

@@ -50,7 +50,8 @@ class LinearHasher(PairHasher):
         n_axes = self.n_components or max(self._least_components, self.n_bits)
         axes = {b: principal_axes(blocks[b][0], n_axes, rng)[0] for b in BLOCKS}
         reduced = {b: blocks[b][0] @ axes[b] for b in BLOCKS}
-        maps = dict(zip(BLOCKS, self._directions(*reduced.values(), rng), strict=True))
+        both = self._directions(reduced["image"], reduced["text"], rng)
+        maps = dict(zip(BLOCKS, both, strict=True))
         thresholds = {b: self._thresholds(reduced[b] @ maps[b]) for b in BLOCKS}
         self._set_states({b: axes[b] @ maps[b] for b in BLOCKS}, blocks, thresholds)
 
@@ -155,12 +156,13 @@ def principal_axes(x, n_axes, rng):
             covariance(x), subset_by_index=(n_features - most, n_features - 1)
         )
     elif isinstance(x, np.ndarray):
-        _, values, rows = linalg.svd(x, full_matrices=False)
+        _, values, rows = np.linalg.svd(x, full_matrices=False)
         variances, axes = values[::-1] ** 2 / n_rows, rows[::-1].T
     else:
         most = min(most, n_rows - 1)
         start = rng.standard_normal(min(x.shape))
         _, values, rows = svds(x, k=most, v0=start)
+        assert rows is not None  # singular vectors are what svds is asked for
         order = np.argsort(values)
         variances, axes = values[order] ** 2 / n_rows, rows[order].T
     variances, axes = variances[::-1][:most], axes[:, ::-1][:, :most]
@@ -217,5 +219,5 @@ def itq_rotation(z, n_bits, rng, n_iter=50):
 
 def random_rotation(n, rng):
     """Draw an orthogonal matrix, (n, n), uniformly."""
-    q, r = linalg.qr(rng.standard_normal((n, n)))
+    q, r = np.linalg.qr(rng.standard_normal((n, n)))
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)

@@ -1,19 +1,15 @@
 """CLIP-based fusion-modal reconstructing hashing."""
 
-import numbers
-from dataclasses import dataclass
-
 import torch
-from sklearn.utils import check_scalar
 
-from ..._checks import check_choice
-from .._base import AffinityHasher
-from .._parameters import check_positive
+from .._docs import hasher
+from .._parameters import choice, count, not_negative, positive
 from . import functional as F
+from .base import AffinityHasher
 from .networks import Autoencoder
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
+@hasher
 class CFRHHasher(AffinityHasher):
     r"""CLIP-based fusion-modal reconstructing hashing, CFRH.
 
@@ -39,55 +35,6 @@ class CFRHHasher(AffinityHasher):
 
     Parameters
     ----------
-    n_bits : int, default=64
-        Length of a code, :math:`K`, in bits.
-    n_image_features : int, default=None
-        How many leading columns are the image block. ``None`` reads it off the column names
-        ``image__*`` and
-        ``text__*``; arrays have none, so for them it must be given.
-    center : bool, default=True
-        Subtract the mean of each feature before anything else. Similarities of CLIP embeddings are
-        far from centred: unrelated images have a cosine of about .5.
-    hidden_units : int, default=1024
-        Width of the encoders' hidden layer.
-    alpha : "sqrt" or float, default="sqrt"
-        Sharpness of the tanh, :math:`\alpha`. ``"sqrt"`` is the square root of the epoch's number,
-        so that real codes come closer to binary ones as training goes on; a number keeps it
-        constant.
-    max_iter : int, default=60
-        Number of epochs.
-    batch_size : int, default=128
-        Rows of a batch, and so of an affinity.
-    optimizer : {"adam", "sgd"}, default="adam"
-        AdamW, or stochastic gradient descent with `momentum`.
-    learning_rate : float, default=1e-3
-        Step size.
-    momentum : float, default=0.9
-        Momentum of ``"sgd"``.
-    weight_decay : float, default=5e-4
-        Decay of the weights: decoupled (AdamW) with ``"adam"``, an L2 penalty with ``"sgd"``.
-    early_stopping : bool, default=False
-        Hold out a part of the pairs, stop when finding the other half of held-out pairs gets no
-        better, and keep the best weights.
-    validation_fraction : float, default=0.1
-        Share of the pairs to hold out.
-    n_iter_no_change : int, default=5
-        Epochs without improvement to wait for.
-    tol : float, default=1e-4
-        Smallest rise of the validation score that counts as an improvement.
-    warm_start : bool, default=False
-        Begin `fit` with the weights of the last one.
-    output : {"bits", "packed", "signs", "real"}, default="bits"
-        Format of the codes: bool, bytes of eight bits, +1 and -1, or the real codes
-        (:mod:`skhash.codes`).
-    device : str, default="auto"
-        Where torch computes: ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is a GPU where torch finds one.
-        A model trained on a GPU loads on a CPU.
-    random_state : int, RandomState or Generator, default=None
-        Seed of the weights and of the order of rows. On a CPU the same seed gives the same bits, on
-        any number of threads. No global generator is used.
-    verbose : int, default=0
-        1 prints about ten lines in all, 2 a line an epoch.
     image_weight : float, default=0.5
         Weight of the image similarity in the affinity, :math:`\beta`.
     text_weight : float, default=0.2
@@ -117,32 +64,11 @@ class CFRHHasher(AffinityHasher):
 
     Attributes
     ----------
-    image_state_, text_state_ : dict of str to ndarray
-        Weights of the two networks, with the mean and the spread of the features.
     loss_curve_ : dict of str to list of float
         A value an epoch for each weighted loss term (``intra``, ``cross``, ``pairing``,
         ``reconstruction``) and for their ``total``.
-    validation_scores_ : list of float
-        A value an epoch: mean average precision of finding the other half of a validation pair,
-        both ways; empty without validation pairs.
-    code_statistics_ : dict of str to dict
-        For ``image`` and ``text``, on up to 2,048 training rows: ``unique_share``, the distinct
-        codes as a share of the most there could be, and ``mean_abs``, the mean of the real codes'
-        absolute values.
     reweighting_ : tuple or None
         Where the tails begin (``left``, ``right``) and end (``low``, ``high``).
-    alpha_ : float
-        Sharpness of the tanh in the last (or best) epoch.
-    n_iter_ : int
-        Epochs trained.
-    n_bits_ : int
-        Length of a code in bits.
-    n_image_features_ : int
-        Columns of the image block.
-    n_features_in_ : int
-        Columns of both blocks.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, where they had any.
 
     Notes
     -----
@@ -179,17 +105,17 @@ class CFRHHasher(AffinityHasher):
     dtype('bool')
     """
 
-    image_weight: float = 0.5
-    text_weight: float = 0.2
-    joint_weight: float = 0.3
-    joint: str = "cosine"
-    scale: float = 1.4
+    image_weight: float = not_negative(0.5)
+    text_weight: float = not_negative(0.2)
+    joint_weight: float = not_negative(0.3)
+    joint: str = choice("cosine", "cosine", "rownorm")
+    scale: float = positive(1.4)
     reweight: bool = False
-    intra_weight: float = 0.5
-    cross_weight: float = 1.0
-    pairing_weight: float = 1.0
-    reconstruction_weight: float = 0.1
-    decoder_hidden_units: int | None = None
+    intra_weight: float = not_negative(0.5)
+    cross_weight: float = not_negative(1.0)
+    pairing_weight: float = not_negative(1.0)
+    reconstruction_weight: float = not_negative(0.1)
+    decoder_hidden_units: int | None = count(None, none=True)
 
     def _fused(self, image, text):
         s_image, s_text = F.signed_cosine(image), F.signed_cosine(text)
@@ -197,10 +123,12 @@ class CFRHHasher(AffinityHasher):
         each = self.image_weight * s_image + self.text_weight * s_text
         return each + self.joint_weight * s_joint
 
-    def _prepare(self, batches):
+    def _begin(self, run, phase):
+        if not run.fresh:
+            return
         self.reweighting_ = None
         if self.reweight:
-            affinities = [self._fused(**batch) for batch in batches]
+            affinities = [self._fused(**features) for features in run.sample()]
             others = [s[~torch.eye(len(s), dtype=torch.bool)] for s in affinities]
             self.reweighting_ = F.fit_reweighting(torch.cat(others).cpu().numpy())
 
@@ -212,14 +140,12 @@ class CFRHHasher(AffinityHasher):
 
     def _networks(self, widths, generator):
         sizes = self.hidden_units, self.n_bits
-        return torch.nn.ModuleDict(
-            {
-                block: Autoencoder(width, *sizes, generator, self.decoder_hidden_units)
-                for block, width in widths.items()
-            }
-        )
+        return {
+            block: Autoencoder(width, *sizes, generator, self.decoder_hidden_units)
+            for block, width in widths.items()
+        }
 
-    def _loss(self, networks, features, codes, s):
+    def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
         similarity = F.similarity_reconstruction
         intra = similarity(image, image, s) + similarity(text, text, s)
@@ -232,12 +158,3 @@ class CFRHHasher(AffinityHasher):
             "pairing": self.pairing_weight * F.pairing(image, text),
             "reconstruction": self.reconstruction_weight * reconstruction,
         }
-
-    def _check_parameters(self):
-        super()._check_parameters()
-        check_positive(self.scale, "scale")
-        check_choice(self.joint, "joint", ("cosine", "rownorm"))
-        if self.decoder_hidden_units is not None:
-            check_scalar(
-                self.decoder_hidden_units, "decoder_hidden_units", numbers.Integral, min_val=1
-            )

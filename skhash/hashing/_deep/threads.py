@@ -1,4 +1,4 @@
-"""Torch on one CPU thread."""
+"""The CPU threads of torch."""
 
 import threading
 from contextlib import contextmanager
@@ -10,16 +10,16 @@ _to_restore = []
 
 
 @contextmanager
-def one_thread():
-    """Keep torch to one CPU thread while the rows of a hasher go through it.
+def threads(n):
+    """Let torch use so many CPU threads, while the rows of a hasher go through it.
 
-    Its batches are too small to share out: that costs more than it saves, and makes rounding depend
-    on the number of threads. The number is the process's: what stood before is restored when the
-    last of several Python threads leaves.
+    Small batches are fastest on one: to share them out costs more than it saves, and makes rounding
+    depend on the number of threads. The number is the process's: what stood before is restored when
+    the last of several Python threads leaves.
     """
     with _lock:
         _to_restore.append(torch.get_num_threads())
-        torch.set_num_threads(1)
+        torch.set_num_threads(n)
     try:
         yield
     finally:

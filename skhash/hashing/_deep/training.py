@@ -2,22 +2,22 @@
 
 import weakref
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+from sklearn.utils import gen_batches
 
 from ..._blocks import BLOCKS
-from ..._comparable import comparable
 from ..._device import resolve_device
-from ..._ranking import average_precisions
-from .._pairs import block_statistics, encode_rows, warn_of_empty_rows
+from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_empty_rows
 from .networks import from_numpy, to_numpy
-from .threads import one_thread
+from .threads import threads
 from .watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
 
-SAMPLE = 2048  # rows that are looked at to prepare an affinity, or to see a collapse
+SAMPLE = 2048  # rows that are enough to prepare a target, or to notice a collapse
 
 
 @dataclass(eq=False)
@@ -26,14 +26,25 @@ class Live:
 
     networks: torch.nn.ModuleDict
     device: torch.device
-    optimizer: torch.optim.Optimizer | None = None
+    optimizers: dict[str, torch.optim.Optimizer] | None = None
 
+    @torch.no_grad()
     def encode(self, block, values, alpha=1.0):
-        """Return the real codes of all rows of a block."""
-        return encode_rows(self.networks[block], values, alpha=alpha, device=self.device)
+        """Return the real codes of all rows of a block, a chunk at a time."""
+        network: Any = self.networks[block].eval()
+        codes = []
+        for rows in gen_batches(values.shape[0], CHUNK):
+            features = torch.from_numpy(dense_rows(values, rows)).to(self.device)
+            codes.append(network.encode(network.standardize(features), alpha).cpu().numpy())
+        return np.concatenate(codes)
 
 
 _live = weakref.WeakKeyDictionary()
+
+
+def keep(hasher, live):
+    """Keep the live networks of a hasher."""
+    _live[hasher] = live
 
 
 def wake(hasher):
@@ -42,12 +53,12 @@ def wake(hasher):
     live = _live.get(hasher)
     if live is not None and live.device == device:
         return live
-    states = {"image": hasher.image_state_, "text": hasher.text_state_}
-    widths = {block: len(state["mean"]) for block, state in states.items()}
-    networks = hasher._networks(widths, torch.Generator())
+    states = {"image": hasher.image_state_, "text": hasher.text_state_, **hasher.training_state_}
+    widths = {block: len(states[block]["mean"]) for block in BLOCKS}
+    networks = torch.nn.ModuleDict(hasher._networks(widths, torch.Generator()))
     try:
-        for block, state in states.items():
-            from_numpy(networks[block], state)
+        for name, state in states.items():
+            from_numpy(networks[name], state)
     except RuntimeError as error:
         raise ValueError(
             "n_bits, hidden_units or another parameter of the networks has changed since fit: "
@@ -57,93 +68,168 @@ def wake(hasher):
     return live
 
 
-def train(hasher, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False):
+@dataclass(eq=False)
+class Batch:
+    """A batch of a training run.
+
+    Attributes: the `rows` of the pairs, their standardized `features` by block, the `epoch`,
+    counted from 0 over all phases, the name of the `phase`, the sharpness `alpha` of the tanh, and
+    the real `codes` by block once `_step` has computed them.
+    """
+
+    rows: Any
+    features: dict[str, torch.Tensor]
+    epoch: int = 0
+    phase: str = ""
+    alpha: float = 1.0
+    codes: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Run:
+    """A training run: the networks, their optimizers, the pairs, and what a method remembers.
+
+    `memory` is a method's own, for the time of the run; `generator` is for what it draws; `fresh`
+    says whether the networks are new.
+    """
+
+    def __init__(self, hasher, live, pairs, *, seed, fresh):
+        self.networks, self.optimizers, self.device = live.networks, live.optimizers, live.device
+        self.pairs, self.seed, self.fresh = pairs, seed, fresh
+        self.batch_size = hasher.batch_size
+        self.memory: dict[str, Any] = {}
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def features(self, rows):
+        """Return the standardized features of some rows, a dict of tensors of shape (m, d)."""
+        return {
+            name: self.networks[name].standardize(
+                torch.from_numpy(dense_rows(self.pairs.blocks[name], rows)).to(self.device)
+            )
+            for name in BLOCKS
+        }
+
+    def sample(self):
+        """Yield the features of batches of up to 2,048 rows in all."""
+        batches = self.pairs.batches(self.batch_size, np.random.default_rng(self.seed))
+        for rows in batches[: -(-SAMPLE // self.batch_size)]:
+            yield self.features(rows)
+
+    def whole(self):
+        """Return all pairs as one batch."""
+        return Batch(np.arange(len(self.pairs)), self.features(slice(None)))
+
+    def encode(self, batch):
+        """Return the real codes of a batch, a dict of tensors of shape (m, c)."""
+        return {b: self.networks[b].encode(batch.features[b], batch.alpha) for b in BLOCKS}
+
+    def step(self, loss, of="main", clip=None):
+        """Take a step of an optimizer down a loss, with the norm of the gradient clipped."""
+        optimizer = self.optimizers[of]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if clip is not None:
+            weights = [w for group in optimizer.param_groups for w in group["params"]]
+            torch.nn.utils.clip_grad_norm_(weights, clip)
+        optimizer.step()
+
+
+def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
     """Train a hasher's networks and set its fitted attributes.
 
     Parameters
     ----------
-    hasher : AffinityHasher
-        The hasher.
+    hasher : DeepHasher
+        The hasher, fitted if training goes on from its weights.
+    former : DeepHasher
+        The hasher whose live networks go on.
     pairs, validation : Pairs
         What to train on, and what to compute validation scores on, if anything.
-    n_epochs : int
-        Passes over the pairs.
+    phases : dict of str to int
+        Passes over the pairs in each phase.
     seed : int
         Seed of the weights, the batches and the held-out part.
-    fresh : bool
-        Whether to begin with new weights.
     go_on : bool, default=False
-        Whether to go on with the optimizer's state where there is one.
+        Whether to go on with the optimizers' state where there is one.
+
+    Returns
+    -------
+    Live
+        The networks.
     """
+    fresh = not hasher.__sklearn_is_fitted__()
     if not fresh and hasher.n_bits != hasher.n_bits_:
         raise ValueError(
             f"training cannot go on with n_bits={hasher.n_bits}, the codes have {hasher.n_bits_} "
             "bits: set it back, or fit with warm_start=False."
         )
-    with one_thread():
-        live = start(hasher, pairs, seed) if fresh else wake(hasher)
-        _live.pop(hasher, None)  # until training has ended well, the weights to keep are the fitted
-        if live.optimizer is None or not go_on:
-            live.optimizer = _make_optimizer(hasher, live.networks.parameters())
+    with threads(hasher.n_jobs or 1):
+        live = start(hasher, pairs, seed) if fresh else wake(former)
+        _live.pop(former, None)  # if training fails, its networks are made anew from its weights
+        if live.optimizers is None or not go_on:
+            live.optimizers = hasher._optimizers(live.networks)
         first = 0 if fresh else hasher.n_iter_
         curve = {} if fresh else {term: list(values) for term, values in hasher.loss_curve_.items()}
         scores = [] if fresh else list(hasher.validation_scores_)
-        best = Best(hasher.tol)
-        progress = Progress(type(hasher).__name__, n_epochs, hasher.verbose)
-        target, done = hasher._target(pairs), 0
+        best, planned, done = Best(hasher.tol), sum(phases.values()), 0
+        progress = Progress(type(hasher).__name__, planned, hasher.verbose)
+        run = Run(hasher, live, pairs, seed=seed, fresh=fresh)
         try:
-            for epoch in range(first, first + n_epochs):
-                terms = _run_epoch(hasher, live, pairs, target, epoch=epoch, seed=seed)
-                for term, value in terms.items():
-                    curve.setdefault(term, []).append(value)
-                done += 1
-                if validation is not None:
-                    scores.append(_validate(live, validation))
-                progress.tell(done, terms, scores[-1] if validation is not None else None)
-                if hasher.early_stopping and validation is not None:
-                    best.update(scores[-1], epoch, live.networks)
-                    if best.waited >= hasher.n_iter_no_change:
-                        break
+            for phase, n_epochs in phases.items():
+                hasher._begin(run, phase)
+                last = phase == list(phases)[-1]
+                for epoch in range(first + done, first + done + n_epochs):
+                    terms = _run_epoch(hasher, run, epoch, phase)
+                    for term, value in terms.items():
+                        curve.setdefault(term, []).append(value)
+                    done += 1
+                    if validation is not None and last:
+                        scores.append(_validate(live, validation))
+                    progress.tell(done, terms, scores[-1] if scores else None)
+                    if hasher.early_stopping and validation is not None and last:
+                        best.update(scores[-1], epoch, live.networks)
+                        if best.waited >= hasher.n_iter_no_change:
+                            break
         except KeyboardInterrupt:
-            warn_of_interrupt(done, n_epochs)
+            if done <= planned - n_epochs:  # the phase that trains the encoders has no epoch yet
+                raise
+            warn_of_interrupt(done, planned)
         if best.state is not None:
             live.networks.load_state_dict(best.state)
-        last = best.epoch if best.state is not None else max(first + done - 1, 0)
+        last_epoch = best.epoch if best.state is not None else max(first + done - 1, 0)
         hasher.n_iter_, hasher.loss_curve_, hasher.validation_scores_ = first + done, curve, scores
-        hasher.n_bits_, hasher.alpha_ = hasher.n_bits, hasher._sharpness(last)
-        hasher.image_state_, hasher.text_state_ = (to_numpy(live.networks[b]) for b in BLOCKS)
-        _live[hasher] = live
+        hasher.n_bits_, hasher.alpha_ = hasher.n_bits, hasher._sharpness(last_epoch)
+        states = {name: to_numpy(network) for name, network in live.networks.items()}
+        hasher.image_state_, hasher.text_state_ = (states.pop(block) for block in BLOCKS)
+        hasher.training_state_ = states
         _look_at_codes(hasher, live, pairs)
+    return live
 
 
 def start(hasher, pairs, seed):
-    """Make networks that know the features' moments, and let the method prepare."""
+    """Make networks that know the mean and the spread of the features."""
     device = resolve_device(hasher.device)
     widths = {block: values.shape[1] for block, values in pairs.blocks.items()}
-    networks = hasher._networks(widths, torch.Generator().manual_seed(seed))
+    networks = torch.nn.ModuleDict(hasher._networks(widths, torch.Generator().manual_seed(seed)))
     for block, values in pairs.blocks.items():
         mean, scale, empty = block_statistics(values, center=hasher.center)
         warn_of_empty_rows(block, empty)
-        networks[block].mean.copy_(torch.from_numpy(mean))
-        networks[block].scale.fill_(scale)
-    networks.to(device)
-    batches = pairs.batches(hasher.batch_size, np.random.default_rng(seed))
-    few = batches[: -(-SAMPLE // hasher.batch_size)]
-    hasher._prepare(pairs.tensors(rows, networks, device) for rows in few)
-    return Live(networks, device)
+        network: Any = networks[block]
+        network.mean.copy_(torch.from_numpy(mean))
+        network.scale.fill_(scale)
+    return Live(networks.to(device), device)
 
 
-def _run_epoch(hasher, live, pairs, target, *, epoch, seed):
+def _run_epoch(hasher, run, epoch, phase):
     """Train for one pass over the pairs; return the mean of each loss term."""
     sums = defaultdict(float)
     alpha = hasher._sharpness(epoch)
+    run.networks.train()
     # A generator an epoch: training that goes on later deals the same batches as training in one
     # go.
-    for rows in pairs.batches(hasher.batch_size, np.random.default_rng([seed, epoch])):
-        features = pairs.tensors(rows, live.networks, live.device)
-        terms = hasher._step(live.networks, live.optimizer, features, target(rows, features), alpha)
-        for term, value in terms.items():
-            sums[term] = sums[term] + value.detach() * (len(rows) / len(pairs))
+    for rows in run.pairs.batches(hasher.batch_size, np.random.default_rng([run.seed, epoch])):
+        batch = Batch(rows, run.features(rows), epoch, phase, alpha)
+        for term, value in hasher._step(run, batch).items():
+            sums[term] = sums[term] + value.detach() * (len(rows) / len(run.pairs))
     terms = {term: float(value) for term, value in sums.items()}
     terms["total"] = sum(terms.values())
     if not np.isfinite(terms["total"]):
@@ -152,13 +238,6 @@ def _run_epoch(hasher, live, pairs, target, *, epoch, seed):
             f"lower learning_rate (now {hasher.learning_rate})."
         )
     return terms
-
-
-def _make_optimizer(hasher, parameters):
-    settings = {"lr": hasher.learning_rate, "weight_decay": hasher.weight_decay}
-    if hasher.optimizer == "sgd":
-        return torch.optim.SGD(parameters, momentum=hasher.momentum, **settings)
-    return torch.optim.AdamW(parameters, **settings)
 
 
 def hold_out(pairs, fraction, seed):
@@ -172,15 +251,6 @@ def hold_out(pairs, fraction, seed):
 def _validate(live, pairs):
     image, text = (live.encode(b, pairs.blocks[b]) >= 0 for b in BLOCKS)
     return paired_score(image, text, pairs.groups)
-
-
-def paired_score(image, text, y):
-    """Return the mean average precision among pairs of binary codes, mean of both directions."""
-    both = [
-        average_precisions(*comparable(a, b), y, y, k=None, ties="expected", normalize="hits")
-        for a, b in ((image, text), (text, image))
-    ]
-    return float(np.mean(both))
 
 
 def _look_at_codes(hasher, live, pairs):

@@ -79,7 +79,9 @@ def test_loss_terms_equal_the_formulas(eight):
         pairing_weight=0.6,
         reconstruction_weight=0.4,
     )
-    networks = hasher._networks({"image": 8, "text": 8}, torch.Generator().manual_seed(0)).double()
+    networks = hasher._networks({"image": 8, "text": 8}, torch.Generator().manual_seed(0))
+    for network in networks.values():
+        network.double()
 
     b_image, b_text = unit(codes["image"]), unit(codes["text"])
     decoded = {
@@ -99,7 +101,7 @@ def test_loss_terms_equal_the_formulas(eight):
     def tensors(arrays):
         return {b: torch.tensor(a, dtype=torch.float64) for b, a in arrays.items()}
 
-    terms = hasher._loss(
+    terms = hasher._reconstruct(
         networks, tensors(features), tensors(codes), torch.tensor(s, dtype=torch.float64)
     )
     assert terms.keys() == expected.keys()
@@ -171,3 +173,54 @@ def test_codes_find_the_other_half_of_a_pair_better_than_chance(pairs):
 def test_a_parameter_out_of_range_is_named(pairs, parameters, error, message):
     with pytest.raises(error, match=message):
         CFRHHasher(n_image_features=6, **parameters).fit(pairs)
+
+
+# Codes of 30 pairs, as bytes, that the first release of this method gave.
+REFERENCE_CODES = [
+    (
+        {},
+        (
+            "e6861a11e606ab11a38031cd840617158486b615c486b311e3801305e6862389e2841181e6061715"
+            "c6063211e7801a01e7041f15e684a1dda78031cde7c41f01a38031cde7061f15c6021e11a4862bd9"
+            "37040d9de6821a11a7c031cde7041f16f7441f9527061517c3c01345e4861a01c6c01e11b7c4279d"
+        ),
+    ),
+    (
+        {
+            "reweight": True,
+            "joint": "rownorm",
+            "joint_weight": 3.0,
+            "optimizer": "sgd",
+            "decoder_hidden_units": 5,
+            "alpha": 1.0,
+        },
+        (
+            "e6860694e6064614a7844795c6066634c4064715c4064614a780079da6864614a6844794e6064634"
+            "e6064694e780079ce7044634a6046634a780079de7c44735a7800795e7044734e7024735a4864614"
+            "37046674e7820794a7800795e7046575774466346706667487c04715e4860694c7c04735b7046634"
+        ),
+    ),
+    (
+        {"early_stopping": True},
+        (
+            "e7861e11e6062311a78411cd860617158486b6158486a311e7801305e6862389e6841181e6061715"
+            "e6063615e7801a01e7041f15a784a1dda780318de7c41f05a78031cde7061f15c6021e11a4862bd9"
+            "37040d9de7821a11a78031cde7041f17b74407952706159787c01345e4861a01c6c01e01b784279d"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("parameters", "expected"), REFERENCE_CODES)
+def test_the_same_seed_gives_the_codes_that_it_has_always_given(pairs, parameters, expected):
+    hasher = CFRHHasher(
+        n_bits=16,
+        n_image_features=6,
+        hidden_units=8,
+        batch_size=10,
+        max_iter=3,
+        output="packed",
+        random_state=0,
+        **parameters,
+    )
+    assert hasher.fit_transform(pairs).tobytes().hex() == expected

@@ -2,16 +2,16 @@ import threading
 
 import torch
 
-from skhash.hashing._deep.threads import one_thread
+from skhash.hashing._deep.threads import threads
 
 
 def test_the_number_of_threads_is_one_inside_and_restored_outside():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with one_thread():
+        with threads(1):
             assert torch.get_num_threads() == 1
-            with one_thread():
+            with threads(1):
                 assert torch.get_num_threads() == 1
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
@@ -25,7 +25,7 @@ def test_the_last_of_several_python_threads_restores_the_number():
     entered, leave, seen = threading.Event(), threading.Event(), []
 
     def other():
-        with one_thread():
+        with threads(1):
             entered.set()
             leave.wait(timeout=10)
             seen.append(torch.get_num_threads())
@@ -36,7 +36,7 @@ def test_the_last_of_several_python_threads_restores_the_number():
         return thread
 
     try:
-        with one_thread():
+        with threads(1):
             thread = run(other)
             entered.wait(timeout=10)
         leave.set()

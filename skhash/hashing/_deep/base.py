@@ -1,0 +1,324 @@
+"""Bases of the hashers that train networks."""
+
+import math
+import warnings
+from typing import Any
+
+import torch
+
+from ..._seed import draw_seed
+from .._base import PairHasher
+from .._docs import hasher
+from .._parameters import (
+    check_parameters,
+    check_positive,
+    choice,
+    count,
+    not_negative,
+    parameter,
+    positive,
+)
+from . import functional as F
+from .networks import Encoder
+from .threads import threads
+from .training import Run, hold_out, keep, start, train, wake
+
+
+def _check_alpha(value, name):
+    if isinstance(value, str):
+        if value != "sqrt":
+            raise ValueError(f"{name} must be 'sqrt' or a positive number, got {value!r}.")
+    else:
+        check_positive(value, name)
+
+
+def _check_optional_rate(value, name):
+    if value is not None:
+        check_positive(value, name)
+
+
+@hasher
+class DeepHasher(PairHasher):
+    r"""Base of hashers that train a network a modality.
+
+    A method defines `_loss`, and overrides `_networks`, `_optimizers`, `_phases`, `_begin` or
+    `_step` where it departs from one network a modality, one optimizer, one phase and one step a
+    batch.
+
+    Parameters
+    ----------
+    output : {"bits", "packed", "signs", "real"}, default="bits"
+        Format of the codes: bool, bytes of eight bits, +1 and -1, or the real codes, the tanh
+        output (:mod:`skhash.codes`).
+    random_state : int, RandomState or Generator, default=None
+        Seed of the weights and of the order of rows. On a CPU the same seed gives the same bits
+        for the same `n_jobs`. No global generator is used.
+    hidden_units : int, default=1024
+        Width of the hidden layer of the encoders.
+    alpha : "sqrt" or float, default="sqrt"
+        Sharpness of the tanh, :math:`\alpha`. ``"sqrt"`` is the square root of the epoch's number,
+        so that real codes come closer to binary ones as training goes on; a number keeps it
+        constant.
+    max_iter : int, default=60
+        Number of epochs.
+    batch_size : int, default=128
+        Rows of a batch.
+    optimizer : {"adam", "sgd"}, default="adam"
+        AdamW, or stochastic gradient descent with `momentum`.
+    learning_rate : float, default=1e-3
+        Step size.
+    text_learning_rate : float, default=None
+        Step size of the text network; ``None`` takes `learning_rate`.
+    momentum : float, default=0.9
+        Momentum of ``"sgd"``.
+    weight_decay : float, default=5e-4
+        Decay of the weights: decoupled (AdamW) with ``"adam"``, an L2 penalty with ``"sgd"``.
+    early_stopping : bool, default=False
+        Whether to hold out a part of the pairs, stop when finding the other half of held-out pairs
+        gets no better, and keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of the pairs to hold out.
+    n_iter_no_change : int, default=5
+        Epochs without improvement to wait for.
+    tol : float, default=1e-4
+        Smallest rise of the validation score that counts as an improvement.
+    warm_start : bool, default=False
+        Whether `fit` begins with the weights of the last one.
+    device : str, default="auto"
+        Where torch computes: ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is a GPU where torch finds one.
+        A model trained on a GPU loads on a CPU.
+    n_jobs : int, default=None
+        Number of CPU threads of torch in training; ``None`` is 1, which is fastest for batches of a
+        few hundred rows.
+    verbose : int, default=0
+        1 prints about ten lines in all, 2 a line an epoch.
+
+    Attributes
+    ----------
+    image_state_, text_state_ : dict of str to ndarray
+        Weights of the two networks, with the mean and the spread of the features.
+    training_state_ : dict of str to dict
+        Weights of the networks that only training needs.
+    loss_curve_ : dict of str to list of float
+        A value an epoch for each weighted loss term and for their ``total``.
+    validation_scores_ : list of float
+        A value an epoch: mean average precision of finding the other half of a validation pair,
+        both ways; empty without validation pairs.
+    code_statistics_ : dict of str to dict
+        For ``image`` and ``text``, on up to 2,048 training rows: ``unique_share``, the distinct
+        codes as a share of the most there could be, and ``mean_abs``, the mean of the real codes'
+        absolute values.
+    alpha_ : float
+        Sharpness of the tanh in the last (or best) epoch.
+    n_iter_ : int
+        Epochs trained.
+    """
+
+    hidden_units: int = count(1024)
+    alpha: str | float = parameter("sqrt", _check_alpha)
+    max_iter: int = count(60)
+    batch_size: int = count(128)
+    optimizer: str = choice("adam", "adam", "sgd")
+    learning_rate: float = positive(1e-3)
+    text_learning_rate: float | None = parameter(None, _check_optional_rate)
+    momentum: float = not_negative(0.9)
+    weight_decay: float = not_negative(5e-4)
+    early_stopping: bool = False
+    validation_fraction: float = positive(0.1, below=1)
+    n_iter_no_change: int = count(5)
+    tol: float = not_negative(1e-4)
+    warm_start: bool = False
+    device: str = "auto"
+    n_jobs: int | None = count(None, none=True)
+    verbose: int = 0
+
+    # What a method defines.
+
+    def _networks(self, widths, generator):
+        """Return the networks by name, given the number of features of each block.
+
+        ``"image"`` and ``"text"`` are encoders; others help in training and are kept for
+        `partial_fit`.
+        """
+        return {b: Encoder(d, self.hidden_units, self.n_bits, generator) for b, d in widths.items()}
+
+    def _optimizers(self, networks):
+        """Return the optimizers by name; ``"main"`` takes the steps of the default `_step`."""
+        return {"main": self._optimizer(networks)}
+
+    def _phases(self):
+        """Return the number of epochs of each phase by name, in order."""
+        return {"train": self.max_iter}
+
+    def _begin(self, run, phase):
+        """Prepare a phase: a graph, a memory, or what a target needs to know of the pairs."""
+
+    def _step(self, run, batch):
+        """Train on a batch; return the loss terms."""
+        batch.codes = run.encode(batch)
+        terms = self._loss(run, batch)
+        run.step(torch.stack(tuple(terms.values())).sum())
+        return terms
+
+    def _loss(self, run, batch):
+        """Return the weighted loss terms of a batch, a dict of scalar tensors."""
+        raise NotImplementedError
+
+    def _sharpness(self, epoch):
+        """Return the factor before the tanh in an epoch, counted from 0."""
+        return math.sqrt(epoch + 1) if self.alpha == "sqrt" else float(self.alpha)
+
+    # What every method does.
+
+    def fit(self, X, y=None, *, groups=None, X_val=None):
+        """Learn the two encoders from pairs.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
+            Features of the pairs, the image block first. Dense, sparse and memory-mapped features
+            are read a batch at a time.
+        y : object, default=None
+            Not used: the codes are learned from pairs alone.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group, such as the captions of one image, are given the affinity of a row
+            with itself.
+        X_val : {array-like, CSR matrix, dataframe} of shape (n_val, n_features), default=None
+            Pairs to compute `validation_scores_` on, instead of a part of `X`.
+
+        Returns
+        -------
+        self : object
+            The fitted hasher.
+
+        Raises
+        ------
+        ValueError
+            If a block is missing, a feature is not finite, a parameter is out of range or there are
+            fewer than two rows.
+        TypeError
+            If a parameter has the wrong type, or `X` is sparse but not CSR.
+        FloatingPointError
+            If the loss stops being finite.
+        """
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        return self._train(X, groups, X_val, phases=self._phases(), fresh=fresh)
+
+    def partial_fit(self, X, y=None, *, groups=None):
+        """Train for one pass over a chunk of pairs.
+
+        The first chunk fixes the mean and the spread of the features. Each chunk counts as an
+        epoch, so the tanh gets sharper with every chunk unless `alpha` is a number.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
+            Features of the pairs, the image block first.
+        y : object, default=None
+            Not used.
+        groups : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        self : object
+            The hasher.
+        """
+        fresh = not self.__sklearn_is_fitted__()
+        phases = dict.fromkeys(self._phases(), 1)
+        return self._train(X, groups, None, phases=phases, fresh=fresh, go_on=True)
+
+    def _train(self, X, groups, X_val, *, phases, fresh, go_on=False):
+        trial: Any = self._trial(fitted=not fresh)
+        check_parameters(self)
+        pairs, validation = trial._check_pairs(X, groups, reset=fresh), None
+        if len(pairs) < self.batch_size and not go_on:
+            warnings.warn(
+                f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch is "
+                "one batch of all rows.",
+                UserWarning,
+                stacklevel=3,
+            )
+        seed = draw_seed(self.random_state)
+        if X_val is not None:
+            validation = trial._check_pairs(X_val, None, reset=False)
+        elif self.early_stopping and not go_on:
+            pairs, validation = hold_out(pairs, self.validation_fraction, seed)
+        live = train(trial, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)
+        self._adopt(trial)
+        keep(self, live)
+        return self
+
+    def _optimizer(self, networks, **settings):
+        """Make the optimizer that the parameters name, for some networks."""
+        settings = {"lr": self.learning_rate, "weight_decay": self.weight_decay, **settings}
+        groups: Any = [{"params": list(network.parameters())} for network in networks.values()]
+        for name, group in zip(networks, groups, strict=True):
+            if name == "text" and self.text_learning_rate is not None:
+                group["lr"] = self.text_learning_rate
+        groups = [group for group in groups if group["params"]]
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(groups, momentum=self.momentum, **settings)
+        return torch.optim.AdamW(groups, **settings)
+
+    def _real_codes(self, block, values):
+        with threads(1):
+            return wake(self).encode(block, values, self.alpha_)
+
+
+@hasher
+class AffinityHasher(DeepHasher):
+    """Base of the hashers that make codes reproduce an affinity of pairs.
+
+    A method defines `_affinity` and `_reconstruct`, and overrides `_target` where the affinity of a
+    batch needs more than its features.
+    """
+
+    def _affinity(self, image, text):
+        """Return the target affinity of a batch, (m, m), from standardized features, (m, d)."""
+        raise NotImplementedError
+
+    def _target(self, run, batch):
+        """Return the target affinity of a batch, (m, m)."""
+        return self._affinity(**batch.features)
+
+    def _reconstruct(self, networks, features, codes, s):
+        """Return the weighted loss terms of a batch, a dict of scalar tensors."""
+        raise NotImplementedError
+
+    def _loss(self, run, batch):
+        s = self._joined_target(run, batch)
+        return self._reconstruct(run.networks, batch.features, batch.codes, s)
+
+    def _joined_target(self, run, batch):
+        """Return the target, in which rows of one group have the affinity of a row with itself."""
+        s = self._target(run, batch)
+        if run.pairs.groups is None:
+            return s
+        return F.join_groups(s, torch.from_numpy(run.pairs.groups[batch.rows]).to(s.device))
+
+    def affinity(self, X):
+        """Compute the target affinity of pairs, which the codes are taught to reproduce.
+
+        It can be computed before fit, to look at the target before any training: then the features
+        are standardized by their own mean and spread, after fit by those of the training pairs.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
+            Features of pairs.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_samples), float32
+            The affinity, with all rows as one batch.
+        """
+        check_parameters(self)
+        fitted = self.__sklearn_is_fitted__()
+        trial: Any = self._trial(fitted=fitted)
+        pairs = trial._check_pairs(X, None, reset=not fitted)
+        live = wake(self) if fitted else start(trial, pairs, seed=0)
+        run = Run(trial, live, pairs, seed=0, fresh=not fitted)
+        trial._begin(run, next(iter(trial._phases())))
+        with torch.no_grad():
+            return trial._target(run, run.whole()).cpu().numpy()
