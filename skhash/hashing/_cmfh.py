@@ -33,7 +33,7 @@ class CMFHHasher(LinearHasher):
         Penalty of the factors, :math:`\gamma`.
     ridge : float, default=0.03
         Penalty of the regression, in units of the mean variance, :math:`r_t`.
-    max_iter : int, default=25
+    n_iter : int, default=25
         Number of alternations.
 
     Notes
@@ -66,7 +66,7 @@ class CMFHHasher(LinearHasher):
     mapping_weight: float = positive(10_000.0)
     penalty: float = positive(0.01)
     ridge: float = not_negative(0.03)
-    max_iter: int = count(25)
+    n_iter: int = count(25)
 
     def _directions(self, image, text, rng):
         mu, gamma = self.mapping_weight, self.penalty * np.eye(self.n_bits)
@@ -74,7 +74,7 @@ class CMFHHasher(LinearHasher):
         regressions = [ridge_regression(x, self.ridge) for _, x in views]
         latent = rng.standard_normal((len(image), self.n_bits))
         maps = [regress(latent) for regress in regressions]
-        for _ in range(self.max_iter):
+        for _ in range(self.n_iter):
             gram, total = 0.0, 0.0
             for (weight, x), mapping in zip(views, maps, strict=True):
                 basis = _solve(latent.T @ latent + gamma, latent.T @ x)

@@ -174,7 +174,10 @@ def principal_axes(x, n_axes, rng):
     variances, axes = variances[::-1][:most], axes[:, ::-1][:, :most]
     keep = variances > 1e-9 * max(variances[0], np.finfo(np.float64).tiny)
     keep[0] = True  # constant features have one axis, too
-    return axes[:, keep], np.maximum(variances[keep], 0)
+    axes = axes[:, keep]
+    # Rounding decides the sign of an eigenvector: the same data, dense or CSR, must have one.
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    return axes * signs(largest), np.maximum(variances[keep], 0)
 
 
 def ridge_regression(x, ridge):

@@ -44,7 +44,7 @@ class SharedSpaceHasher(LinearHasher):
         blocks = {b: standardize(b, pairs.blocks[b], center=self.center) for b in BLOCKS}
         x = {block: standardized[0] for block, standardized in blocks.items()}
         if self.space == "shared":
-            _check_widths(*(pairs.blocks[block].shape[1] for block in BLOCKS))
+            _check_widths(pairs.blocks)
             maps = dict.fromkeys(BLOCKS, self._projections(x["image"], x["text"], rng))
         else:
             other = "text" if self.space == "image" else "image"
@@ -57,10 +57,11 @@ class SharedSpaceHasher(LinearHasher):
                 other: axes @ regress(x[self.space] @ projections),
             }
         self._set_states(maps, blocks, dict.fromkeys(BLOCKS, 0.0))
-        self.n_bits_ = maps["image"].shape[1]
+        self.n_bits_ = self.image_state_["offset"].size
 
 
-def _check_widths(n_image, n_text):
+def _check_widths(blocks):
+    n_image, n_text = (blocks[block].shape[1] for block in BLOCKS)
     if n_image != n_text:
         raise ValueError(
             f"space='shared' needs blocks of equal width, got {n_image} image and {n_text} text "
@@ -174,7 +175,7 @@ class ITQHasher(SharedSpaceHasher):
         The space. ``"image"`` and ``"text"`` name the block whose space it is: the other block is
         mapped into it by ridge regression. ``"shared"`` says that both blocks are embedded in one
         space of equal width, as by both encoders of CLIP; each is centred by its own mean.
-    max_iter : int, default=50
+    n_iter : int, default=50
         Iterations of iterative quantization.
 
     Notes
@@ -201,7 +202,7 @@ class ITQHasher(SharedSpaceHasher):
     """
 
     space: str = choice("image", "shared", "image", "text")
-    max_iter: int = count(50)
+    n_iter: int = count(50)
 
     def _projections(self, x, other, rng):
         basis = self._axes(x, rng)
@@ -215,4 +216,4 @@ class ITQHasher(SharedSpaceHasher):
             predicted = other @ ridge_regression(other, self.ridge)(own)
             rows = np.vstack([own, predicted])
             axes = principal_axes(predicted, self.n_bits, rng)[0]
-        return basis @ axes @ itq_rotation(rows @ axes, self.n_bits, rng, self.max_iter)
+        return basis @ axes @ itq_rotation(rows @ axes, self.n_bits, rng, self.n_iter)
