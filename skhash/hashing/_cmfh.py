@@ -25,8 +25,10 @@ class CMFHHasher(LinearHasher):
 
     Parameters
     ----------
-    image_weight, text_weight : float, default=0.5
-        Weight of a modality, :math:`\alpha_t`.
+    image_weight : float, default=0.5
+        Weight of the images, :math:`\alpha_I`.
+    text_weight : float, default=0.5
+        Weight of the texts, :math:`\alpha_T`.
     mapping_weight : float, default=10000.0
         Weight of the regression on the features, :math:`\mu`.
     penalty : float, default=0.01
