@@ -5,6 +5,12 @@ from importlib import import_module
 _MODULES = {
     "CCAHasher": "_cca",
     "CFRHHasher": "_deep.cfrh",
+    "CMFHHasher": "_cmfh",
+    "FSHHasher": "_fsh",
+    "IMHHasher": "_imh",
+    "ITQHasher": "_sign",
+    "RandomHyperplaneHasher": "_sign",
+    "SignHasher": "_sign",
 }
 
 __all__ = sorted(_MODULES)

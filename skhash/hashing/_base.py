@@ -99,8 +99,8 @@ class PairHasher(BlockTransformer):
         trial = self._trial()
         check_parameters(self)
         pairs = trial._check_pairs(X, groups, reset=True)
+        trial.n_bits_ = self.n_bits  # where it is None, the method sets it
         trial._learn(pairs, draw_seed(self.random_state))
-        trial.n_bits_ = self.n_bits
         return self._adopt(trial)
 
     def transform(self, X):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy import linalg
+from sklearn.utils.extmath import svd_flip
 
 from ._docs import hasher
 from ._linear import LinearHasher, itq_rotation
@@ -35,7 +36,7 @@ class CCAHasher(LinearHasher):
     rotation : {"itq", None}, default="itq"
         Iterative quantization, which takes more bits than there are directions, or a bit a
         direction.
-    max_iter : int, default=50
+    n_iter : int, default=50
         Iterations of iterative quantization.
 
     Attributes
@@ -70,7 +71,7 @@ class CCAHasher(LinearHasher):
     ridge: float = not_negative(0.1)
     power: float = not_negative(1.0)
     rotation: str | None = choice("itq", "itq", None)
-    max_iter: int = count(50)
+    n_iter: int = count(50)
 
     _least_components = 128
 
@@ -78,11 +79,12 @@ class CCAHasher(LinearHasher):
         first, second = (_whitening(x, self.ridge) for x in (image, text))
         cross = (image @ first).T @ (text @ second) / len(image)
         u, self.correlations_, v = linalg.svd(cross, full_matrices=False)
+        u, v = svd_flip(u, v)  # else rounding decides where the rotation begins
         weights = np.minimum(self.correlations_, 1) ** self.power
-        maps = first @ u * weights, second @ v.T * weights
+        maps = first @ u * weights, second @ v.T * weights  # pyright: ignore
         if self.rotation == "itq":
             stacked = np.vstack([image @ maps[0], text @ maps[1]])
-            rotation = itq_rotation(stacked, self.n_bits, rng, self.max_iter)
+            rotation = itq_rotation(stacked, self.n_bits, rng, self.n_iter)
             return maps[0] @ rotation, maps[1] @ rotation
         if self.n_bits > len(weights):
             raise ValueError(

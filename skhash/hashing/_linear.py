@@ -1,5 +1,7 @@
 """Hashers whose encoders are linear maps, and the linear algebra that they share."""
 
+from typing import Any
+
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, svds
@@ -47,13 +49,17 @@ class LinearHasher(PairHasher):
     def _learn(self, pairs, seed):
         rng = np.random.default_rng(seed)
         blocks = {b: standardize(b, pairs.blocks[b], center=self.center) for b in BLOCKS}
-        n_axes = self.n_components or max(self._least_components, self.n_bits)
-        axes = {b: principal_axes(blocks[b][0], n_axes, rng)[0] for b in BLOCKS}
+        axes = {b: self._axes(blocks[b][0], rng) for b in BLOCKS}
         reduced = {b: blocks[b][0] @ axes[b] for b in BLOCKS}
-        both = self._directions(reduced["image"], reduced["text"], rng)
-        maps = dict(zip(BLOCKS, both, strict=True))
+        directions = self._directions(reduced["image"], reduced["text"], rng)
+        maps = dict(zip(BLOCKS, directions, strict=True))
         thresholds = {b: self._thresholds(reduced[b] @ maps[b]) for b in BLOCKS}
         self._set_states({b: axes[b] @ maps[b] for b in BLOCKS}, blocks, thresholds)
+
+    def _axes(self, x, rng):
+        """Return the principal axes of a block, (d, r), that the method learns from."""
+        n_axes = self.n_components or max(self._least_components, self.n_bits or 0)
+        return principal_axes(x, n_axes, rng)[0]
 
     def _set_states(self, maps, blocks, thresholds):
         """Fold the mean and the scale of the features into the maps."""
@@ -161,24 +167,44 @@ def principal_axes(x, n_axes, rng):
     else:
         most = min(most, n_rows - 1)
         start = rng.standard_normal(min(x.shape))
-        _, values, rows = svds(x, k=most, v0=start)
-        assert rows is not None  # singular vectors are what svds is asked for
+        decomposition: Any = svds(x, k=most, v0=start)
+        _, values, rows = decomposition
         order = np.argsort(values)
         variances, axes = values[order] ** 2 / n_rows, rows[order].T
     variances, axes = variances[::-1][:most], axes[:, ::-1][:, :most]
     keep = variances > 1e-9 * max(variances[0], np.finfo(np.float64).tiny)
     keep[0] = True  # constant features have one axis, too
-    return axes[:, keep], np.maximum(variances[keep], 0)
+    axes = axes[:, keep]
+    # Rounding decides the sign of an eigenvector: the same data, dense or CSR, must have one.
+    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
+    return axes * signs(largest), np.maximum(variances[keep], 0)
 
 
-def ridge_map(x, y, ridge):
-    """Return the ridge regression of one block into another, (n, d) and (n, k) to (d, k).
+def ridge_regression(x, ridge):
+    """Prepare ridge regressions on features, which are factorised once.
 
-    The penalty is `ridge` times the mean variance of a feature.
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+        Centred features.
+    ridge : float
+        Penalty, in units of the mean variance of a feature.
+
+    Returns
+    -------
+    callable
+        Takes targets of shape (n, k), or (n,), and returns their coefficients, (d, k) or (d,).
     """
     c = covariance(x)
-    c[np.diag_indices_from(c)] += ridge * max(np.trace(c) / len(c), np.finfo(np.float64).tiny)
-    return linalg.solve(c, x.T @ y / x.shape[0], assume_a="pos")
+    # A little always, so that dependent columns can be solved for; a constant block maps to 0.
+    c[np.diag_indices_from(c)] += max(ridge, 1e-9) * np.trace(c) / len(c) or 1.0
+    factor = linalg.cho_factor(c)
+    return lambda y: linalg.cho_solve(factor, x.T @ y / len(x))
+
+
+def signs(values):
+    """Return +1 where a value is at least 0, and -1 elsewhere."""
+    return np.where(values >= 0, 1.0, -1.0)
 
 
 def itq_rotation(z, n_bits, rng, n_iter=50):
@@ -211,8 +237,7 @@ def itq_rotation(z, n_bits, rng, n_iter=50):
     used = z[:, :n_axes]
     rotation = random_rotation(n_bits, rng)[:n_axes]
     for _ in range(n_iter):
-        signs = np.where(used @ rotation >= 0, 1.0, -1.0)
-        u, _, v = linalg.svd(used.T @ signs, full_matrices=False)
+        u, _, v = linalg.svd(used.T @ signs(used @ rotation), full_matrices=False)
         rotation = u @ v
     return np.vstack([rotation, np.zeros((z.shape[1] - n_axes, n_bits))])
 

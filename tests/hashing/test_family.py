@@ -1,0 +1,155 @@
+"""What every public hasher gives, whoever adds it: codes, containers, persistence, tuning."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import textwrap
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from skhash import hashing, make_table
+from skhash.codes import convert_codes
+
+N_IMAGE = 8
+# What makes a hasher fit for 90 small pairs, where its defaults do not.
+OPTIONS = {
+    "CFRHHasher": {"max_iter": 20, "batch_size": 30},
+    "RandomHyperplaneHasher": {"space": "image"},
+    "SignHasher": {"space": "image"},
+}
+
+
+def make(name, **parameters):
+    options = {"n_bits": 8, "random_state": 0, **OPTIONS.get(name, {}), **parameters}
+    return getattr(hashing, name)(**options)
+
+
+def small_pairs(n_pairs, seed):
+    rng, maps = np.random.default_rng(seed), np.random.default_rng(0)
+    topics = rng.normal(size=(n_pairs, 4))
+    image = topics @ maps.normal(size=(4, N_IMAGE)) + 0.1 * rng.normal(size=(n_pairs, N_IMAGE))
+    text = np.maximum(topics @ maps.normal(size=(4, 12)) + 0.1 * rng.normal(size=(n_pairs, 12)), 0)
+    return make_table(image=image.astype(np.float32), text=(text + 1e-3).astype(np.float32))
+
+
+TRAIN, TEST = small_pairs(90, 1), small_pairs(60, 2)
+
+
+@pytest.fixture(scope="module", params=hashing.__all__)
+def fitted(request):
+    return make(request.param).fit(TRAIN)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", hashing.__all__)
+def test_scikit_learn_checks_pass(name):
+    hasher = make(name, n_bits=1, n_image_features=1)
+    if "max_iter" in hasher.get_params():
+        hasher.set_params(max_iter=2)
+    checks = check_estimator(hasher, on_skip=None, on_fail=None)
+    assert not [check["check_name"] for check in checks if check["status"] == "failed"]
+
+
+def test_the_other_half_of_a_pair_is_found_far_better_than_by_chance(fitted):
+    by_chance = np.mean(1 / np.arange(1, len(TEST) + 1))
+    assert fitted.score(TEST) > 3 * by_chance
+
+
+def test_the_same_seed_gives_the_same_codes(fitted):
+    again = make(type(fitted).__name__).fit(TRAIN)
+    np.testing.assert_array_equal(again.transform(TEST), fitted.transform(TEST))
+
+
+def test_a_saved_hasher_gives_the_same_codes(fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "hasher.joblib")
+    for loaded in (
+        pickle.loads(pickle.dumps(fitted)),
+        joblib.load(tmp_path / "hasher.joblib", mmap_mode="r"),
+    ):
+        np.testing.assert_array_equal(loaded.transform(TEST), fitted.transform(TEST))
+
+
+@pytest.mark.parametrize("table", [TRAIN, TEST], ids=["train", "test"])
+def test_rows_encoded_alone_have_the_codes_that_they_have_in_a_table(fitted, table):
+    codes = fitted.transform(table)
+    alone = np.vstack([fitted.transform(table.iloc[[row]]) for row in range(len(table))])
+    np.testing.assert_array_equal(alone, codes)
+
+
+def test_one_block_alone_gives_its_half_of_the_codes(fitted):
+    image, text = np.split(fitted.transform(TEST), 2, axis=1)
+    for block, codes, encode in (
+        ("image", image, fitted.encode_image),
+        ("text", text, fitted.encode_text),
+    ):
+        columns = TEST.filter(like=f"{block}__")
+        np.testing.assert_array_equal(fitted.transform(columns), codes)
+        np.testing.assert_array_equal(encode(columns), codes)
+
+
+def test_sparse_and_dense_features_give_the_same_codes(fitted):
+    hasher = make(type(fitted).__name__, n_image_features=N_IMAGE)
+    train, test = (sparse.csr_matrix(table.to_numpy()) for table in (TRAIN, TEST))
+    np.testing.assert_array_equal(hasher.fit(train).transform(test), fitted.transform(TEST))
+
+
+def test_all_formats_hold_the_same_code(fitted):
+    bits = np.split(fitted.transform(TEST), 2, axis=1)
+    for output in ("packed", "signs", "real"):
+        codes = copy.copy(fitted).set_params(output=output).transform(TEST)
+        for half, expected in zip(np.split(codes, 2, axis=1), bits, strict=True):
+            np.testing.assert_array_equal(convert_codes(half, "bits", n_bits=8), expected)
+
+
+def test_every_column_of_the_codes_has_a_name(fitted):
+    codes = copy.copy(fitted).set_output(transform="pandas").transform(TEST)
+    assert isinstance(codes, pd.DataFrame)
+    assert list(codes) == list(fitted.get_feature_names_out())
+    assert len(set(codes)) == 2 * fitted.n_bits_
+
+
+@pytest.mark.parametrize("name", hashing.__all__)
+def test_the_code_length_is_tuned_in_a_pipeline(name):
+    hasher = make(name, n_image_features=N_IMAGE)
+    pipeline = make_pipeline(StandardScaler(), hasher)
+    search = GridSearchCV(pipeline, {f"{name.lower()}__n_bits": [1, 8]}, cv=2, error_score="raise")
+    assert search.fit(TRAIN.to_numpy()).best_estimator_[-1].n_bits_ == 8
+
+
+@pytest.mark.parametrize("name", hashing.__all__)
+def test_more_features_than_pairs_are_no_obstacle(name):
+    pairs = np.random.default_rng(0).normal(size=(12, 60))
+    codes = make(name, n_image_features=25).fit_transform(pairs)
+    assert codes.shape == (12, 16)
+
+
+def test_hashers_that_train_no_network_fit_without_torch():
+    script = """
+        import sys
+        class Forbidden:
+            def find_spec(name, path=None, target=None):
+                if name.partition(".")[0] == "torch":
+                    raise ImportError("torch is forbidden")
+        sys.meta_path.insert(0, Forbidden)
+        import numpy as np
+        from skhash import hashing
+        X = np.random.default_rng(0).normal(size=(30, 12))
+        for name, module in hashing._MODULES.items():
+            if not module.startswith("_deep"):
+                hasher = getattr(hashing, name)(n_bits=4, n_image_features=6)
+                print(name, hasher.fit(X).transform(X).shape)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "CCAHasher (30, 8)" in done.stdout
