@@ -5,6 +5,10 @@ from importlib import import_module
 _MODULES = {
     "CCAHasher": "_cca",
     "CFRHHasher": "_deep.cfrh",
+    "CIRHHasher": "_deep.cirh",
+    "DGCPNHasher": "_deep.dgcpn",
+    "DUCHHasher": "_deep.duch",
+    "UCCHHasher": "_deep.ucch",
 }
 
 __all__ = sorted(_MODULES)
