@@ -54,8 +54,8 @@ class DUCHHasher(DeepHasher):
     Notes
     -----
     The losses are the paper's, the weights those of the public code, which sets
-    ``hidden_units=4096, batch_size=256, max_iter=100, learning_rate=1e-4``. Hidden layers have batch
-    normalization.
+    ``hidden_units=4096, batch_size=256, max_iter=100, learning_rate=1e-4``. Hidden layers have
+    batch normalization.
 
     There the second view is an augmented picture or a paraphrased caption. A hasher has features
     alone, so here it is the features with a share of them set to 0, their mean. Also this library's
