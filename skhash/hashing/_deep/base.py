@@ -181,8 +181,8 @@ class DeepHasher(PairHasher):
         y : object, default=None
             Not used: the codes are learned from pairs alone.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group, such as the captions of one image, are given the affinity of a row
-            with itself.
+            Rows of one group, such as the captions of one image, are treated as the same row: they
+            have the affinity of a row with itself, and are never negatives of each other.
         X_val : {array-like, CSR matrix, dataframe} of shape (n_val, n_features), default=None
             Pairs to compute `validation_scores_` on, instead of a part of `X`.
 

@@ -23,8 +23,8 @@ class CIRHHasher(AffinityHasher):
     With :math:`S_1` the similarities :math:`w \cos_I + (1 - w) \cos_T` of each pair to its
     :math:`k` nearest, 0 elsewhere, the affinity of pairs is
 
-    .. math:: S = a\, S_1 + (1 - a) \Big[\tfrac{1}{2} \big(\sigma(S_1) + \sigma(S_1)^\top\big) + I
-        \Big], \qquad \sigma(s) = \frac{2}{1 + e^{-s}} - 1.
+    .. math:: S = a\, S_1 + (1 - a) \left[\tfrac{1}{2} (\sigma(S_1) + \sigma(S_1)^\top) + I
+        \right], \qquad \sigma(s) = \frac{2}{1 + e^{-s}} - 1.
 
     The graph network convolves the features with :math:`S`. From its codes :math:`H_I, H_T`, the
     joint code :math:`H`, and the features :math:`\hat F` that are decoded from them,

@@ -112,8 +112,7 @@ class DGCPNHasher(AffinityHasher):
 
     def _begin(self, run, phase):
         self.n_neighbors_ = count_neighbors(self.n_neighbors, len(run.pairs))
-        weight, k = self.image_weight, self.n_neighbors_
-        nearest = pair_neighbors(run, weight, k, of_own_group=False)
+        nearest = pair_neighbors(run, self.image_weight, self.n_neighbors_, of_own_group=False)
         run.memory["walk"] = NeighborGraph(random_walk(nearest), run.device)
 
     def _target(self, run, batch):

@@ -27,7 +27,7 @@ class DUCHHasher(DeepHasher):
         L = \; & \alpha_1\, \ell(H_I, H_T) + \alpha_2\, [\ell(H_I, H'_I) + \ell(H_T, H'_T)]
         - \beta\, \overline{\log \sigma(D(h_I))} \\
         + & \gamma \sum_H \overline{\lVert h - b \rVert^2}
-        + \delta \sum_H \sum_k \Big(\overline{h_k}\Big)^2,
+        + \delta \sum_H \sum_k \left(\overline{h_k}\right)^2,
 
     where the bar is a mean over rows and :math:`k` a bit. The discriminator has its own optimizer,
     and a penalty on its gradient.

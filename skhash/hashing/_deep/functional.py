@@ -406,7 +406,7 @@ def ranking(a, b, same, margin, shift):
     With similarities :math:`s_{ij} = \langle a_i, b_j \rangle`, of which those below
     :math:`s_{ii}` by more than the margin are made smaller by the shift,
 
-    .. math:: \frac{1}{m} \sum_i \Big(\log \sum_j e^{s_{ij}} - s_{ii}\Big)
+    .. math:: \frac{1}{m} \sum_i \left(\log \sum_j e^{s_{ij}} - s_{ii}\right)
 
     and the same with :math:`a` and :math:`b` exchanged; rows of one group are left out of each
     other's sum (Hu et al., UCCH, TPAMI 2022).
@@ -485,7 +485,7 @@ def quantization(codes, signs):
 def bit_balance(codes):
     r"""Measure how far the bits are from being +1 as often as -1.
 
-    .. math:: \sum_k \Big(\frac{1}{m} \sum_i h_{ik}\Big)^2
+    .. math:: \sum_k \left(\frac{1}{m} \sum_i h_{ik}\right)^2
 
     Parameters
     ----------

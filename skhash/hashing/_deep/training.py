@@ -128,7 +128,7 @@ class Run:
         return {b: self.networks[b].encode(batch.features[b], batch.alpha) for b in BLOCKS}
 
     def encode_all(self):
-        """Return the real codes of all pairs, a dict of tensors, as `transform` computes them."""
+        """Return the real codes of all pairs, a dict of tensors, in evaluation mode."""
         codes = {b: self.live.encode(b, values) for b, values in self.pairs.blocks.items()}
         return {b: torch.from_numpy(values).to(self.device) for b, values in codes.items()}
 

@@ -25,7 +25,7 @@ class UCCHHasher(DeepHasher):
     and with :math:`s_{ij} = \langle b^I_i, b^T_j \rangle`, less the shift where
     :math:`s_{ij} < s_{ii} - \text{margin}`, the ranking loss is, both ways,
 
-    .. math:: L_r = \overline{\log \textstyle\sum_j e^{s_{ij}} - s_{ii}}, \qquad
+    .. math:: L_r = \overline{\log \sum_j e^{s_{ij}} - s_{ii}}, \qquad
         L = a\, L_c + (1 - a)\, L_r.
 
     The memory moves towards the mean of a pair's two codes, :math:`u \leftarrow \rho u + (1 - \rho)
