@@ -88,8 +88,8 @@ class Batch:
 class Run:
     """A training run: the networks, their optimizers, the pairs, and what a method remembers.
 
-    `memory` is a method's own, for the time of the run; `generator` is for what it draws; `fresh`
-    says whether the networks are new.
+    `memory` is a method's own, for the time of the run; `generator` is for what it draws, and is
+    seeded anew each epoch; `fresh` says whether the networks are new.
     """
 
     def __init__(self, hasher, live, pairs, *, seed, fresh):
@@ -253,9 +253,12 @@ def _run_epoch(hasher, run, epoch, phase):
     sums = defaultdict(float)
     alpha = hasher._sharpness(epoch)
     run.networks.train()
-    # A generator an epoch: training that goes on later deals the same batches as training in one
-    # go.
-    for rows in run.pairs.batches(hasher.batch_size, np.random.default_rng([run.seed, epoch])):
+    # A seed an epoch: training that goes on later deals the same batches, and draws the same
+    # numbers, as training in one go.
+    rng = np.random.default_rng([run.seed, epoch])
+    batches = run.pairs.batches(hasher.batch_size, rng)
+    run.generator.manual_seed(int(rng.integers(2**32)))
+    for rows in batches:
         batch = Batch(rows, run.features(rows), epoch, phase, alpha)
         for term, value in hasher._step(run, batch).items():
             sums[term] = sums[term] + value.detach() * (len(rows) / len(run.pairs))

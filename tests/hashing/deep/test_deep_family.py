@@ -54,6 +54,11 @@ def test_training_goes_on_by_partial_fit_and_by_warm_start(cls, pairs):
     assert np.isfinite(streamed.loss_curve_["total"]).all()
 
 
+def test_a_chunk_may_be_one_row(cls, pairs):
+    hasher = make(cls).partial_fit(pairs).partial_fit(pairs[:1])
+    assert np.isfinite(hasher.loss_curve_["total"]).all()
+
+
 def test_all_networks_are_woken_from_a_pickle(cls, pairs):
     hasher = make(cls).fit(pairs)
     loaded = pickle.loads(pickle.dumps(hasher))

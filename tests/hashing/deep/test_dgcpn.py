@@ -121,3 +121,18 @@ def test_each_batch_trains_both_networks_then_each_against_binary_codes(begin, e
         {"image": False, "text": True},
         {"image": True, "text": False},
     ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"image_weight": 1.5}, "image_weight == 1.5, must be <= 1"),
+        ({"neighbor_weight": -0.1}, "neighbor_weight == -0.1, must be >= 0"),
+        ({"neighbor_weight": float("nan")}, "neighbor_weight must be finite, got nan"),
+        ({"n_neighbors": 0}, "n_neighbors == 0, must be >= 1"),
+        ({"scale": 0.0}, "scale == 0.0, must be > 0"),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(eight, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        DGCPNHasher(**SETTINGS, **parameters).fit(eight)
