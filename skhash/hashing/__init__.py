@@ -11,6 +11,10 @@ _MODULES = {
     "ITQHasher": "_sign",
     "RandomHyperplaneHasher": "_sign",
     "SignHasher": "_sign",
+    "CIRHHasher": "_deep.cirh",
+    "DGCPNHasher": "_deep.dgcpn",
+    "DUCHHasher": "_deep.duch",
+    "UCCHHasher": "_deep.ucch",
 }
 
 __all__ = sorted(_MODULES)

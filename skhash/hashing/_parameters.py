@@ -22,14 +22,20 @@ def count(default, *, none=False, **options) -> Any:
     return parameter(default, _or_none(check) if none else check, **options)
 
 
-def positive(default, *, below=math.inf) -> Any:
-    """Declare a parameter that is a number strictly between 0 and a bound."""
-    return parameter(default, partial(check_positive, bound=below))
+def positive(default, *, below=math.inf, none=False) -> Any:
+    """Declare a parameter that is a number strictly between 0 and a bound, or None if `none`."""
+    check = partial(check_positive, bound=below)
+    return parameter(default, _or_none(check) if none else check)
 
 
 def not_negative(default) -> Any:
     """Declare a parameter that is a finite number of at least 0."""
     return parameter(default, check_not_negative)
+
+
+def share(default) -> Any:
+    """Declare a parameter that is a number from 0 to 1."""
+    return parameter(default, _check_share)
 
 
 def choice(default, *choices) -> Any:
@@ -67,6 +73,11 @@ def check_not_negative(value, name):
     check_scalar(value, name, numbers.Real, min_val=0)
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}.")
+
+
+def _check_share(value, name):
+    check_not_negative(value, name)
+    check_scalar(value, name, numbers.Real, max_val=1)
 
 
 def _or_none(check):

@@ -32,9 +32,9 @@ def _check_alpha(value, name):
         check_positive(value, name)
 
 
-def _check_optional_rate(value, name):
-    if value is not None:
-        check_positive(value, name)
+def sharpness(default):
+    """Declare the sharpness of the tanh, a number or ``"sqrt"``."""
+    return parameter(default, _check_alpha)
 
 
 @hasher
@@ -115,12 +115,12 @@ class DeepHasher(PairHasher):
     """
 
     hidden_units: int = count(1024)
-    alpha: str | float = parameter("sqrt", _check_alpha)
+    alpha: str | float = sharpness("sqrt")
     max_iter: int = count(60)
     batch_size: int = count(128)
     optimizer: str = choice("adam", "adam", "sgd")
     learning_rate: float = positive(1e-3)
-    text_learning_rate: float | None = parameter(None, _check_optional_rate)
+    text_learning_rate: float | None = positive(None, none=True)
     momentum: float = not_negative(0.9)
     weight_decay: float = not_negative(5e-4)
     early_stopping: bool = False
@@ -157,7 +157,7 @@ class DeepHasher(PairHasher):
         """Train on a batch; return the loss terms."""
         batch.codes = run.encode(batch)
         terms = self._loss(run, batch)
-        run.step(torch.stack(tuple(terms.values())).sum())
+        run.step(terms)
         return terms
 
     def _loss(self, run, batch):
@@ -181,8 +181,8 @@ class DeepHasher(PairHasher):
         y : object, default=None
             Not used: the codes are learned from pairs alone.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group, such as the captions of one image, are given the affinity of a row
-            with itself.
+            Rows of one group, such as the captions of one image, are treated as the same row: they
+            have the affinity of a row with itself, and are never negatives of each other.
         X_val : {array-like, CSR matrix, dataframe} of shape (n_val, n_features), default=None
             Pairs to compute `validation_scores_` on, instead of a part of `X`.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn.functional import mse_loss, normalize
+from torch.nn.functional import mse_loss, normalize, softplus
 
 
 def signed_cosine(x):
@@ -234,3 +234,317 @@ def feature_reconstruction(decoded, features):
         The mean squared difference.
     """
     return mse_loss(decoded, features)
+
+
+def binary(codes):
+    """Return the signs of real codes, +1 or -1; the sign of 0 is +1. No gradient passes.
+
+    Parameters
+    ----------
+    codes : tensor of shape (m, c)
+        Real codes.
+
+    Returns
+    -------
+    tensor of shape (m, c)
+        The signs.
+    """
+    return torch.where(codes.detach() >= 0, 1.0, -1.0).to(codes.dtype)
+
+
+def blended_directions(image, text, image_weight):
+    r"""Return vectors whose dot products blend the cosines of both modalities.
+
+    .. math:: \langle v_i, v_j \rangle = w \cos(x^I_i, x^I_j) + (1 - w) \cos(x^T_i, x^T_j)
+
+    Parameters
+    ----------
+    image, text : tensor of shape (m, d)
+        Features.
+    image_weight : float
+        Weight of the images' cosine, :math:`w`, from 0 to 1.
+
+    Returns
+    -------
+    tensor of shape (m, d)
+        The vectors, of unit length where neither block is all zeros.
+    """
+    weighted = image_weight**0.5 * normalize(image), (1 - image_weight) ** 0.5 * normalize(text)
+    return torch.cat(weighted, dim=1)
+
+
+def off_diagonal_reconstruction(a, b, s):
+    r"""Measure how well the cosines of codes of different rows reproduce an affinity.
+
+    .. math:: \frac{1}{m^2} \sum_{i \ne j} \left(\langle a_i, b_j \rangle - S_{ij}\right)^2
+
+    Parameters
+    ----------
+    a, b : tensor of shape (m, c)
+        Codes with rows of unit length.
+    s : tensor of shape (m, m)
+        The affinity.
+
+    Returns
+    -------
+    tensor of shape ()
+        The sum of squared differences off the diagonal, over the number of all entries.
+    """
+    difference = a @ b.T - s
+    return (difference - difference.diagonal().diag()).square().mean()
+
+
+def consistency(a, b):
+    r"""Measure how much similarities within and between two modalities differ.
+
+    With :math:`S_{xy}` the similarities of codes,
+
+    .. math::
+        \lVert S_{ab} - S_{aa} \rVert^2 + \lVert S_{ab} - S_{bb} \rVert^2 +
+        \lVert S_{aa} - S_{bb} \rVert^2 + \lVert S_{ab} - S_{ab}^\top \rVert^2,
+
+    each squared norm a mean over entries (Yu et al., DGCPN, AAAI 2021).
+
+    Parameters
+    ----------
+    a, b : tensor of shape (m, c)
+        Codes with rows of unit length.
+
+    Returns
+    -------
+    tensor of shape ()
+        The sum of the four means.
+    """
+    ab, aa, bb = a @ b.T, a @ a.T, b @ b.T
+    return mse_loss(ab, aa) + mse_loss(ab, bb) + mse_loss(aa, bb) + mse_loss(ab, ab.T)
+
+
+def correlation_identity(s, weight):
+    r"""Join similarities of neighbours with their symmetric sigmoid and the identity.
+
+    .. math:: w S + \frac{1 - w}{2} \left(\sigma(S) + \sigma(S)^\top\right) + (1 - w) I, \quad
+        \sigma(s) = \frac{2}{1 + e^{-s}} - 1
+
+    (Zhu et al., CIRH, TKDE 2022; read in public code.)
+
+    Parameters
+    ----------
+    s : tensor of shape (m, m)
+        Similarities, 0 between rows that are no neighbours.
+    weight : float
+        Weight of the similarities themselves, :math:`w`.
+
+    Returns
+    -------
+    tensor of shape (m, m)
+        The affinity.
+    """
+    sigmoid = torch.tanh(s / 2)
+    identity = torch.eye(len(s), dtype=s.dtype, device=s.device)
+    return weight * s + (1 - weight) * ((sigmoid + sigmoid.T) / 2 + identity)
+
+
+def mix_neighbors(x, s):
+    """Mix each row with its two nearest rows, .7, .2 and .1; with itself where it has none.
+
+    Parameters
+    ----------
+    x : tensor of shape (m, d)
+        Features.
+    s : tensor of shape (m, m)
+        Similarities, 0 between rows that are no neighbours.
+
+    Returns
+    -------
+    tensor of shape (m, d)
+        The mixed features.
+    """
+    own = torch.arange(len(s), device=s.device)
+    others = s.masked_fill(own[:, None] == own, 0.0)
+    values, indices = others.sort(dim=1, descending=True)
+    indices = torch.where(values > 0, indices, own[:, None])
+    return 0.7 * x + 0.2 * x[indices[:, 0]] + 0.1 * x[indices[:, min(1, len(s) - 1)]]
+
+
+def memory_contrast(codes, own, others, same, temperature):
+    r"""Tell a row's own key from the keys of others.
+
+    With unit rows :math:`b` and keys :math:`u`,
+
+    .. math:: -\frac{1}{m} \sum_i \log \frac{e^{\langle b_i, u_i \rangle / \tau}}
+        {e^{\langle b_i, u_i \rangle / \tau} + \sum_j e^{\langle b_i, u_j \rangle / \tau}}
+
+    over the :math:`j` that are neither row :math:`i` nor of its group.
+
+    Parameters
+    ----------
+    codes : tensor of shape (m, c)
+        Real codes.
+    own : tensor of shape (m, c)
+        The key of each row.
+    others : tensor of shape (k, c)
+        Keys of other rows.
+    same : bool tensor of shape (m, k)
+        Which of these keys are a row's own, or of its group.
+    temperature : float
+        :math:`\tau`.
+
+    Returns
+    -------
+    tensor of shape ()
+        The cross-entropy.
+    """
+    codes, own, others = normalize(codes), normalize(own), normalize(others)
+    positive = (codes * own).sum(dim=1, keepdim=True) / temperature
+    negative = (codes @ others.T / temperature).masked_fill(same, -torch.inf)
+    return (torch.cat([positive, negative], dim=1).logsumexp(dim=1) - positive[:, 0]).mean()
+
+
+def ranking(a, b, same, margin, shift):
+    r"""Rank the other half of a pair first, both ways.
+
+    With similarities :math:`s_{ij} = \langle a_i, b_j \rangle`, of which those below
+    :math:`s_{ii}` by more than the margin are made smaller by the shift,
+
+    .. math:: \frac{1}{m} \sum_i \left(\log \sum_j e^{s_{ij}} - s_{ii}\right)
+
+    and the same with :math:`a` and :math:`b` exchanged; rows of one group are left out of each
+    other's sum (Hu et al., UCCH, TPAMI 2022).
+
+    Parameters
+    ----------
+    a, b : tensor of shape (m, c)
+        Codes with rows of unit length.
+    same : bool tensor of shape (m, m)
+        Which rows are the same or of one group.
+    margin, shift : float
+        The margin and the shift.
+
+    Returns
+    -------
+    tensor of shape ()
+        The sum of both directions.
+    """
+    left_out = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+    total = 0.0
+    for s in (a @ b.T, b @ a.T):
+        own = s.diagonal()
+        s = torch.where(s.detach() >= own.detach()[:, None] - margin, s, s - shift)
+        total = total + (s.masked_fill(left_out, -torch.inf).logsumexp(dim=1) - own).mean()
+    return total
+
+
+def nt_xent(a, b, same, temperature):
+    r"""Tell the counterpart of each row from all other rows of both sets of codes.
+
+    For each of the :math:`2 m` rows :math:`u`, with counterpart :math:`v` and similarities
+    :math:`\langle u, w \rangle` of unit rows,
+
+    .. math:: -\log \frac{e^{\langle u, v \rangle / \tau}}
+        {e^{\langle u, v \rangle / \tau} + \sum_w e^{\langle u, w \rangle / \tau}},
+
+    over the rows :math:`w` that are neither :math:`u` nor of its group (Chen et al., ICML 2020).
+
+    Parameters
+    ----------
+    a, b : tensor of shape (m, c)
+        Real codes; rows of the same index are counterparts.
+    same : bool tensor of shape (m, m)
+        Which rows are the same or of one group.
+    temperature : float
+        :math:`\tau`.
+
+    Returns
+    -------
+    tensor of shape ()
+        The mean over the rows of both.
+    """
+    both = torch.cat([a, b])
+    counterparts = torch.cat([b, a])
+    return memory_contrast(both, counterparts, both, same.repeat(2, 2), temperature)
+
+
+def quantization(codes, signs):
+    r"""Measure how far real codes are from binary ones.
+
+    .. math:: \frac{1}{m} \sum_i \lVert h_i - b_i \rVert^2
+
+    Parameters
+    ----------
+    codes, signs : tensor of shape (m, c)
+        Real codes, and the binary codes that they should take.
+
+    Returns
+    -------
+    tensor of shape ()
+        The mean squared distance.
+    """
+    return (codes - signs).square().sum(dim=1).mean()
+
+
+def bit_balance(codes):
+    r"""Measure how far the bits are from being +1 as often as -1.
+
+    .. math:: \sum_k \left(\frac{1}{m} \sum_i h_{ik}\right)^2
+
+    Parameters
+    ----------
+    codes : tensor of shape (m, c)
+        Real codes.
+
+    Returns
+    -------
+    tensor of shape ()
+        The sum over bits of the squared mean over rows.
+    """
+    return codes.mean(dim=0).square().sum()
+
+
+def discrimination(discriminator, real, fake, mix, penalty_weight=10.0):
+    r"""Measure how well a discriminator tells two kinds of codes apart.
+
+    .. math:: -\overline{\log \sigma(D(r))} - \overline{\log (1 - \sigma(D(f)))}
+        + w\, \overline{(\lVert \nabla D(\epsilon r + (1 - \epsilon) f) \rVert - 1)^2}
+
+    Parameters
+    ----------
+    discriminator : callable
+        Codes, (m, c), to values, (m, 1).
+    real, fake : tensor of shape (m, c)
+        The two kinds of codes, without gradient.
+    mix : tensor of shape (m, c)
+        Random numbers from 0 to 1, :math:`\epsilon`.
+    penalty_weight : float, default=10.0
+        Weight of the gradient penalty, :math:`w`.
+
+    Returns
+    -------
+    tensor of shape ()
+        The loss of the discriminator.
+    """
+    between = (mix * real + (1 - mix) * fake).requires_grad_()
+    values = discriminator(between).sum()
+    (gradient,) = torch.autograd.grad(values, between, create_graph=True)
+    penalty = (gradient.norm(dim=1) - 1).square().mean()
+    told = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()
+    return told + penalty_weight * penalty
+
+
+def drop_features(x, share, generator):
+    """Set a random share of the entries to 0, the mean of centred features.
+
+    Parameters
+    ----------
+    x : tensor of shape (m, d)
+        Features.
+    share : float
+        Probability of an entry to be set to 0.
+    generator : torch.Generator
+        Source of random numbers, on the CPU.
+
+    Returns
+    -------
+    tensor of shape (m, d)
+        The features that are left.
+    """
+    return x.masked_fill((torch.rand(x.shape, generator=generator) < share).to(x.device), 0.0)

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.functional import normalize
 
 
 def linear(n_inputs, n_outputs, generator):
@@ -58,6 +59,100 @@ class Autoencoder(Encoder):
     def decode(self, codes):
         """Decode real codes, (m, c) to (m, d)."""
         return self.decoder(codes)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalization that treats a batch of one row, which has no spread, as in evaluation."""
+
+    def forward(self, input):
+        """Normalize each unit, (m, d) to (m, d)."""
+        if self.training and len(input) == 1:
+            self.eval()
+            try:
+                return super().forward(input)
+            finally:
+                self.train()
+        return super().forward(input)
+
+
+class NormalizedEncoder(Encoder):
+    """An encoder with batch normalization of its hidden layer."""
+
+    def __init__(self, n_features, n_hidden, n_bits, generator):
+        super().__init__(n_features, n_hidden, n_bits, generator)
+        self.norm = BatchNorm(n_hidden)
+
+    def encode(self, z, alpha=1.0):
+        """Encode standardized features, (m, d) to (m, c), in [-1, 1]."""
+        return torch.tanh(alpha * self.code(torch.relu(self.norm(self.hidden(z)))))
+
+
+def normalized_layer(n_inputs, n_outputs, generator):
+    """Make a linear layer with batch normalization and ReLU."""
+    layer = linear(n_inputs, n_outputs, generator)
+    return nn.Sequential(layer, BatchNorm(n_outputs), nn.ReLU())
+
+
+def perceptron(n_inputs, n_hidden, n_outputs, generator):
+    """Make a perceptron with one hidden layer."""
+    first, last = linear(n_inputs, n_hidden, generator), linear(n_hidden, n_outputs, generator)
+    return nn.Sequential(first, nn.ReLU(), last)
+
+
+class GraphFusion(nn.Module):
+    """Features of both modalities and a graph of their rows to a joint code, and back.
+
+    Each modality and both together pass a graph convolution; their three codes are fused to one
+    (Zhu et al., CIRH, TKDE 2022).
+    """
+
+    def __init__(self, widths, n_hidden, n_bits, generator):
+        super().__init__()
+
+        def layers(make):
+            return nn.ModuleDict({block: make(width) for block, width in widths.items()})
+
+        def head(n_inputs):
+            return nn.Sequential(linear(n_inputs, n_bits, generator), BatchNorm(n_bits))
+
+        self.project = layers(lambda width: normalized_layer(width, n_hidden, generator))
+        self.convolve = layers(lambda _: normalized_layer(n_hidden, n_hidden, generator))
+        self.joint = linear(n_hidden, n_hidden, generator)
+        self.joint_norm = BatchNorm(n_hidden)
+        self.heads = layers(lambda _: head(2 * n_hidden))
+        self.joint_head, self.fuse = head(n_hidden), head((len(widths) + 1) * n_bits)
+        self.decoders = layers(lambda width: perceptron(n_bits, n_hidden, width, generator))
+
+    def forward(self, features, graph):
+        """Return the code of each modality, the joint code and the decoded features.
+
+        Parameters
+        ----------
+        features : dict of str to tensor of shape (m, d)
+            Standardized features.
+        graph : tensor of shape (m, m)
+            Weights of the edges.
+
+        Returns
+        -------
+        codes : dict of str to tensor of shape (m, c)
+            Codes of each modality, before the tanh.
+        joint : tensor of shape (m, c)
+            The joint code, in [-1, 1].
+        decoded : dict of str to tensor of shape (m, d)
+            The features again.
+        """
+        hidden = {b: normalize(self.project[b](x)) for b, x in features.items()}
+        # A row's neighbours in the joint graph are those of its modality and its own other half.
+        both = self.joint(sum(hidden.values()))
+        joint = torch.relu(self.joint_norm(graph @ both + both))
+        codes = {
+            b: self.heads[b](torch.cat([self.convolve[b](graph @ h), joint], dim=1))
+            for b, h in hidden.items()
+        }
+        fused = torch.tanh(self.fuse(torch.cat([self.joint_head(joint), *codes.values()], dim=1)))
+        decoded = {b: self.decoders[b](fused + torch.tanh(code)) for b, code in codes.items()}
+        return codes, fused, decoded
 
 
 def to_numpy(network):

@@ -88,12 +88,13 @@ class Batch:
 class Run:
     """A training run: the networks, their optimizers, the pairs, and what a method remembers.
 
-    `memory` is a method's own, for the time of the run; `generator` is for what it draws; `fresh`
-    says whether the networks are new.
+    `memory` is a method's own, for the time of the run; `generator` is for what it draws, and is
+    seeded anew each epoch; `fresh` says whether the networks are new.
     """
 
     def __init__(self, hasher, live, pairs, *, seed, fresh):
-        self.networks, self.optimizers, self.device = live.networks, live.optimizers, live.device
+        self.live, self.device = live, live.device
+        self.networks, self.optimizers = live.networks, live.optimizers
         self.pairs, self.seed, self.fresh = pairs, seed, fresh
         self.batch_size = hasher.batch_size
         self.memory: dict[str, Any] = {}
@@ -114,23 +115,51 @@ class Run:
         for rows in batches[: -(-SAMPLE // self.batch_size)]:
             yield self.features(rows)
 
+    def batch(self, rows):
+        """Return some rows as a batch that belongs to no epoch."""
+        return Batch(rows, self.features(rows))
+
     def whole(self):
         """Return all pairs as one batch."""
-        return Batch(np.arange(len(self.pairs)), self.features(slice(None)))
+        return self.batch(np.arange(len(self.pairs)))
 
     def encode(self, batch):
         """Return the real codes of a batch, a dict of tensors of shape (m, c)."""
         return {b: self.networks[b].encode(batch.features[b], batch.alpha) for b in BLOCKS}
 
-    def step(self, loss, of="main", clip=None):
-        """Take a step of an optimizer down a loss, with the norm of the gradient clipped."""
-        optimizer = self.optimizers[of]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+    def encode_all(self):
+        """Return the real codes of all pairs, a dict of tensors, in evaluation mode."""
+        codes = {b: self.live.encode(b, values) for b, values in self.pairs.blocks.items()}
+        return {b: torch.from_numpy(values).to(self.device) for b, values in codes.items()}
+
+    def same(self, rows, others=None):
+        """Tell which rows are the same or of one group, a bool tensor of shape (m, k)."""
+        groups = np.arange(len(self.pairs)) if self.pairs.groups is None else self.pairs.groups
+        others = rows if others is None else others
+        return torch.from_numpy(groups[rows][:, None] == groups[others]).to(self.device)
+
+    def step(self, terms, *names, clip=None):
+        """Take a step down the sum of the loss terms.
+
+        Parameters
+        ----------
+        terms : dict of str to tensor of shape ()
+            The weighted loss terms.
+        *names : str
+            The optimizers that take the step; by default ``"main"``.
+        clip : float, default=None
+            Largest norm of the gradient of all their weights.
+        """
+        optimizers = [self.optimizers[name] for name in names or ("main",)]
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        torch.stack(tuple(terms.values())).sum().backward()
         if clip is not None:
-            weights = [w for group in optimizer.param_groups for w in group["params"]]
+            groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+            weights = [weight for group in groups for weight in group["params"]]
             torch.nn.utils.clip_grad_norm_(weights, clip)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
 
 
 def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
@@ -190,7 +219,7 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
                         if best.waited >= hasher.n_iter_no_change:
                             break
         except KeyboardInterrupt:
-            if done <= planned - n_epochs:  # the phase that trains the encoders has no epoch yet
+            if done <= planned - list(phases.values())[-1]:  # the encoders have not been trained
                 raise
             warn_of_interrupt(done, planned)
         if best.state is not None:
@@ -224,9 +253,12 @@ def _run_epoch(hasher, run, epoch, phase):
     sums = defaultdict(float)
     alpha = hasher._sharpness(epoch)
     run.networks.train()
-    # A generator an epoch: training that goes on later deals the same batches as training in one
-    # go.
-    for rows in run.pairs.batches(hasher.batch_size, np.random.default_rng([run.seed, epoch])):
+    # A seed an epoch: training that goes on later deals the same batches, and draws the same
+    # numbers, as training in one go.
+    rng = np.random.default_rng([run.seed, epoch])
+    batches = run.pairs.batches(hasher.batch_size, rng)
+    run.generator.manual_seed(int(rng.integers(2**32)))
+    for rows in batches:
         batch = Batch(rows, run.features(rows), epoch, phase, alpha)
         for term, value in hasher._step(run, batch).items():
             sums[term] = sums[term] + value.detach() * (len(rows) / len(run.pairs))

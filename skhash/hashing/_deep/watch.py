@@ -76,8 +76,7 @@ def warn_of_collapse(statistics, n_rows, threshold=0.02):
                 f"the {block} codes have collapsed: of {n_rows} rows only {share:.1%} of the "
                 "possible codes are "
                 f"distinct, mean |tanh| {values['mean_abs']:.2f}. Lower learning_rate or "
-                "hidden_units, raise "
-                "reconstruction_weight, or check the features for constant rows.",
+                "hidden_units, or check the features for constant rows.",
                 ConvergenceWarning,
                 stacklevel=5,
             )

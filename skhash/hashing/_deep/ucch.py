@@ -1,0 +1,136 @@
+"""Unsupervised contrastive cross-modal hashing."""
+
+import torch
+
+from .._docs import hasher
+from .._parameters import count, not_negative, positive, share
+from . import functional as F
+from .base import DeepHasher, sharpness
+
+
+@hasher
+class UCCHHasher(DeepHasher):
+    r"""Unsupervised contrastive cross-modal hashing, UCCH.
+
+    Codes of a pair are told apart from those of other pairs, twice. One loss compares them with a
+    memory of binary codes, one for each training pair; another ranks the other half of a pair
+    before the rest of the batch.
+
+    With the unit rows :math:`b` of the real codes, the binary memory :math:`u` at unit length, and
+    pairs :math:`j` drawn from all, the contrastive loss is, for image and text,
+
+    .. math:: L_c = -\overline{\log \frac{e^{\langle b_i, u_i \rangle / \tau}}
+        {e^{\langle b_i, u_i \rangle / \tau} + \sum_j e^{\langle b_i, u_j \rangle / \tau}}},
+
+    and with :math:`s_{ij} = \langle b^I_i, b^T_j \rangle`, less the shift where
+    :math:`s_{ij} < s_{ii} - \text{margin}`, the ranking loss is, both ways,
+
+    .. math:: L_r = \overline{\log \sum_j e^{s_{ij}} - s_{ii}}, \qquad
+        L = a\, L_c + (1 - a)\, L_r.
+
+    The memory moves towards the mean of a pair's two codes, :math:`u \leftarrow \rho u + (1 - \rho)
+    \bar b`. The first epoch fills it, and compares the pairs of a batch with each other.
+
+    Parameters
+    ----------
+    contrast_weight : float, default=0.7
+        Weight of the contrastive loss, :math:`a`, from 0 to 1; the ranking loss has the rest.
+    n_negatives : int, default=4096
+        Other pairs to compare a batch with; all of them where there are no more.
+    temperature : float, default=0.9
+        :math:`\tau`, for cosines.
+    memory_momentum : float, default=0.4
+        How much of the memory is kept, :math:`\rho`, from 0 to 1.
+    margin : float, default=0.2
+        Similarities that are smaller than that of the pair by more than this count less.
+    shift : float, default=0.1
+        By how much these are made smaller.
+    max_norm : float, default=1.0
+        Largest norm of the gradient.
+    max_iter : int, default=20
+        Number of epochs.
+
+    Notes
+    -----
+    Losses and memory follow the public code, which for features sets ``hidden_units=8192``, three
+    layers for images, ``batch_size=256, learning_rate=1e-4, weight_decay=1e-6``, and chooses the
+    epoch by labels; its temperature is the one here times the root of the number of bits, for the
+    memory is not brought to unit length there.
+
+    This library's own: one draw of negatives without repetition for all rows of a batch (not one
+    for each row); a pair and its group are never its own negatives; the constant margin that is
+    added to the ranking loss is left out; and the defaults of training. Where training goes on,
+    with `warm_start` or `partial_fit`, the memory is first filled with the codes of the pairs
+    given.
+
+    References
+    ----------
+    P. Hu, H. Zhu, J. Lin, D. Peng, Y.-P. Zhao, X. Peng: Unsupervised contrastive cross-modal
+    hashing, IEEE Transactions on Pattern Analysis and Machine Intelligence 45 (3), 2023.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash.hashing import UCCHHasher
+    >>> rng = np.random.default_rng(0)
+    >>> topics = rng.normal(size=(200, 5))
+    >>> image, text = topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))
+    >>> X = np.hstack([image, text])
+    >>> hasher = UCCHHasher(16, n_image_features=16, max_iter=10, random_state=0).fit(X)
+    >>> hasher.encode_text(text).shape
+    (200, 16)
+    >>> hasher.score(X) > 0.1  # random codes score 0.03
+    True
+    """
+
+    contrast_weight: float = share(0.7)
+    n_negatives: int = count(4096)
+    temperature: float = positive(0.9)
+    memory_momentum: float = share(0.4)
+    margin: float = not_negative(0.2)
+    shift: float = not_negative(0.1)
+    max_norm: float = positive(1.0)
+    alpha: str | float = sharpness(1.0)
+    max_iter: int = count(20)
+
+    def _begin(self, run, phase):
+        if run.fresh:
+            bank = torch.zeros(len(run.pairs), self.n_bits, device=run.device)
+        else:
+            bank = F.unit_rows(sum(run.encode_all().values()))
+        run.memory["bank"] = bank
+
+    def _step(self, run, batch):
+        batch.codes = {block: F.unit_rows(codes) for block, codes in run.encode(batch).items()}
+        terms = self._loss(run, batch)
+        run.step(terms, clip=self.max_norm)
+        self._remember(run, batch)
+        return terms
+
+    def _loss(self, run, batch):
+        own, others, same = self._keys(run, batch)
+        image, text = batch.codes["image"], batch.codes["text"]
+        contrast = sum(
+            F.memory_contrast(codes, own, others, same, self.temperature) for codes in (image, text)
+        )
+        ranking = F.ranking(image, text, run.same(batch.rows), self.margin, self.shift)
+        return {
+            "contrast": self.contrast_weight * contrast,
+            "ranking": (1 - self.contrast_weight) * ranking,
+        }
+
+    def _keys(self, run, batch):
+        """Return the binary key of each row, keys of others, and which are of the same row."""
+        if batch.epoch == 0:  # the bank is still empty
+            own = F.binary(batch.codes["image"] + batch.codes["text"])
+            return own, own, run.same(batch.rows)
+        bank = run.memory["bank"]
+        drawn = torch.randperm(len(bank), generator=run.generator)[: self.n_negatives].numpy()
+        same = run.same(batch.rows, drawn)
+        return F.binary(bank[batch.rows]), F.binary(bank[drawn]), same
+
+    def _remember(self, run, batch):
+        bank, rows = run.memory["bank"], batch.rows
+        codes = F.unit_rows(sum(batch.codes.values()).detach())
+        momentum = self.memory_momentum if batch.epoch else 0.0
+        bank[rows] = F.unit_rows(momentum * bank[rows] + (1 - momentum) * codes)
