@@ -72,11 +72,13 @@ def named_columns(columns):
         If some names tell a block and others do not, or a name tells both.
     """
     blocks = [block_of(name) for name in columns]
+    if not any(blocks):
+        return {}
     for name, block in zip(columns, blocks, strict=True):
-        if any(blocks) and (block is None or set(BLOCKS) <= set(name.split("__")[:-1])):
+        if block is None or set(BLOCKS) <= set(name.split("__")[:-1]):
             raise ValueError(
                 f"the names of the columns tell no split, got {name!r} beside names of image and "
-                "text columns: name every column image__* or text__*, or leave it out."
+                "text columns: name every column image__* or text__*, or drop it."
             )
     found = {block: np.flatnonzero([b == block for b in blocks]) for block in BLOCKS}
     return {

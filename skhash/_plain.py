@@ -33,7 +33,7 @@ def plain_array(X):
         If values are missing, or the codes have not two dimensions.
     """
     if sparse.issparse(X):
-        raise TypeError("the codes are a sparse matrix, got zeros left out: use codes.toarray().")
+        raise TypeError("codes must be dense, got a sparse matrix: use codes.toarray().")
     if np.ma.is_masked(X):
         raise ValueError(_missing("the codes"))
     if not isinstance(X, np.ndarray):

@@ -83,8 +83,9 @@ def read_codes(codes, *, packed=False):
         whole = _every(array, lambda a: (a >= 0) & (a == np.rint(a)))
         if whole and not _every(array, lambda a: a == 1):  # which is True and +1 alike
             raise TypeError(
-                f"{dtype} codes that hold only whole numbers from 0 on would all count as "
-                "positive: use astype(bool) for zeros and ones, astype(np.uint8) for packed bytes."
+                f"{dtype} codes that hold only whole numbers from 0 on may be of three formats: "
+                "use astype(bool) for zeros and ones, astype(np.uint8) for packed bytes, codes / 2 "
+                "for real vectors."
             )
     elif dtype.kind == "c":
         raise ValueError(f"Complex data not supported: codes are real or binary, got {dtype}.")

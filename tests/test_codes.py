@@ -116,7 +116,11 @@ BAD = [
     ([[True, 1]], TypeError, "hold bool and int, but"),
     ([[True], [True, False]], ValueError, "rows of one length in a list"),
     ([np.ones(2, dtype=bool), np.ones(3, dtype=bool)], ValueError, "do not make an array"),
-    (sparse.csr_array(np.eye(3, dtype=bool)), TypeError, r"sparse .*: use codes.toarray\(\)"),
+    (
+        sparse.csr_array(np.eye(3, dtype=bool)),
+        TypeError,
+        r"got a sparse matrix: use codes.toarray\(\)",
+    ),
 ]
 
 

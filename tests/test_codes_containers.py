@@ -104,7 +104,7 @@ def must_be_right(form, container, bits):
         return False  # narwhals does not read it
     if form in GOOD:
         return form != "packed" or container not in FORGETFUL or bool((pack_codes(bits) == 1).all())
-    if (BAD[form](bits) == 1).all() and form != "packed words":
+    if (BAD[form](bits) == 1).all():
         return None  # True, +1 and the byte 1 at once
     if form == "bytes" and container not in FORGETFUL:
         return False if bits.shape[1] > 8 and bits.any() else None
