@@ -44,6 +44,50 @@ def block_names(block, names):
     return [f"{block}__{name}" for name in names]
 
 
+def block_of(name):
+    """Return the block that a column name tells, whatever stands before it, or None.
+
+    >>> block_of("image__bit0"), block_of("union__text__bit0"), block_of("image")
+    ('image', 'text', None)
+    """
+    return next((part for part in name.split("__")[:-1] if part in BLOCKS), None)
+
+
+def named_columns(columns):
+    """Find the columns of each block of codes, in whatever order they stand.
+
+    Parameters
+    ----------
+    columns : list of str
+        Names of the columns.
+
+    Returns
+    -------
+    dict of str to slice or ndarray
+        Columns of each block that is there, image first; empty if no name tells one.
+
+    Raises
+    ------
+    ValueError
+        If some names tell a block and others do not, or a name tells both.
+    """
+    blocks = [block_of(name) for name in columns]
+    if not any(blocks):
+        return {}
+    for name, block in zip(columns, blocks, strict=True):
+        if block is None or set(BLOCKS) <= set(name.split("__")[:-1]):
+            raise ValueError(
+                f"the names of the columns tell no split, got {name!r} beside names of image and "
+                "text columns: name every column image__* or text__*, or drop it."
+            )
+    found = {block: np.flatnonzero([b == block for b in blocks]) for block in BLOCKS}
+    return {
+        block: slice(places[0], places[-1] + 1) if len(places) == np.ptp(places) + 1 else places
+        for block, places in found.items()
+        if len(places)
+    }
+
+
 def block_slices(columns):
     """Find the blocks among the columns of a feature or code table.
 
@@ -67,7 +111,8 @@ def block_slices(columns):
     >>> block_slices(["image__0", "image__1", "text__dog"])
     {'image': slice(0, 2, None), 'text': slice(2, 3, None)}
     """
-    unknown = [name for name in columns if not name.startswith(("image__", "text__"))]
+    blocks = [block_of(name) for name in columns]
+    unknown = [name for name, block in zip(columns, blocks, strict=True) if block is None]
     if unknown:
         shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         remedy = (
@@ -77,8 +122,8 @@ def block_slices(columns):
             "say how many leading columns are the image."
         )
         raise ValueError(f"every column must be named image__* or text__*, got {shown}: {remedy}")
-    n_images = sum(name.startswith("image__") for name in columns)
-    if any(name.startswith("text__") for name in columns[:n_images]):
+    n_images = blocks.count("image")
+    if "text" in blocks[:n_images]:
         raise ValueError(
             "the columns are in the wrong order: all image__* columns must stand before all "
             "text__* columns."

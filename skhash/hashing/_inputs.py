@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.utils import check_array, check_scalar
 from sklearn.utils.validation import validate_data
 
-from .._blocks import BLOCKS, block_slices, table_columns
+from .._blocks import BLOCKS, block_of, block_slices, table_columns
 
 _READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
@@ -51,10 +51,13 @@ def check_pairs(hasher, X, *, reset):
         ensure_min_features=2 if reset else 1,
         **_READ,
     )
-    if reset:
+    if not reset:
+        n_image = hasher.n_image_features_
+    else:
         n_image = n_named if named else _check_given(hasher.n_image_features, features.shape[1])
+    _check_sides(columns, n_image)
+    if reset:
         hasher.n_image_features_ = n_image
-    n_image = hasher.n_image_features_
     return {"image": features[:, :n_image], "text": features[:, n_image:]}
 
 
@@ -85,6 +88,18 @@ def _check_given(n_image, n_features):
             f"n_features={n_features} columns."
         )
     return int(n_image)
+
+
+def _check_sides(columns, n_image):
+    """Check that no column name contradicts the number of leading image columns."""
+    for column, name in enumerate(columns or ()):
+        if block_of(name) == ("text" if column < n_image else "image"):
+            n_named = sum(block_of(name) == "image" for name in columns)
+            raise ValueError(
+                f"n_image_features={n_image} contradicts the names of the columns, got {name!r} as "
+                f"column {column} and {n_named} image columns in all: leave n_image_features out "
+                "to split by name."
+            )
 
 
 def split_blocks(hasher, X):
@@ -160,6 +175,12 @@ def check_block(hasher, X, block):
         )
         raise ValueError(
             f"the {block} columns must be those seen in fit, in the same order; {what}."
+        )
+    others = [name for name in columns or () if block_of(name) not in (None, block)]
+    if others:
+        raise ValueError(
+            f"the {block} block has a column of the other, got {others[0]!r}: give the columns of "
+            "one block alone."
         )
     X = check_array(X, input_name="X", **_READ)
     n_image = hasher.n_image_features_

@@ -9,7 +9,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 
 from .._blocks import BLOCKS
-from .._comparable import comparable
+from .._comparable import compare_read
 from .._device import resolve_device
 from .._ranking import average_precisions
 from ._networks import from_numpy, to_numpy
@@ -177,7 +177,7 @@ def _validate(live, pairs):
 def paired_score(image, text, y):
     """Return the mean average precision among pairs of binary codes, mean of both directions."""
     both = [
-        average_precisions(*comparable(a, b), y, y, k=None, ties="expected", normalize="hits")
+        average_precisions(*compare_read(a, b), y, y, k=None, ties="expected", normalize="hits")
         for a, b in ((image, text), (text, image))
     ]
     return float(np.mean(both))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import check_choice
+from ..codes import read_codes
 from ._at_k import precision_at_k
 from ._curves import precision_recall_by_radius, precision_recall_by_rank
 from ._display import CURVES, GREY, encode_sides, hide_spines, subplots
@@ -196,7 +197,7 @@ class RetrievalCurveDisplay:
             curve = precision_recall_by_radius(*sides, n_jobs=n_jobs)
             chance = curve[0][-1]
         else:
-            n_gallery = len(gallery_codes)
+            n_gallery = len(read_codes(gallery_codes))
             steps = np.arange(1, n_gallery + 1) if k is None else np.atleast_1d(k)
             cut_offs: Any = [*steps, n_gallery]
             precision = precision_at_k(*sides, k=cut_offs, ties=ties, n_jobs=n_jobs)

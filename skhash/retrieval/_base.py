@@ -8,9 +8,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._blocks import block_slices, table_columns
-from .._scorer import has_block_names, paired_codes
-from ..codes import code_format
+from .._blocks import named_columns, table_columns
+from .._scorer import paired_codes
+from ..codes import format_of, read_codes
 from ._rows import is_mapped, join_words, words_of
 from ._store import read_index
 from ._store_write import write_index
@@ -50,7 +50,7 @@ class CodeIndex(BaseEstimator):
         Raises
         ------
         TypeError
-            If the dtype names no format.
+            If the codes name no format, or could be of two (:mod:`skhash.codes`).
         ValueError
             If a parameter is out of range, or the codes are empty, not finite or not pairs.
         """
@@ -192,12 +192,12 @@ class CodeIndex(BaseEstimator):
     def _read(self, X, *, reset):
         """Return the words of each block that `X` holds; `reset` decides what the index holds."""
         columns = table_columns(X)
-        named = self.paired is not False and columns is not None and has_block_names(columns)
-        blocks = list(block_slices(columns)) if named else []
-        if named:
-            X = np.asarray(X)  # the names told the modality: texts may well search images
+        named = self.paired is not False and columns is not None
+        blocks = list(named_columns(columns)) if named else []
         codes = _check_codes(X, self)
-        packed = code_format(codes) == "packed"
+        if blocks:
+            X = codes  # the names told the modality: texts may well search images
+        packed = format_of(codes) == "packed"
         if reset:
             self.packed_ = packed
             self.paired_ = bool(self.paired) or len(blocks) == 2
@@ -246,15 +246,8 @@ class CodeIndex(BaseEstimator):
 
 
 def _check_codes(X, estimator):
-    codes = check_array(X, estimator=estimator)
-    if codes.dtype.kind in "iu" and codes.dtype.itemsize > 1:
-        if codes.min() >= 0 and codes.max() <= 1:
-            raise TypeError(
-                f"{codes.dtype} codes of zeros and ones would all count as positive: "
-                "use codes.astype(bool)."
-            )
-        return codes >= 0
-    return codes
+    # Their values are judged; what is left to check is that there are rows and columns.
+    return check_array(read_codes(X), ensure_all_finite=False, estimator=estimator)
 
 
 def _check_labels(y, n_samples):

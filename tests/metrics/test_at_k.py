@@ -121,7 +121,7 @@ def test_ranks_beyond_the_gallery_hold_nothing_relevant():
 def test_batches_of_queries_do_not_change_the_scores(monkeypatch, metric, ties, real):
     query, gallery, *labels = example(n_queries=9)
     if real:
-        query, gallery = query.astype(float), gallery.astype(float)
+        query, gallery = (convert_codes(codes, "real") for codes in (query, gallery))
     options = {"k": [1, 3], "ties": ties, "per_query": True}
     whole = metric(query, gallery, *labels, **options)
     monkeypatch.setattr(_ranking, "_BLOCK", 60)

@@ -140,7 +140,7 @@ def test_bounds_enclose_the_expectation_and_the_index_order(seed, k, normalize):
 def test_the_order_of_the_gallery_does_not_matter(seed, k, ties, normalize, real):
     query, gallery, y_query, y_gallery = example(seed)
     if real:
-        query, gallery = query.astype(np.float32), gallery.astype(np.float32)
+        query, gallery = (convert_codes(codes, "real") for codes in (query, gallery))
     order = np.random.default_rng(seed).permutation(len(gallery))
     options = {"k": k, "ties": ties, "normalize": normalize}
     np.testing.assert_allclose(
@@ -243,8 +243,9 @@ def test_the_mean_is_the_mean():
 
 
 def test_a_zero_vector_is_as_near_to_all():
-    scores = average_precision(np.zeros((1, 2)), np.eye(2), [0], [0, 1])
-    assert scores == pytest.approx((1 + 1 / 2) / 2)
+    query, gallery = np.array([[0, 0], [0.5, -1]]), np.eye(2) - 0.5
+    scores = average_precision(query, gallery, [0, 0], [0, 1])
+    assert scores[0] == pytest.approx((1 + 1 / 2) / 2)
 
 
 bits = np.ones((2, 8), dtype=bool)
@@ -263,7 +264,7 @@ bits = np.ones((2, 8), dtype=bool)
         ((bits, bits[:, :7]), {}, ValueError, "have 8 columns, the gallery codes 7"),
         ((bits, bits.view(np.uint8)), {}, TypeError, "are bits, the gallery codes packed"),
         ((bits, bits.astype(float)), {}, TypeError, "are bits, the gallery codes real"),
-        ((bits, bits.astype(int)), {}, TypeError, "codes must be bool"),
+        ((bits, bits.astype(int)), {}, TypeError, "are bits, the gallery codes signs"),
         ((bits[:0], bits), {}, ValueError, "the codes are empty, got 0 queries"),
         ((bits, bits[:0]), {}, ValueError, "the codes are empty"),
         ((bits[0], bits), {}, ValueError, "must have two dimensions"),

@@ -102,15 +102,15 @@ def test_texts_may_search_a_plain_index_of_images():
     ("X", "error", "message"),
     [
         (codes[:0], ValueError, "0 sample"),
-        (codes[0], ValueError, "Expected 2D array"),
-        (np.full((2, 3), np.nan), ValueError, "contains NaN"),
-        (np.zeros((2, 3), dtype=np.int8), ValueError, r"must hold only \+1 and -1"),
+        (codes[0], ValueError, "must have two dimensions .*, got 1"),
+        (np.full((2, 3), np.nan), ValueError, "must be finite, got NaN or infinity"),
+        (np.zeros((2, 3), dtype=np.int8), TypeError, r"must hold only \+1 and -1"),
         (
             codes.astype(int),
             TypeError,
-            r"int64 codes of zeros and ones .* use codes.astype\(bool\)",
+            r"int64 codes must hold only \+1 and -1: use astype\(bool\) for zeros and ones",
         ),
-        (codes.astype(np.float16), TypeError, "codes must be bool .*, got float16"),
+        (codes.astype(np.float16), TypeError, r"float16 codes .* use astype\(bool\) for zeros"),
         (
             make_table(image=image, text=text[:, :5]),
             ValueError,
@@ -147,8 +147,8 @@ def test_bits_do_not_mix_with_bytes(method):
     ("X", "message"),
     [
         (queries[:0], "0 sample"),
-        (np.full((2, 12), np.nan), "contains NaN"),
-        (np.full((2, 12), np.inf), "contains infinity"),
+        (np.full((2, 12), np.nan), "must be finite, got NaN"),
+        (np.full((2, 12), np.inf), "must be finite, got NaN or infinity"),
     ],
 )
 @pytest.mark.parametrize("method", ["kneighbors", "radius_neighbors", "predict", "score"])
