@@ -13,7 +13,7 @@ from sklearn.utils import gen_batches
 from ._clip_troubles import warn_of_full_cache
 from ._feature_store import FeatureStore
 from ._items import LazyImages, take
-from ._open_clip import CONFIG, own_folder, stamp
+from ._model_folder import CONFIG, own_folder, stamp
 
 _ENCODING = 1  # to be raised when this package gives other embeddings to the same items
 _LIBRARIES = ("open_clip_torch", "pillow", "torch", "torchvision")

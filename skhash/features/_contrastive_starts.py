@@ -160,13 +160,23 @@ def _load_text_tower(name, hub):
     )
 
     def load(local_files_only):
-        options = {"cache_dir": hub["weights_dir"], "local_files_only": local_files_only}
-        model = transformers.AutoModel.from_pretrained(name, **options)
+        options = {
+            "cache_dir": hub["weights_dir"],
+            "local_files_only": local_files_only,
+            "trust_remote_code": False,
+        }
+        # Named, since a configuration may name a kernel on a hub, which is code.
+        model = transformers.AutoModel.from_pretrained(name, attn_implementation="eager", **options)
         return model, transformers.AutoTokenizer.from_pretrained(name, **options)
 
     try:
         return from_disk_first(load, hub["local_files_only"])
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the text tower {name!r} needs Python code of its own, which skhash never runs: "
+                "choose one that transformers knows."
+            ) from error
         raise OSError(
             f"the text tower {name!r} is not on this disk and could not be fetched "
             f"({root_cause(error)}): fetch it once while online, give a folder that transformers "
