@@ -1,3 +1,4 @@
+import ast
 import os
 import socket
 import threading
@@ -6,12 +7,56 @@ from pathlib import Path
 
 import pytest
 
+import skhash
 from skhash import _files
 from skhash._files import TEMPORARY, regular, replaced, replaced_folder, restore
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+# All of the source
+
+
+SOURCES = sorted(Path(skhash.__file__).parent.rglob("*.py"))
+# What writes into temporary folders, and `_files` itself.
+WRITERS = {"_files.py", "_contrastive_saving.py", "_download.py", "_model_folder.py"}
+
+
+def calls(source):
+    """Yield name, positional arguments and keywords of all calls."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            keywords = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
+            arguments = [getattr(argument, "value", None) for argument in node.args]
+            yield ast.unparse(node.func), arguments, keywords
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_nothing_is_loaded_that_may_run_code(source):
+    for name, _, keywords in calls(source):
+        last = name.rpartition(".")[2]
+        assert name not in ("eval", "exec", "joblib.load"), name
+        # Between two processes of one run, within a pickle.
+        assert not name.startswith("pickle.load") or source.name == "_clip_images.py", name
+        assert not keywords.get("allow_pickle"), name
+        if name == "torch.load":
+            assert keywords["weights_only"] is True
+        if last in ("from_pretrained", "HFTokenizer"):
+            assert keywords["trust_remote_code"] is False
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+def test_files_are_written_by_one_function(source):
+    for name, arguments, keywords in calls(source):
+        last = name.rpartition(".")[2]
+        modes = [*arguments[-1:], keywords.get("mode")]
+        writes = last == "open" and any(
+            isinstance(mode, str) and set("wax+") & set(mode) and len(mode) < 4 for mode in modes
+        )
+        writes |= last in ("write_bytes", "write_text", "mktemp", "savez", "tofile")
+        assert not writes or source.name in WRITERS, name
 
 
 # Files

@@ -160,14 +160,17 @@ def _load_text_tower(name, hub):
     )
 
     def load(local_files_only):
-        options = {
-            "cache_dir": hub["weights_dir"],
-            "local_files_only": local_files_only,
-            "trust_remote_code": False,
-        }
-        # Named, since a configuration may name a kernel on a hub, which is code.
-        model = transformers.AutoModel.from_pretrained(name, attn_implementation="eager", **options)
-        return model, transformers.AutoTokenizer.from_pretrained(name, **options)
+        options = {"cache_dir": hub["weights_dir"], "local_files_only": local_files_only}
+        model = transformers.AutoModel.from_pretrained(
+            name,
+            trust_remote_code=False,
+            # Given, since the configuration may name a kernel on a hub, which is code.
+            attn_implementation="eager",
+            **options,
+        )
+        return model, transformers.AutoTokenizer.from_pretrained(
+            name, trust_remote_code=False, **options
+        )
 
     try:
         return from_disk_first(load, hub["local_files_only"])

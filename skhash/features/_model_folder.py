@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .._files import regular, restore
+from .._optional import import_optional
 
 CONFIG = "open_clip_config.json"
 # What open_clip takes itself. All else would go to transformers, and may make it run code.
@@ -61,6 +62,9 @@ def _parse(path):
     try:
         with regular(path) as file:
             document = json.loads(file.read())
+        for other in path.parent.iterdir():  # other libraries would open them
+            if other.exists() and not (other.is_file() or other.is_dir()):
+                raise ValueError(f"{other} is not a regular file")
         model = document["model_cfg"]
         if not all(isinstance(model[name], dict) for name in ("vision_cfg", "text_cfg")):
             raise TypeError("vision_cfg and text_cfg must be objects")
@@ -157,9 +161,10 @@ def without_code(content):
 
     config = json.loads(content, object_hook=cleaned)
     if b"auto_map" in content and "model_type" in config:
-        from transformers import CONFIG_MAPPING
-
-        if config["model_type"] not in CONFIG_MAPPING:
+        transformers = import_optional(
+            "transformers", extra="transformers", purpose="the text encoder of a model"
+        )
+        if config["model_type"] not in transformers.CONFIG_MAPPING:
             raise ValueError(
                 f"the text encoder {config['model_type']!r} needs Python code of its own, which "
                 "skhash never runs: choose a model of a type that transformers knows."

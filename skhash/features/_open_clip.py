@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from .._files import regular
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
 from ._model_folder import CONFIG, code_free, own_folder, read_document, stamp, tokenizer_options
@@ -127,8 +126,6 @@ def locate(model_name, pretrained, **hub):
         files = [fetch(f"{place}/", **hub)]
     else:
         files = sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES)
-        for path in files:  # which of them open_clip opens is its own choice
-            regular(path).close()
     if not files:
         raise OSError(
             f"the folder {place!r} holds no weights ({', '.join(sorted(_SUFFIXES))}): "
