@@ -67,8 +67,7 @@ def write_index(folder, fields, arrays):
 def _sweep(folder):
     """Delete the arrays that index.json does not name: of before, of a crash or of a full disk."""
     index = folder / "index.json"
-    arrays = parse(folder)["arrays"].values() if index.exists() else ()
-    named = {entry["file"] for entry in arrays}
+    named = index.read_text(encoding="utf-8") if index.exists() else ""
     for path in folder.iterdir():
         of = TEMPORARY.sub("", path.name)
         ours = NAMES.fullmatch(of) or (of == "index.json" != path.name)
