@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import gen_batches
 
+from .._files import regular
 from ._clip_troubles import warn_of_full_cache
 from ._feature_store import FeatureStore
 from ._items import LazyImages, take
-from ._open_clip import CONFIG, own_folder, stamp
+from ._model_folder import CONFIG, own_folder, stamp
 
 _ENCODING = 1  # to be raised when this package gives other embeddings to the same items
 _LIBRARIES = ("open_clip_torch", "pillow", "torch", "torchvision")
@@ -82,7 +83,7 @@ def _files(located, modality):
 @lru_cache(maxsize=64)
 def _digest(path, _stamp):
     """Hash a file; once in a process, while its stamp is the same."""
-    with path.open("rb") as file:
+    with regular(path) as file:
         return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
 

@@ -1,14 +1,19 @@
-"""Checkpoints of a training run, one file that is replaced after each epoch."""
+"""Checkpoints of a training run, one file that is replaced after each epoch.
+
+The file is what ``torch.save`` writes, followed by its SHA-256, 32 bytes.
+"""
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import torch
 
-from .._files import replaced
+from .._files import TEMPORARY, only_writer, regular, replaced
 from ._contrastive_objective import own_rank
 
+_PART = 1 << 20  # bytes that are hashed at once
 # What may change between the beginning of a run and its end.
 _FREE = ("verbose", "device", "checkpoint_dir", "weights_dir", "local_files_only", "warm_start")
 
@@ -38,7 +43,10 @@ class Checkpoint:
         if self.path is None or not self.path.exists():
             return []
         try:
-            saved = torch.load(self.path, map_location="cpu", weights_only=True)
+            with regular(self.path) as file:
+                if not _is_whole(file):
+                    raise ValueError("its checksum does not fit.")
+                saved = torch.load(file, map_location="cpu", weights_only=True)
             run = saved["run"]
         except Exception as error:  # torch raises many kinds on a file that is not its own
             raise ValueError(
@@ -65,8 +73,34 @@ class Checkpoint:
             "trainer": self.trainer.state(),
             "watch": self.watch.saved(),
         }
-        with replaced(self.path) as file:
-            torch.save(content, file)
+        # Another run may write here as well: the last one that is whole stays.
+        with only_writer(self.path.parent) as sync_folder:
+            for left in self.path.parent.iterdir():  # by a run that was killed
+                if TEMPORARY.sub("", left.name) == self.path.name != left.name:
+                    left.unlink(missing_ok=True)
+            with replaced(self.path) as file:
+                torch.save(content, file)
+                file.write(_sha256(file, file.seek(0, os.SEEK_END)))
+            sync_folder()
+
+
+def _is_whole(file):
+    """Say whether the checksum at the end of a file fits, and go back to its start."""
+    n_bytes = max(0, file.seek(0, os.SEEK_END) - hashlib.sha256().digest_size)
+    digest = _sha256(file, n_bytes)
+    sound = file.read() == digest
+    file.seek(0)
+    return sound
+
+
+def _sha256(file, n_bytes):
+    """Hash the first bytes of a file, and stop behind them."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while part := file.read(min(n_bytes, _PART)):
+        digest.update(part)
+        n_bytes -= len(part)
+    return digest.digest()
 
 
 def _fingerprint(settings, trainer):

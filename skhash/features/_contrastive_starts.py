@@ -161,12 +161,25 @@ def _load_text_tower(name, hub):
 
     def load(local_files_only):
         options = {"cache_dir": hub["weights_dir"], "local_files_only": local_files_only}
-        model = transformers.AutoModel.from_pretrained(name, **options)
-        return model, transformers.AutoTokenizer.from_pretrained(name, **options)
+        model = transformers.AutoModel.from_pretrained(
+            name,
+            trust_remote_code=False,
+            # Given, since the configuration may name a kernel on a hub, which is code.
+            attn_implementation="eager",
+            **options,
+        )
+        return model, transformers.AutoTokenizer.from_pretrained(
+            name, trust_remote_code=False, **options
+        )
 
     try:
         return from_disk_first(load, hub["local_files_only"])
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the text tower {name!r} needs Python code of its own, which skhash never runs: "
+                "choose one that transformers knows."
+            ) from error
         raise OSError(
             f"the text tower {name!r} is not on this disk and could not be fetched "
             f"({root_cause(error)}): fetch it once while online, give a folder that transformers "

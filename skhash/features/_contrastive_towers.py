@@ -294,7 +294,7 @@ def rebuild_towers(config, state=None, *, seed=0):
         model_cfg = write_folder(Path(folder), config, place=folder)
         if "hf_model_name" in model_cfg["text_cfg"]:
             import_optional("transformers", extra="transformers", purpose="the text tower")
-            model_cfg["text_cfg"]["hf_model_name"] = folder
+            model_cfg["text_cfg"] |= {"hf_model_name": folder, "hf_model_pretrained": False}
         torch.default_generator.manual_seed(seed)
         arguments = {key: value for key, value in model_cfg.items() if key != "custom_text"}
         model = open_clip.CustomTextCLIP(**arguments)

@@ -22,6 +22,7 @@ import numpy as np
 from sklearn.utils import check_scalar
 
 from .. import __version__
+from .._files import regular
 from ._feature_files import KEY, SHARD, written
 from ._feature_keys import image_keys, text_keys
 from ._feature_shards import Shards
@@ -181,8 +182,9 @@ def _as_keys(keys):
 def is_cache(folder):
     """Say whether a folder was made by a store."""
     try:
-        return (folder / "CACHEDIR.TAG").read_bytes() == _TAG
-    except OSError:
+        with regular(folder / "CACHEDIR.TAG") as file:
+            return file.read() == _TAG
+    except (OSError, ValueError):
         return False
 
 
@@ -238,7 +240,8 @@ def read_manifest(folder):
     """Read the manifest of a model's folder, or say why not."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        with regular(path) as file:
+            manifest = json.loads(file.read())
         digest = manifest.pop("sha256")
         damaged = digest != hashlib.sha256(_canonical(manifest)).hexdigest()
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):

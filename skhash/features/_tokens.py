@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Any
 
 from .._torchvision import import_with_torchvision
-from ._open_clip import need_transformers, own_folder, root_cause, unavailable
+from ._model_folder import own_folder, tokenizer_options
+from ._open_clip import check_unchanged, need_transformers, root_cause, unavailable
 
 
 @lru_cache(maxsize=8)
@@ -25,27 +26,40 @@ def load_tokenizer(located, **hub):
         Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
     """
     open_clip = import_with_torchvision("open_clip")
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
     text = json.loads(located.config)["text_cfg"]
     name = text.get("hf_tokenizer_name")
+    options, _ = tokenizer_options(text)
+    length = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
+    if not name and located.name.startswith("local-dir:"):
+        return open_clip.SimpleTokenizer(context_length=length, **options)
     if not name:
         return open_clip.get_tokenizer(located.name)
     need_transformers(located.name)
-    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 
     def build(local_files_only):
         return HFTokenizer(
             own_folder(located.name, "tokenizer_config.json") or name,
-            context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+            context_length=length,
             cache_dir=hub["weights_dir"],
             tokenizer_mode=text.get("tokenizer_mode"),
             local_files_only=local_files_only,
-            **text.get("tokenizer_kwargs", {}),
+            trust_remote_code=False,
+            **options,
         )
 
     try:
-        return from_disk_first(build, hub["local_files_only"])
+        tokenizer = from_disk_first(build, hub["local_files_only"])
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the tokenizer of {located.name!r} needs Python code of its own, which skhash "
+                "never runs: choose a model whose tokenizer transformers knows."
+            ) from error
         raise unavailable(name, hub["weights_dir"], root_cause(error)) from error
+    check_unchanged(located)
+    return tokenizer
 
 
 def from_disk_first(load, local_files_only):

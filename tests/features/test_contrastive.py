@@ -1,4 +1,7 @@
+import hashlib
+import io
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -395,6 +398,52 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path)
     (tmp_path / "contrastive.pt").write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
         clone(featurizer).fit(table)
+
+
+def test_a_damaged_checkpoint_is_refused(table, tmp_path):
+    featurizer = tiny(n_rounds=0, checkpoint_dir=tmp_path).fit(table)
+    path = tmp_path / "contrastive.pt"
+    content = path.read_bytes()
+    middle = len(content) // 2  # among the weights
+    flipped = content[:middle] + bytes([content[middle] ^ 64]) + content[middle + 1 :]
+    for damaged in (flipped, content[:middle]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is no checkpoint, or a damaged one: delete it"):
+            clone(featurizer).fit(table)
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_seen():
+    from skhash.features._contrastive_checkpoint import _is_whole
+
+    content = bytes(range(200))
+    content += hashlib.sha256(content).digest()
+    assert _is_whole(io.BytesIO(content))
+    for position in range(len(content)):
+        flipped = bytes([content[position] ^ 1])
+        assert not _is_whole(io.BytesIO(content[:position] + flipped + content[position + 1 :]))
+    for n_bytes in range(len(content)):
+        assert not _is_whole(io.BytesIO(content[:n_bytes]))
+
+
+def test_a_named_pipe_in_place_of_a_checkpoint_is_refused_at_once(table, tmp_path):
+    os.mkfifo(tmp_path / "contrastive.pt")
+    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+        tiny(n_rounds=0, checkpoint_dir=tmp_path).fit(table)
+
+
+def test_a_checkpoint_follows_no_links_and_removes_what_a_kill_left(table, tmp_path):
+    thesis = tmp_path / "thesis"
+    thesis.write_text("years of work")
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "contrastive.pt.tmp").symlink_to(thesis)
+    (folder / "contrastive.pt.0123456789abcdef.tmp").symlink_to(thesis)
+    tiny(n_rounds=0, checkpoint_dir=folder).fit(table)
+    assert thesis.read_text() == "years of work"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "contrastive.pt",
+        "contrastive.pt.tmp",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ def test_a_parameter_that_is_no_json_is_an_error(tmp_path):
     assert not (tmp_path / "index").exists()
 
 
+def test_a_parameter_that_is_a_list_is_an_error(tmp_path):
+    index = HammingRetriever(verbose=[1]).fit(codes)
+    with pytest.raises(ValueError, match="verbose cannot be saved, it is a list: set it to a numb"):
+        index.save(tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
 def test_an_index_that_is_not_fitted_cannot_be_saved(tmp_path):
     with pytest.raises(NotFittedError):
         HammingRetriever().save(tmp_path)
@@ -190,6 +197,27 @@ def test_other_files_are_left_alone(tmp_path):
     index_b.save(tmp_path)
     assert set(others) < set(files(tmp_path))
     assert len(files(tmp_path)) == len(others) + 2
+
+
+def test_links_in_the_way_are_neither_followed_nor_deleted(tmp_path):
+    index_a.save(tmp_path / "index")
+    thesis = tmp_path / "thesis"
+    thesis.write_text("years of work")
+    links = [tmp_path / "index" / name for name in ("index.json.tmp", "codes-0.npy.tmp")]
+    for link in links:
+        link.symlink_to(thesis)
+    index_b.save(tmp_path / "index")
+    assert opened(tmp_path / "index") == "b"
+    assert thesis.read_text() == "years of work"
+    assert all(link.is_symlink() for link in links)
+
+
+def test_an_index_json_that_is_a_link_is_replaced(tmp_path):
+    index_a.save(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "index.json").symlink_to(tmp_path / "a" / "index.json")
+    index_b.save(tmp_path / "b")
+    assert (opened(tmp_path / "a"), opened(tmp_path / "b")) == ("a", "b")
 
 
 def test_an_index_can_be_saved_where_it_is_open(tmp_path):
