@@ -197,7 +197,8 @@ def test_no_json_raises_and_names_the_file(folder, write, load):
 
 def test_caption_of_an_unknown_picture_raises(folder, write):
     content = COCO | {"images": COCO["images"][:1]}
-    with pytest.raises(ValueError, match=r"COCO's captions \(KeyError: 4\)"):
+    message = r"captions\.json has 3 annotations whose image_id it does not list, first 4: list it"
+    with pytest.raises(ValueError, match=message):
         load_coco_captions(folder, write("captions.json", content))
 
 
