@@ -28,7 +28,7 @@ def shorten(value, width=100):
 
 def cut(text, width=300):
     """Return a text, such as the message of another library, cut to a width."""
-    text = str(text)
+    text = str(text)[: width + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
