@@ -170,12 +170,20 @@ def _read_json_lines(path):
     return pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
 
 
+def _read_parquet(path):
+    from pyarrow import parquet
+
+    table = parquet.read_table(path, partitioning=None, page_checksum_verification=True)
+    table.validate(full=True)  # else a text that is no UTF-8 fails where it is used
+    return table.to_pandas()
+
+
 READERS = {
     ".csv": lambda path: read_separated(path, ","),
     ".tsv": lambda path: read_separated(path, "\t"),
     ".json": lambda path: pd.DataFrame(read_json(path), dtype=object),
     ".jsonl": _read_json_lines,
-    ".parquet": lambda path: pd.read_parquet(path, engine="pyarrow"),
+    ".parquet": _read_parquet,
 }
 
 
