@@ -51,7 +51,8 @@ def lone_surrogate(text):
     (None, 2)
     """
     try:
-        text.encode()
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError as error:
         return error.start
     return None

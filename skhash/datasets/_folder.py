@@ -28,7 +28,7 @@ class PictureFolder:
                 f"there is no folder {self.path}: name the folder of the pictures."
             )
         self._root = os.path.join(os.path.realpath(self.path), "")
-        self._real, self._spelled = {}, {}
+        self._prefix, self._real, self._spelled = str(self.path), {}, {}
 
     def find(self, name, row, source):
         """Find a picture.
@@ -57,7 +57,7 @@ class PictureFolder:
         forms = {name: None}
         if not name.isascii():  # file systems and tables differ in how they write an accent
             forms |= {unicodedata.normalize(form, name): None for form in ("NFC", "NFD")}
-        paths = [os.path.join(self.path, form) for form in forms]
+        paths = [os.path.join(self._prefix, form) for form in forms]
         path = next((path for path in paths if os.path.isfile(path)), None)
         is_there = path is not None
         path = path or paths[0]
@@ -76,5 +76,5 @@ class PictureFolder:
         if name in ("", ".", "..") or os.path.islink(path):
             return os.path.realpath(path)
         if folder not in self._real:
-            self._real[folder] = os.path.realpath(folder)
-        return os.path.join(self._real[folder], name)
+            self._real[folder] = os.path.join(os.path.realpath(folder), "")
+        return self._real[folder] + name

@@ -121,10 +121,13 @@ def load_image_table(
     image_column = _column(table, image_column, "image_column", IMAGE_COLUMNS, source)
     text_column = _column(table, text_column, "text_column", TEXT_COLUMNS, source)
     texts = _lists(table[text_column])
-    images = [_picture(cell) for cell in table[image_column]]
-    # A cell with several captions becomes several rows of the same number; an empty list is told.
-    captions = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
-    rows = np.repeat(np.arange(len(table)), [len(several) for several in captions]).tolist()
+    images = [_picture(cell) for cell in table[image_column].tolist()]
+    rows = list(range(len(table)))
+    if any(isinstance(cell, list) for cell in texts):
+        # A cell with several captions becomes as many rows; an empty list stays, and is told.
+        several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
+        rows = [row for row, captions in enumerate(several) for _ in captions]
+        texts = [text for captions in several for text in captions]
     target = target_names = None
     if label_column is not None:
         labels = _lists(table[_column(table, label_column, "label_column", (), source)])
@@ -133,7 +136,7 @@ def load_image_table(
     return pair_bunch(
         folder,
         [images[row] for row in rows],
-        [text for several in captions for text in several],
+        texts,
         rows=rows,
         target=target,
         target_names=target_names,
@@ -173,7 +176,7 @@ def _read_json_lines(path):
 def _read_parquet(path):
     from pyarrow import parquet
 
-    table = parquet.read_table(path, partitioning=None, page_checksum_verification=True)
+    table = parquet.read_table(path, page_checksum_verification=True)
     table.validate(full=True)  # else a text that is no UTF-8 fails where it is used
     return table.to_pandas()
 
@@ -209,11 +212,13 @@ def _column(table, name, parameter, guesses, source):
 
 def _lists(column):
     """Return the cells of a column, those that are arrays or tuples as lists."""
-    cells = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in column)
+    cells = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in column.tolist())
     return [list(cell) if isinstance(cell, tuple) else cell for cell in cells]
 
 
 def _picture(cell):
+    if isinstance(cell, str):
+        return cell
     cell = unwrap_image(cell)
     return os.fspath(cell) if isinstance(cell, os.PathLike) else cell
 
@@ -243,4 +248,5 @@ def _encode(labels, source):
 
 
 def _is_class(one):
-    return isinstance(one, Hashable) and not is_list_like(one) and not pd.isna(one) and one != ""
+    is_scalar = isinstance(one, Hashable) and not is_list_like(one)
+    return is_scalar and not bool(pd.isna(one)) and one != ""

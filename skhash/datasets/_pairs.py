@@ -56,11 +56,12 @@ def pair_bunch(
     check_choice(on_missing, "on_missing", ("raise", "drop"))
     place = PictureFolder(folder)
     rows = range(len(names)) if rows is None else rows
-    _check_cells(names, texts, rows, source)
+    _check_texts(texts, rows, source)
     known, numbers, images, there, first = {}, {}, [], [], []
     group = np.empty(len(names), dtype=np.intp)
     for i, (row, name) in enumerate(zip(rows, names, strict=True)):
-        if name not in known:
+        if not isinstance(name, (str, bytes)) or name not in known:
+            _check_name(name, row, source)
             found = place.find(name, row, source) if isinstance(name, str) else (name, name, True)
             image, identity, is_there = found
             known[name] = numbers.setdefault(identity, len(numbers)), image
@@ -133,13 +134,14 @@ def read_json(path):
         raise ValueError(f"{path} is no JSON ({cut(error)}): give a whole file.") from error
 
 
-def _check_cells(names, texts, rows, source):
-    for row, name, text in zip(rows, names, texts, strict=True):
-        is_name = isinstance(name, str) and name.strip() and is_path(name)
-        if not is_name and not (isinstance(name, bytes) and name):
-            raise ValueError(
-                f"row {row} of {source} names the picture {shorten(name)}: give its path."
-            )
+def _check_name(name, row, source):
+    is_name = isinstance(name, str) and name.strip() and is_path(name)
+    if not is_name and not (isinstance(name, bytes) and name):
+        raise ValueError(f"row {row} of {source} names the picture {shorten(name)}: give its path.")
+
+
+def _check_texts(texts, rows, source):
+    for row, text in zip(rows, texts, strict=True):
         if not isinstance(text, str):
             raise ValueError(
                 f"row {row} of {source} has the caption {shorten(text)}, which is no text: drop "

@@ -6,6 +6,7 @@ import sys
 import tarfile
 import unicodedata
 from importlib import import_module
+from typing import IO, cast
 
 from .._cells import cut
 
@@ -81,7 +82,7 @@ def _read(file, kinds):
                 raise ValueError(f"its sample {stem} has a second {kind}, {member.name}")
             size += member.size
             file.check(size)  # a sparse member holds more than the file
-            contents[kind] = shard.extractfile(member).read()
+            contents[kind] = cast(IO, shard.extractfile(member)).read()  # it is a regular file
     while chunk := file.read(2**20):  # to the end, where compressed files have their checksum
         if chunk.strip(b"\0"):
             raise ValueError("it goes on behind its end: unpack it, and write one shard anew")

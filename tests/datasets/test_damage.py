@@ -16,7 +16,7 @@ from skhash import datasets
 from skhash.datasets import _benchmarks
 
 N = 8
-N_FLIPS = 150
+N_FLIPS = 100
 TEXTS = [f"caption {i} of a dog" for i in range(N)]
 RNG = np.random.default_rng(0)
 
@@ -62,7 +62,7 @@ def coco_captions(folder):
 def flickr_captions(folder, line, head=""):
     path = folder / "captions.txt"
     path.write_text(head + "".join(line.format(i, text) for i, text in enumerate(TEXTS)))
-    # The last lines of two formats may hold the separators of the next.
+    # A caption may hold the separators of the next line.
     return partial(datasets.load_flickr_captions, pictures(folder), path), [path], False
 
 
