@@ -172,5 +172,5 @@ def test_an_archive_that_cannot_be_unpacked_raises(serve_zip, at):
         return bytes(content)
 
     url = serve_zip({"a.mat": b"x"}, spoil)
-    with pytest.raises(OSError, match="could not be fetched .*: try again, or unpack it by hand"):
+    with pytest.raises(OSError, match=r"could not be fetched .*: try again, or unpack it by hand"):
         fetch_files("a", ["a.mat"], url=url)

@@ -1,3 +1,4 @@
+import io
 import json
 import pickle
 import subprocess
@@ -69,6 +70,17 @@ def test_one_column_alone_is_encoded_as_beside_the_other(fitted, table, block):
     pd.testing.assert_frame_equal(alone, both[alone.columns], atol=1e-6)
     encode = getattr(fitted, f"encode_{block}")
     np.testing.assert_allclose(encode(table[block]), alone, atol=1e-6)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_pictures_may_be_cells_of_arrow_files(fitted, table, library):
+    cells = []
+    for picture in table["image"]:
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        cells.append({"bytes": file.getvalue(), "path": None})
+    features = fitted.transform(library({"image": cells, "text": table["text"].tolist()}))
+    np.testing.assert_allclose(features.to_numpy(), fitted.transform(table).to_numpy(), atol=1e-6)
 
 
 def test_the_container_is_that_of_the_table_or_the_one_asked_for(fitted, table):
