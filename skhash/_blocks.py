@@ -32,7 +32,12 @@ def table_columns(X):
 
 def table_column(X, name):
     """Return one column of a dataframe as a 1-D array."""
-    return nw.from_native(X, eager_only=True)[name].to_numpy()
+    column = nw.from_native(X, eager_only=True)[name]
+    if column.dtype != nw.Struct:
+        return column.to_numpy()
+    values = np.empty(len(column), dtype=object)
+    values[:] = column.to_list()  # an array of polars' would split the cells into their fields
+    return values
 
 
 def block_names(block, names):

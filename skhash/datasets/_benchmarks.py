@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
 from .._checks import check_choice
@@ -241,7 +242,7 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
     rows = {"query": query, "database": database, "train": np.sort(drawn)}
     row = np.arange(len(target)) if subset == "all" else rows[subset]
     with official(bow):
-        words = np.load(bow, mmap_mode="r", allow_pickle=False)
+        words = open_memmap(bow, mode="r")  # neither pickles nor archives, which np.load takes
         text = pick_rows(words, "the bag of words", (len(target), 2000), row)
     if image == "pixels":
         images = open_pictures(path, "IAll", len(target), row)

@@ -181,10 +181,11 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,)
-            For images: paths, bytes of files, files open for reading bytes, PIL images, or uint8
-            arrays of shape (height, width) or (height, width, 3 or 4). For texts: str. A
-            one-column dataframe or array will do. Of a sequence of images that is no list or
-            tuple, such as one that reads them from a file, no more than a few batches are held.
+            For images: paths, bytes of files, files open for reading bytes, PIL images, uint8
+            arrays of shape (height, width) or (height, width, 3 or 4), or a dict of ``bytes`` and
+            ``path``, of which one may be None. For texts: str. A one-column dataframe or array will
+            do. Of a sequence of images that is no list or tuple, such as one that reads them from a
+            file, no more than a few batches are held.
 
         Returns
         -------

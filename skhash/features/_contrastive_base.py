@@ -49,7 +49,7 @@ class TwoTowerFeaturizer(BlockTransformer):
         Parameters
         ----------
         images : sequence of shape (n_samples,)
-            Paths, bytes, PIL images or uint8 arrays.
+            Paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
 
         Returns
         -------

@@ -11,6 +11,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from .._cells import cut, lone_surrogate, shorten, unwrap_image
+
 _URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _KINDS = {"d": "folder", "p": "named pipe", "s": "socket"}
 _ORIENTATION = 0x0112  # tag of EXIF
@@ -34,6 +36,11 @@ def as_texts(X):
         if not isinstance(text, str):
             raise TypeError(
                 f"row {row} of X must be a str, got {type(text).__name__}: convert the texts first."
+            )
+        if (position := lone_surrogate(text)) is not None:
+            raise ValueError(
+                f"row {row} of X holds half a character, a lone surrogate, at {position}: "
+                f"{shorten(text[position : position + 20])}; read the text anew as UTF-8."
             )
     return texts
 
@@ -59,7 +66,7 @@ class LazyImages(Sequence):
         if isinstance(index, slice):
             return LazyImages(self.images, self.rows[index])
         row = int(self.rows[index])
-        image = self.images[row]
+        image = unwrap_image(self.images[row])
         _check_image(image, row)
         return image
 
@@ -80,7 +87,7 @@ def as_images(X):
     """
     if isinstance(X, Sequence) and not isinstance(X, (str, bytes, list, tuple)) and len(X):
         return LazyImages(X, range(len(X)))
-    images = _as_rows(X, "images")
+    images = [unwrap_image(image) for image in _as_rows(X, "images")]
     for row, image in enumerate(images):
         _check_image(image, row)
     return images
@@ -100,7 +107,7 @@ def _as_rows(X, what):
                 f"a dataframe of {what} must have one column, got {len(frame.columns)}: "
                 "select the column that holds them."
             )
-        X = frame[:, 0].to_numpy()
+        X = frame[:, 0].to_list()  # an array would split cells of several fields
     if isinstance(X, np.ndarray):
         if X.ndim == 2 and X.size == len(X):
             X = X.ravel()
@@ -126,9 +133,8 @@ def _check_image(image, row):
             f"row {row} of X is {image!r}, not an image: drop the row or give it a picture."
         )
     if isinstance(image, str) and _URL.match(image):
-        shown = image if len(image) <= 100 else f"{image[:100]}..."
         raise ValueError(
-            f"row {row} of X is the URL {shown!r}, and images are read from files only: "
+            f"row {row} of X is the URL {shorten(image)}, and images are read from files only: "
             "download them first, for example with img2dataset."
         )
     if isinstance(image, np.ndarray):
@@ -164,7 +170,7 @@ def is_open_file(image):
 def describe_image(image):
     """Name an image in a message: its path where it has one."""
     if isinstance(image, (str, os.PathLike)):
-        return repr(str(os.fsdecode(image)))
+        return shorten(os.fsdecode(image), 300)
     if isinstance(image, bytes):
         return f"{len(image)} bytes"
     return type(image).__name__
@@ -213,7 +219,7 @@ def open_image(image, *, exif_orientation=False):
         # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
         # others, and DecompressionBombError, none of which is an OSError.
         except Exception as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+            raise ValueError(f"{type(error).__name__}: {cut(error)}") from error
 
 
 def _read(image, exif_orientation):

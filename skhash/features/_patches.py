@@ -89,7 +89,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : sequence of shape (n_samples,)
-            Pictures: paths, bytes, PIL images or uint8 arrays.
+            Pictures: paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
         y : object, default=None
             Not used.
 
@@ -143,7 +143,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : sequence of shape (n_samples,)
-            Pictures: paths, bytes, PIL images or uint8 arrays.
+            Pictures: paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
 
         Returns
         -------

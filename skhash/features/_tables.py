@@ -8,6 +8,7 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from .._blocks import BLOCKS, is_table, table_column, table_columns
+from .._cells import shorten
 
 # An image that could not be read may be a row of NaN.
 _FEATURES: dict[str, Any] = {
@@ -133,4 +134,4 @@ def names_of(branch, features):
 
 def listed(names):
     """List names in a message, the first five of them."""
-    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+    return ", ".join(map(shorten, names[:5])) + (", ..." if len(names) > 5 else "")

@@ -87,6 +87,8 @@ def test_every_kind_of_image_gives_the_same(images, pictures, paths):
         pd.DataFrame({"image": paths}),
         pl.DataFrame({"image": [str(path) for path in paths]}),
         np.array(paths, dtype=object).reshape(-1, 1),
+        [{"bytes": path.read_bytes(), "path": path.name} for path in paths],
+        pl.DataFrame({"image": [{"bytes": None, "path": str(path)} for path in paths]}),
     ):
         np.testing.assert_array_equal(images.transform(items), expected)
 

@@ -74,6 +74,17 @@ def test_one_column_alone_is_encoded_as_beside_the_other(fitted, table, block):
     np.testing.assert_allclose(encode(table[block]), alone, atol=1e-6)
 
 
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_pictures_may_be_cells_of_arrow_files(fitted, table, library):
+    cells = []
+    for picture in table["image"]:
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        cells.append({"bytes": file.getvalue(), "path": None})
+    features = fitted.transform(library({"image": cells, "text": table["text"].tolist()}))
+    np.testing.assert_allclose(features.to_numpy(), fitted.transform(table).to_numpy(), atol=1e-6)
+
+
 def test_the_container_is_that_of_the_table_or_the_one_asked_for(fitted, table):
     features = fitted.transform(table).to_numpy()
     array = np.empty((len(table), 2), dtype=object)

@@ -297,3 +297,17 @@ def test_paths_may_come_in_any_sequence(rows, tmp_path):
     images = as_images(rows(paths))
     assert [describe_image(image) for image in images] == [repr(path) for path in paths]
     assert [open_image(image).size for image in images] == [(4, 3), (4, 3)]
+
+
+def test_a_text_that_no_encoder_reads_is_named():
+    with pytest.raises(
+        ValueError, match=r"row 1 of X holds half a character, .* at 2: '\\ud83d x'"
+    ):
+        as_texts(["a", "a \ud83d x"])
+
+
+def test_messages_about_huge_items_are_short():
+    with pytest.raises(ValueError, match="File name too long") as caught:
+        open_image("a" * 8_000_000)
+    assert len(str(caught.value)) < 400
+    assert len(describe_image("a" * 8_000_000)) <= 300
