@@ -158,10 +158,9 @@ def test_bad_queries_are_named(X, message, method):
         getattr(index, method)(X)
 
 
-@pytest.mark.parametrize("y", [np.arange(39), np.float64(1)])
-def test_labels_of_another_length_are_an_error(y):
-    with pytest.raises(ValueError, match="labels of another length"):
-        HammingRetriever().fit(codes, y)
+def test_labels_of_another_length_are_an_error():
+    with pytest.raises(ValueError, match="labels of another length: got 39 rows of labels for 40"):
+        HammingRetriever().fit(codes, np.arange(39))
 
 
 def test_labels_of_three_dimensions_are_an_error():
