@@ -61,7 +61,8 @@ class CodeIndex(BaseEstimator):
         TypeError
             If the dtype names no format.
         ValueError
-            If a parameter is out of range, or the codes are empty, not finite or not pairs.
+            If a parameter is out of range, the codes are empty, not finite or not pairs, or labels
+            are missing, of another length or lists of labels.
         """
         return self._append(X, y, reset=True)
 
@@ -85,7 +86,7 @@ class CodeIndex(BaseEstimator):
         Raises
         ------
         ValueError
-            If codes or labels do not fit those of the index.
+            If codes or labels do not fit those of the index: in width, format or kind.
         """
         return self._append(X, y, reset=not hasattr(self, "words_"))
 
@@ -281,7 +282,7 @@ def _check_labels(y, n_samples):
             "it."
         )
     if labels.dtype.kind == "O" and isinstance(y, (list, tuple)):
-        return labels.astype(np.str_)
+        return np.array(labels.tolist())
     return labels if is_mapped(labels) else labels.copy()
 
 
