@@ -9,6 +9,7 @@ from ._at_k import METRICS_AT_K, ndcg_scores, scores_at_k
 from ._blocks import BLOCKS, named_columns, table_columns
 from ._checks import check_choice
 from ._comparable import compare_read
+from ._ids import check_ids
 from ._ranking import average_precisions
 from .codes import count_bits, read_codes
 
@@ -157,7 +158,8 @@ class RetrievalScorer(BaseEstimator):
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
         queries = halves(estimator.transform(X))
-        y = groups if y is None else y
+        if y is None and groups is not None:
+            y = check_ids(groups, "groups", len(queries["image"]))
         gallery, gallery_y = queries, y
         if self.gallery is not None:
             gallery, gallery_y = halves(estimator.transform(self.gallery)), self.gallery_y

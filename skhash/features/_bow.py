@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import output_container
+from .._fitting import fitting
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
@@ -116,7 +117,8 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         TypeError
             If `X` is no sequence or a row no str.
         """
-        self._fit(X)
+        with fitting(self) as new:
+            new._fit(X)
         return self
 
     def fit_transform(self, X, y=None):
@@ -134,7 +136,8 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         sparse matrix or ndarray of shape (n_samples, n_terms), float32
             The features; CSR if `sparse_output`.
         """
-        return self._finish(self._fit(X))
+        with fitting(self) as new:
+            return new._finish(new._fit(X))
 
     def transform(self, X):
         """Return the bags of words.

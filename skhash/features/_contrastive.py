@@ -254,6 +254,8 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
             If an item is neither an image nor a text.
         OSError
             If pretrained weights can neither be found nor fetched.
+        FloatingPointError
+            If the loss stops being finite in the first epoch.
         """
         from ._contrastive_fit import fit
 

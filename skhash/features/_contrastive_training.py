@@ -104,17 +104,17 @@ class Trainer:
     """
 
     def __init__(self, objective, pairs, settings, stages, seed, *, constant=False):
-        self.objective, self.settings = objective, settings
+        self.objective = objective
         self.stages, self.seed, self.constant = stages, seed, constant
         self.labels: Any = None
         self.sizes: Any = None
         self.n_epochs = sum(stage.n_epochs for stage in stages)
-        self.go_on_with(pairs)
+        self.go_on_with(pairs, settings)
         self.optimizer = _make_optimizer(objective, settings)
 
-    def go_on_with(self, pairs):
-        """Take other pairs to train on."""
-        self.pairs = pairs
+    def go_on_with(self, pairs, settings):
+        """Take other pairs to train on, and parameters."""
+        self.pairs, self.settings = pairs, settings
         self.n_batches = len(self._batches(0))
 
     def epochs(self):

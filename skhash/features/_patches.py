@@ -10,6 +10,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._fitting import fitting
 from ._items import as_images, describe_image, open_image
 
 
@@ -124,17 +125,18 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"n_patterns={self.n_patterns} is more than the {len(patches)} patches drawn: "
                 "lower it, or give more pictures."
             )
-        self.mean_ = patches.mean(axis=0)
-        values, vectors = np.linalg.eigh(np.cov(patches - self.mean_, rowvar=False))
+        mean = patches.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov(patches - mean, rowvar=False))
         # A floor under the variances: the finest patterns of a picture are mostly noise.
         floor = 1e-3 + np.maximum(values, 0)
-        self.whitening_ = ((vectors / np.sqrt(floor)) @ vectors.T).astype(np.float32)
+        whitening = ((vectors / np.sqrt(floor)) @ vectors.T).astype(np.float32)
         kmeans: Any = MiniBatchKMeans(
             self.n_patterns, batch_size=4096, n_init=cast(Any, 1), max_iter=20, random_state=rng
         )
-        kmeans.fit((patches - self.mean_) @ self.whitening_)
-        self.patterns_ = kmeans.cluster_centers_
-        self._n_features_out = self.n_patterns
+        kmeans.fit((patches - mean) @ whitening)
+        with fitting(self) as new:
+            new.mean_, new.whitening_, new.patterns_ = mean, whitening, kmeans.cluster_centers_
+            new._n_features_out = self.n_patterns
         return self
 
     def transform(self, X):

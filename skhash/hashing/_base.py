@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
+from .._fitting import fitting
+from .._ids import encode_ids
 from .._seed import draw_seed
 from ..codes import convert_codes
 from . import _functional as F
@@ -130,21 +131,21 @@ class AffinityHasher(BlockTransformer):
         """
         self._check_parameters()
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        pairs = self._check_pairs(X, groups, reset=fresh)
-        if len(pairs) < self.batch_size:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch is "
-                "one "
-                "batch of all rows.",
-                UserWarning,
-                stacklevel=2,
-            )
-        seed, validation = draw_seed(self.random_state), None
-        if X_val is not None:
-            validation = self._check_pairs(X_val, None, reset=False)
-        elif self.early_stopping:
-            pairs, validation = hold_out(pairs, self.validation_fraction, seed)
-        train(self, pairs, validation, n_epochs=self.max_iter, seed=seed, fresh=fresh)
+        with fitting(self) as new:
+            pairs = new._check_pairs(X, groups, reset=fresh)
+            if len(pairs) < self.batch_size:
+                warnings.warn(
+                    f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch "
+                    "is one batch of all rows.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+            seed, validation = draw_seed(self.random_state), None
+            if X_val is not None:
+                validation = new._check_pairs(X_val, None, reset=False)
+            elif self.early_stopping:
+                pairs, validation = hold_out(pairs, self.validation_fraction, seed)
+            train(self, new, pairs, validation, n_epochs=self.max_iter, seed=seed, fresh=fresh)
         return self
 
     def partial_fit(self, X, y=None, *, groups=None):
@@ -169,9 +170,10 @@ class AffinityHasher(BlockTransformer):
         """
         self._check_parameters()
         fresh = not self.__sklearn_is_fitted__()
-        pairs = self._check_pairs(X, groups, reset=fresh)
-        seed = draw_seed(self.random_state)
-        train(self, pairs, n_epochs=1, seed=seed, fresh=fresh, go_on=True)
+        with fitting(self) as new:
+            pairs = new._check_pairs(X, groups, reset=fresh)
+            seed = draw_seed(self.random_state)
+            train(self, new, pairs, n_epochs=1, seed=seed, fresh=fresh, go_on=True)
         return self
 
     def transform(self, X):
@@ -300,8 +302,7 @@ class AffinityHasher(BlockTransformer):
     def _check_pairs(self, X, groups, *, reset):
         blocks = check_pairs(self, X, reset=reset)
         if groups is not None:
-            check_consistent_length(blocks["image"], groups)
-            groups = np.unique(groups, return_inverse=True)[1]
+            groups = encode_ids(groups, "groups", blocks["image"].shape[0])
         return Pairs(**blocks, groups=groups)
 
     def _check_parameters(self):

@@ -27,6 +27,7 @@ class Live:
     networks: torch.nn.ModuleDict
     device: torch.device
     optimizer: torch.optim.Optimizer | None = None
+    state: dict | None = None  # the hasher's weights that the networks have
 
     def encode(self, block, values, alpha=1.0):
         """Return the real codes of all rows of a block."""
@@ -40,30 +41,48 @@ def wake(hasher):
     """Return a fitted hasher's live networks, made from its weights where there are none."""
     device = resolve_device(hasher.device)
     live = _live.get(hasher)
-    if live is not None and live.device == device:
-        return live
-    states = {"image": hasher.image_state_, "text": hasher.text_state_}
-    widths = {block: len(state["mean"]) for block, state in states.items()}
-    networks = hasher._networks(widths, torch.Generator())
-    try:
-        for block, state in states.items():
-            from_numpy(networks[block], state)
-    except RuntimeError as error:
-        raise ValueError(
-            "n_bits, hidden_units or another parameter of the networks has changed since fit: "
-            "set it back, or fit again."
-        ) from error
-    live = _live[hasher] = Live(networks.to(device), device)
+    if live is None or live.device != device or live.state is not hasher.image_state_:
+        networks = _networks(hasher, hasher._fitted_with)
+        from_numpy(networks["image"], hasher.image_state_)
+        from_numpy(networks["text"], hasher.text_state_)
+        live = Live(networks.to(device), device, state=hasher.image_state_)
+        _live[hasher] = live
     return live
 
 
-def train(hasher, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False):
-    """Train a hasher's networks and set its fitted attributes.
+def _networks(hasher, parameters):
+    """Make networks as parameters say, of the widths that a hasher was fitted with."""
+    states = {"image": hasher.image_state_, "text": hasher.text_state_}
+    widths = {block: len(state["mean"]) for block, state in states.items()}
+    return type(hasher)(**parameters)._networks(widths, torch.Generator())
+
+
+def check_shapes(hasher):
+    """Raise an error if a parameter asks for networks of another shape than was fitted."""
+
+    def shapes(**changed):
+        networks = _networks(hasher, {**fitted_with, **changed})
+        return {name: weight.shape for name, weight in networks.state_dict().items()}
+
+    fitted_with = hasher._fitted_with
+    for name, then in fitted_with.items():
+        now = getattr(hasher, name)
+        if now != then and shapes(**{name: now}) != shapes():
+            raise ValueError(
+                f"training cannot go on with {name}={now}, the networks were made with "
+                f"{name}={then}: set it back, or fit with warm_start=False."
+            )
+
+
+def train(hasher, new, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False):
+    """Train networks and set the fitted attributes of a hasher's copy.
 
     Parameters
     ----------
     hasher : AffinityHasher
-        The hasher.
+        The hasher, whose fitted attributes stay as they are.
+    new : AffinityHasher
+        Its copy.
     pairs, validation : Pairs
         What to train on, and what to compute validation scores on, if anything.
     n_epochs : int
@@ -75,45 +94,48 @@ def train(hasher, pairs, validation=None, *, n_epochs, seed, fresh, go_on=False)
     go_on : bool, default=False
         Whether to go on with the optimizer's state where there is one.
     """
-    if not fresh and hasher.n_bits != hasher.n_bits_:
-        raise ValueError(
-            f"training cannot go on with n_bits={hasher.n_bits}, the codes have {hasher.n_bits_} "
-            "bits: set it back, or fit with warm_start=False."
-        )
+    if not fresh:
+        check_shapes(new)
     with one_thread():
-        live = start(hasher, pairs, seed) if fresh else wake(hasher)
-        _live.pop(hasher, None)  # until training has ended well, the weights to keep are the fitted
+        live = start(new, pairs, seed) if fresh else wake(hasher)
+        if not fresh:
+            _live.pop(hasher, None)  # these networks are going to change
         if live.optimizer is None or not go_on:
-            live.optimizer = _make_optimizer(hasher, live.networks.parameters())
-        first = 0 if fresh else hasher.n_iter_
-        curve = {} if fresh else {term: list(values) for term, values in hasher.loss_curve_.items()}
-        scores = [] if fresh else list(hasher.validation_scores_)
-        best = Best(hasher.tol)
-        progress = Progress(type(hasher).__name__, n_epochs, hasher.verbose)
-        target, done = hasher._target(pairs), 0
+            live.optimizer = _make_optimizer(new, live.networks.parameters())
+        first = 0 if fresh else new.n_iter_
+        curve = {} if fresh else {term: list(values) for term, values in new.loss_curve_.items()}
+        scores = [] if fresh else list(new.validation_scores_)
+        best = Best(new.tol)
+        progress = Progress(type(new).__name__, n_epochs, new.verbose)
+        target, done = new._target(pairs), 0
         try:
             for epoch in range(first, first + n_epochs):
-                terms = _run_epoch(hasher, live, pairs, target, epoch=epoch, seed=seed)
+                terms = _run_epoch(new, live, pairs, target, epoch=epoch, seed=seed)
                 for term, value in terms.items():
                     curve.setdefault(term, []).append(value)
                 done += 1
                 if validation is not None:
                     scores.append(_validate(live, validation))
                 progress.tell(done, terms, scores[-1] if validation is not None else None)
-                if hasher.early_stopping and validation is not None:
+                if new.early_stopping and validation is not None:
                     best.update(scores[-1], epoch, live.networks)
-                    if best.waited >= hasher.n_iter_no_change:
+                    if best.waited >= new.n_iter_no_change:
                         break
         except KeyboardInterrupt:
+            if not done:
+                raise
             warn_of_interrupt(done, n_epochs)
         if best.state is not None:
             live.networks.load_state_dict(best.state)
-        last = best.epoch if best.state is not None else max(first + done - 1, 0)
-        hasher.n_iter_, hasher.loss_curve_, hasher.validation_scores_ = first + done, curve, scores
-        hasher.n_bits_, hasher.alpha_ = hasher.n_bits, hasher._sharpness(last)
-        hasher.image_state_, hasher.text_state_ = (to_numpy(live.networks[b]) for b in BLOCKS)
+        last = first + done - 1 if best.state is None else best.epoch
+        new.n_iter_, new.loss_curve_, new.validation_scores_ = first + done, curve, scores
+        new.n_bits_, new.alpha_ = new.n_bits, new._sharpness(last)
+        new.image_state_, new.text_state_ = (to_numpy(live.networks[b]) for b in BLOCKS)
+        parameters = new.get_params(deep=False)
+        new._fitted_with = {n: v for n, v in parameters.items() if n != "random_state"}
+        _look_at_codes(new, live, pairs)
+        live.state = new.image_state_
         _live[hasher] = live
-        _look_at_codes(hasher, live, pairs)
 
 
 def start(hasher, pairs, seed):

@@ -171,13 +171,13 @@ class NeighborIndex(CodeIndex):
         if self.algorithm == "faiss-ivf":
             import_faiss()
 
-    def _append(self, X, y, *, reset):
-        super()._append(X, y, reset=reset)
-        self._lists = {}  # faiss's objects, which no pickle holds
-        if reset and self.algorithm == "faiss-ivf":  # else the next search makes them
-            for block in self.words_:
-                self._inverted_lists(block)
-        return self
+    def _extend(self, X, y, *, reset):
+        super()._extend(X, y, reset=reset)
+        if reset:
+            self._lists = {}  # faiss's objects, which no pickle holds
+            if self.algorithm == "faiss-ivf":
+                for block in self.words_:
+                    self._inverted_lists(block)
 
     def _check_n_neighbors(self, n_neighbors, n_items):
         k = self.n_neighbors if n_neighbors is None else n_neighbors
@@ -190,10 +190,17 @@ class NeighborIndex(CodeIndex):
         return k
 
     def _inverted_lists(self, block):
-        lists = vars(self).setdefault("_lists", {})
-        if block not in lists:
-            lists[block] = InvertedLists(self.words_[block], self.n_lists)
-        return lists[block]
+        """Return the lists of a block, with the codes that were appended since the last search."""
+        words, made_of = self.words_[block], (self._n_trained, self.n_lists)
+        held = vars(self).setdefault("_lists", {})
+        lists = held.get(block)
+        if lists is None or lists.made_of != made_of:
+            lists = InvertedLists(words, *made_of)
+        elif lists.n_codes < words.shape[1]:
+            del held[block]  # until they are whole again
+            lists.add(words)
+        held[block] = lists
+        return lists
 
     def _nearest(self, queries, block, k):
         gallery = self.words_[block]

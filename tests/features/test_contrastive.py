@@ -1,3 +1,4 @@
+import copy
 import hashlib
 import io
 import json
@@ -370,6 +371,57 @@ def test_ctrl_c_keeps_the_last_whole_epoch(table, monkeypatch):
     assert featurizer.transform(table).shape == (24, 16)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
+def test_a_first_epoch_that_is_interrupted_leaves_the_former_towers(table, monkeypatch, error):
+    from skhash.features import _contrastive_training
+
+    new, former = tiny(), tiny(warm_start=True, random_state=1).fit(table)
+    before = former.transform(table)
+    original, calls = _contrastive_training.Trainer._terms, iter(range(100))
+
+    def terms(self, *arguments):
+        if next(calls) % 2:
+            raise error
+        return original(self, *arguments)
+
+    monkeypatch.setattr(_contrastive_training.Trainer, "_terms", terms)
+    for featurizer in (new, former):
+        for train in (featurizer.fit, featurizer.partial_fit):
+            with pytest.raises(error):
+                train(table)
+    pd.testing.assert_frame_equal(former.transform(table), before)
+    with pytest.raises(NotFittedError):
+        new.transform(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("embed_dim", 16), ("vocabulary_size", 9), ("towers", ("ViT-B-32", None))]
+)
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_parameter_of_the_towers_that_changes_after_fit_changes_no_feature(
+    table, name, value, pickled
+):
+    featurizer = tiny(warm_start=True).fit(table)
+    before = featurizer.transform(table)
+    featurizer.set_params(**{name: value})
+    if pickled:
+        featurizer = pickle.loads(pickle.dumps(featurizer))
+    pd.testing.assert_frame_equal(featurizer.transform(table), before)
+    for go_on in (featurizer.fit, featurizer.partial_fit):
+        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the towers"):
+            go_on(table)
+    pd.testing.assert_frame_equal(featurizer.transform(table), before)
+
+
+@pytest.mark.parametrize("changed", [{"image_head": "linear"}, {"text_temperature": 0.2}])
+def test_a_chunk_is_trained_with_the_parameters_of_now(table, changed):
+    ways = []
+    for copied in (lambda featurizer: featurizer, copy.deepcopy):
+        featurizer = copied(tiny().partial_fit(table))
+        ways.append(featurizer.set_params(**changed).partial_fit(table).transform(table))
+    pd.testing.assert_frame_equal(*ways)
+
+
 class Killed(BaseException):
     pass
 
@@ -549,9 +601,7 @@ def test_checkpointed_activations_change_nothing_but_memory(table):
      ("text", ("visual",))],
 )  # fmt: skip
 def test_what_is_not_trained_keeps_every_bit(fitted, table, train, frozen):
-    tuned = clone(fitted).set_params(train=train, warm_start=True, n_rounds=0)
-    tuned.state_, tuned.config_ = fitted.state_, fitted.config_
-    tuned.history_ = fitted.history_
+    tuned = copy.deepcopy(fitted).set_params(train=train, warm_start=True, n_rounds=0)
     tuned.fit(table)
     for name, weights in fitted.state_.items():
         if name.startswith(frozen):

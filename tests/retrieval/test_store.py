@@ -396,6 +396,11 @@ def test_names_of_files_lead_nowhere_else(folder, name):
         {"arrays": {"codes": 1}},
         {"feature_names_in_": ["a"]},
         {"parameters": []},
+        {"n_trained": 0},
+        {"n_trained": 51},
+        {"n_trained": 2.5},
+        {"n_trained": True},
+        {"n_trained": "50"},
     ],
     ids=str,
 )
