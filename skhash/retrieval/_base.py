@@ -122,8 +122,7 @@ class CodeIndex(BaseEstimator):
         """
         check_is_fitted(self)
         fields = {name: getattr(self, name) for name in _SAVED}
-        if self._n_trained != self.n_samples_fit_:
-            fields["n_trained"] = self._n_trained
+        fields["n_trained"] = self._n_trained
         names = getattr(self, "feature_names_in_", None)
         fields["feature_names_in_"] = None if names is None else list(names)
         arrays = self.words_ if self.y_ is None else {**self.words_, "y": self.y_}
@@ -172,7 +171,7 @@ class CodeIndex(BaseEstimator):
             setattr(index, name, fields[name])
         if fields["feature_names_in_"] is not None:
             index.feature_names_in_ = np.array(fields["feature_names_in_"], dtype=object)
-        index._n_trained = fields.get("n_trained", index.n_samples_fit_)
+        index._n_trained = fields["n_trained"]
         index.y_ = arrays.pop("y", None)
         index.words_ = arrays
         return index

@@ -18,7 +18,7 @@ save, and ``<array>`` is one of
 * ``format``: ``"skhash.HammingRetriever"``; ``version``: ``1``; ``written_by``: the release;
 * ``parameters``: those of the constructor; ``n_samples_fit_``, ``n_features_in_``, ``paired_``,
   ``packed_``, and ``feature_names_in_`` (or null): the attributes of these names;
-* ``n_trained``, only where codes were appended: how many, from the first, train inverted lists;
+* ``n_trained``: how many, from the first, train inverted lists;
 * ``arrays``: for each array its ``file``, ``shape``, ``dtype``, ``bytes`` (size of the file),
   ``sha256`` of the file, and ``sampled_sha256``: that of 64 blocks of 4096 bytes, one after the
   other, of which block ``i`` starts at byte ``i * (bytes - 4096) // 63``; of the whole file if it
@@ -57,6 +57,7 @@ _ENTRIES = {
     "written_by": str,
     "parameters": dict,
     "n_samples_fit_": int,
+    "n_trained": int,
     "n_features_in_": int,
     "paired_": bool,
     "packed_": bool,
@@ -179,7 +180,6 @@ def _is_sound(document):
     none = to_words(np.empty((0, n_bytes), dtype=np.uint8))
     files = {name: NAMES.fullmatch(entry["file"]) for name, entry in arrays.items()}
     y, names = arrays.pop("y", None), document["feature_names_in_"]
-    n_trained = document.get("n_trained", n_samples)
     return (
         all(match and match[1] == name for name, match in files.items())
         and n_samples > 0
@@ -189,7 +189,7 @@ def _is_sound(document):
         and (y is None or (_is_plain(y["dtype"]) and y["shape"][:1] == [n_samples]))
         and (y is None or len(y["shape"]) <= 2)
         and (names is None or len(names) == n_columns)
-        and (type(n_trained) is int and 0 < n_trained <= n_samples)
+        and 0 < document["n_trained"] <= n_samples
     )
 
 
