@@ -1,10 +1,8 @@
 """Codes in the form that distances are computed from."""
 
-import numbers
-
 import numpy as np
-from sklearn.utils import check_scalar
 
+from ._checks import check_real
 from ._popcount import to_words
 from .codes import code_format, pack_codes
 
@@ -60,9 +58,10 @@ def is_binary(queries):
 
 
 def check_radius(radius, queries):
-    """Check a radius, and that there are distances in bits."""
-    check_scalar(radius, "radius", numbers.Real, min_val=0)
+    """Check a radius, and that there are distances in bits; return the radius."""
+    radius = check_real(radius, "radius", "[0, inf]")
     check_bits(queries)
+    return radius
 
 
 def check_bits(queries):

@@ -20,9 +20,9 @@ Three traps of doing arithmetic on codes with NumPy: the int8 dot product of a 1
 itself wraps to -128, ``bool @ bool`` is a logical OR, and sums of uint8 zeros and ones wrap at 256.
 """
 
-import numbers
-
 import numpy as np
+
+from ._checks import check_choice, check_integer
 
 __all__ = ["code_format", "convert_codes", "pack_codes", "unpack_codes"]
 
@@ -159,9 +159,7 @@ def unpack_codes(codes, n_bits=None):
     n_bytes = codes.shape[1]
     if n_bits is None:
         n_bits = 8 * n_bytes
-    if not isinstance(n_bits, numbers.Integral) or isinstance(n_bits, bool):
-        raise TypeError(f"n_bits must be an integer, got {n_bits!r}.")
-    n_bits = int(n_bits)
+    n_bits = check_integer(n_bits, "n_bits", 0)
     if -(-n_bits // 8) != n_bytes:
         raise ValueError(
             f"{n_bytes} bytes hold {max(8 * n_bytes - 7, 0)} to {8 * n_bytes} bits, got "
@@ -199,8 +197,7 @@ def convert_codes(codes, output, *, n_bits=None):
     >>> convert_codes(np.array([[True, False]]), "signs")
     array([[ 1, -1]], dtype=int8)
     """
-    if output not in FORMATS:
-        raise ValueError(f"output must be one of {', '.join(FORMATS)}, got {output!r}.")
+    check_choice(output, "output", FORMATS)
     codes, form = _check_codes(codes)
     if form == output:
         return codes.astype(FORMATS[form], copy=False)

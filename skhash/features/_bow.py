@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import output_container
+from .._checks import check_choice, check_flag
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
@@ -169,10 +170,8 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return self.vectorizer_.get_feature_names_out()
 
     def _fit(self, X):
-        if self.weighting not in _WEIGHTINGS:
-            raise ValueError(
-                f"weighting must be one of {', '.join(_WEIGHTINGS)}, got {self.weighting!r}."
-            )
+        check_choice(self.weighting, "weighting", _WEIGHTINGS)
+        check_flag(self.sparse_output, "sparse_output")
         texts = as_texts(X)
         vectorizer: Any = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
         self.vectorizer_ = vectorizer(

@@ -1,15 +1,15 @@
 """Image features that need no pretrained weights."""
 
-import numbers
 from typing import Any, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_integer, check_parameter
+from .._seed import own_generator
 from ._items import as_images, describe_image, open_image
 
 
@@ -105,14 +105,14 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             than patterns.
         """
         for name in ("n_patterns", "image_size", "patch_size", "stride", "n_patches"):
-            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
+            check_parameter(self, name, check_integer)
         if self.patch_size > self.image_size:
             raise ValueError(
                 f"patch_size={self.patch_size} is more than image_size={self.image_size}: "
                 "a patch must fit into a picture."
             )
         images = as_images(X)
-        rng = check_random_state(self.random_state)
+        rng = own_generator(self.random_state)
         each = -(-self.n_patches // len(images))
         drawn = []
         for row, image in enumerate(images):

@@ -76,7 +76,7 @@ def precision_within_radius(
     0.5
     """
     queries, gallery = comparable(query_codes, gallery_codes)
-    check_radius(radius, queries)
+    radius = check_radius(radius, queries)
 
     def precision(counts, distances):
         ball = counts[:, distances <= radius].sum(axis=1)

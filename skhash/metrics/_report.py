@@ -11,8 +11,9 @@ from .._comparable import comparable, is_binary
 from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
 from .._relevance import encode_labels
 from .._scorer import halves
+from .._seed import own_generator
 from ..codes import code_format
-from ._bootstrap import bootstrap_interval, own_generator
+from ._bootstrap import bootstrap_interval
 from ._report_table import RADIUS, RetrievalReport
 
 ACROSS = [("image", "text"), ("text", "image")]

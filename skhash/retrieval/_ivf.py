@@ -3,9 +3,9 @@
 from contextlib import contextmanager
 
 import numpy as np
-from joblib import effective_n_jobs
 
 from .. import _search
+from .._checks import check_n_jobs
 from .._optional import import_optional
 from ._rows import parts
 
@@ -119,7 +119,7 @@ class InvertedLists:
     def _threads(self, n_jobs):
         """Let faiss use so many threads, for a while: its number is the process's own."""
         before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(effective_n_jobs(n_jobs))
+        self._faiss.omp_set_num_threads(check_n_jobs(n_jobs))
         try:
             yield
         finally:

@@ -69,7 +69,7 @@ def test_a_broken_picture_is_named_by_row_and_path(pictures, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_patterns": 0}, "n_patterns == 0, must be >= 1"),
+        ({"n_patterns": 0}, "n_patterns must be at least 1, got 0"),
         ({"patch_size": 33}, "patch_size=33 is more than image_size=32"),
         ({"n_patterns": 60, "n_patches": 12}, "n_patterns=60 is more than the 12 patches drawn"),
     ],
