@@ -1,5 +1,6 @@
 """One checker for each kind of parameter. Each raises an error that names the parameter."""
 
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
@@ -55,7 +56,7 @@ def check_real(value: Any, name, interval="(-inf, inf)"):
     try:
         number = float(value)
     except OverflowError:  # a Python integer may be larger than any float
-        number = np.inf if value > 0 else -np.inf
+        number = float("-inf" if int(value) < 0 else "inf")
     inside = low < number < high
     at_end = (interval[0] == "[" and number == low) or (interval[-1] == "]" and number == high)
     if not (inside or at_end):
@@ -90,10 +91,8 @@ def check_n_jobs(n_jobs: Any):
 
     Never many more than cores: they only wait for each other, and a process cannot have them.
     """
-    if n_jobs is not None:
-        n_jobs = check_integer(n_jobs, "n_jobs", -LARGEST)
-        if n_jobs == 0:
-            raise ValueError("n_jobs must be None, a number of threads or -1 for all cores, got 0.")
+    if n_jobs is not None and check_integer(n_jobs, "n_jobs", -LARGEST) == 0:
+        raise ValueError("n_jobs must be None, a number of threads or -1 for all cores, got 0.")
     return min(effective_n_jobs(n_jobs), 4 * cpu_count())
 
 
@@ -122,3 +121,16 @@ def check_parameter(estimator, name, check, *args, optional=False):
     checked = check(value, name, *args)
     if isinstance(value, np.number):
         setattr(estimator, name, checked)
+
+
+@contextmanager
+def casting_features():
+    """Make a cast of features beyond float32 an error; the cast itself finds out, at no cost."""
+    try:
+        with np.errstate(over="raise"):
+            yield
+    except FloatingPointError:
+        raise ValueError(
+            f"the features hold values beyond those of float32, {np.finfo(np.float32).max:.2g}: "
+            "scale them first, for example with sklearn.preprocessing.StandardScaler."
+        ) from None
