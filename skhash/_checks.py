@@ -86,21 +86,22 @@ def check_verbose(value):
         check_integer(value, "verbose", 0)
 
 
-def check_n_jobs(n_jobs: Any):
+def check_n_jobs(n_jobs):
     """Check a number of threads, as joblib counts them; return how many to start.
 
     Never many more than cores: they only wait for each other, and a process cannot have them.
     """
-    if n_jobs is not None and check_integer(n_jobs, "n_jobs", -LARGEST) == 0:
+    wanted: Any = None if n_jobs is None else check_integer(n_jobs, "n_jobs", -LARGEST)
+    if wanted == 0:
         raise ValueError("n_jobs must be None, a number of threads or -1 for all cores, got 0.")
-    return min(effective_n_jobs(n_jobs), 4 * cpu_count())
+    return min(effective_n_jobs(wanted), 4 * cpu_count())
 
 
 def check_parameter(estimator, name, check, *args, optional=False):
     """Check a parameter of an estimator, with one of the checkers above.
 
-    A NumPy number is replaced by the equal Python number: training computes with parameters, and
-    small integers of NumPy overflow.
+    A number of NumPy, or one beyond 32 bits, is replaced by an equal int or float of Python:
+    training computes with parameters, and ``200 // np.int8(8)`` and ``2**70 * tensor`` overflow.
 
     Parameters
     ----------
@@ -119,7 +120,7 @@ def check_parameter(estimator, name, check, *args, optional=False):
     if value is None and optional:
         return
     checked = check(value, name, *args)
-    if isinstance(value, np.number):
+    if type(value) not in (int, float) or abs(checked) > LARGEST:
         setattr(estimator, name, checked)
 
 

@@ -198,6 +198,8 @@ def convert_codes(codes, output, *, n_bits=None):
     array([[ 1, -1]], dtype=int8)
     """
     check_choice(output, "output", FORMATS)
+    if n_bits is not None:
+        check_integer(n_bits, "n_bits", 0)
     codes, form = _check_codes(codes)
     if form == output:
         return codes.astype(FORMATS[form], copy=False)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ._pairs import existing_file, pair_bunch, read_json
+from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 
 # "name.jpg#0<tab>caption" and "name.jpg| 0| caption"; one line of the latter lacks its second bar.
 FLICKR_LINE = re.compile(r"([^\t#|]+)#\d+\t(.*)|([^|]+)\|\s*\d+\s*\|?\s*(.*)")
@@ -66,6 +66,7 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
     ...     load_coco_captions(folder, captions).frame["text"].tolist()
     ['two dogs']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     content = read_json(path)
     with _in_format_of(path, "COCO's captions"):
@@ -137,6 +138,7 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     ...     load_flickr_captions(folder, captions).frame["text"].tolist()
     ['Two dogs .', 'Dogs play .']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -226,6 +228,7 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     ...     load_karpathy(folder, captions, split="test").frame["text"].tolist()
     ['two dogs']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     content = read_json(path)
     wanted = list(split) if isinstance(split, (list, tuple)) else [split]

@@ -13,6 +13,11 @@ from .._blocks import make_table
 from .._checks import check_choice
 
 
+def check_on_missing(on_missing):
+    """Check what happens to a missing picture, before a file is read."""
+    check_choice(on_missing, "on_missing", ("raise", "drop"))
+
+
 def pair_bunch(
     folder, names, texts, *, source, title, on_missing, rows=None, target=None, target_names=None
 ):
@@ -51,7 +56,6 @@ def pair_bunch(
     ValueError
         If there is no row, a name or caption is none, or a name leads out of the folder.
     """
-    check_choice(on_missing, "on_missing", ("raise", "drop"))
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}: name the folder of the pictures.")

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import make_table
-from .._checks import check_choice
+from .._checks import check_flag
 from ._image_table import TEXT_COLUMNS
-from ._pairs import describe, existing_file, warn_dropped
+from ._pairs import check_on_missing, describe, existing_file, warn_dropped
 
 IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm", "tif", "tiff"}
 
@@ -80,7 +80,8 @@ def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"
     ...     load_webdataset(folder).frame.loc[0].tolist()
     [b'pixels', 'two dogs']
     """
-    check_choice(on_missing, "on_missing", ("raise", "drop"))
+    check_on_missing(on_missing)
+    check_flag(labels, "labels")
     kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
     rows, dropped, n_samples = [], [], 0
     for path in _paths(shards):

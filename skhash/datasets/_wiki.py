@@ -6,7 +6,7 @@ from scipy.io import loadmat
 from sklearn.utils import Bunch
 
 from .._blocks import block_names
-from .._checks import check_choice
+from .._checks import check_choice, check_flag
 from ._download import fetch_files
 
 ARCHIVE_URL = "http://www.svcl.ucsd.edu/projects/crossmodal/wikipedia_dataset.zip"
@@ -124,6 +124,8 @@ def fetch_wiki(
     """
     check_choice(subset, "subset", SUBSETS)
     check_choice(text, "text", TEXTS)
+    check_flag(download_if_missing, "download_if_missing")
+    check_flag(as_frame, "as_frame")
     mat_file, _, column, n_text_features = TEXTS[text]
     folder = fetch_files(
         "wiki",

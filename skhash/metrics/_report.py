@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from .._buckets import bucket_average_precision, harmonic_numbers, hit_chance_at_k, hits_at_k
-from .._checks import check_choice
+from .._checks import check_choice, check_integer, check_real
 from .._comparable import comparable, is_binary
 from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
 from .._relevance import encode_labels
 from .._scorer import halves
-from .._seed import own_generator
+from .._seed import check_seed, own_generator
 from ..codes import code_format
 from ._bootstrap import bootstrap_interval
 from ._report_table import RADIUS, RetrievalReport
@@ -102,6 +102,9 @@ def retrieval_report(
     """
     k = check_cut_off(k)
     check_choice(normalize, "normalize", NORMALIZE)
+    confidence_level = check_real(confidence_level, "confidence_level", "(0, 1)")
+    n_resamples = check_integer(n_resamples, "n_resamples")
+    check_seed(random_state)
     alone = gallery is None
     if alone and y_gallery is not None:
         raise ValueError("y_gallery is given without a gallery: give gallery too, or y alone.")

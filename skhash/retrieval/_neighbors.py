@@ -6,6 +6,7 @@ from scipy import sparse
 from .. import _search
 from .._checks import (
     check_choice,
+    check_flag,
     check_integer,
     check_n_jobs,
     check_parameter,
@@ -56,6 +57,7 @@ class NeighborIndex(CodeIndex):
         ValueError
             If there are fewer items than neighbours asked for, or the queries do not fit the index.
         """
+        check_flag(return_distance, "return_distance")
         queries, block = self._one_search(X)
         alone = X is None
         k = self._check_n_neighbors(n_neighbors, self.n_samples_fit_ - alone)
@@ -90,6 +92,7 @@ class NeighborIndex(CodeIndex):
         ValueError
             If the radius is negative, or the queries do not fit the index.
         """
+        check_flag(return_distance, "return_distance")
         queries, block = self._one_search(X)
         radius = check_real(self.radius if radius is None else radius, "radius", "[0, inf]")
         distances, rows, starts = self._within_radius(queries, block, radius)
@@ -169,7 +172,7 @@ class NeighborIndex(CodeIndex):
         check_parameter(self, "radius", check_real, "[0, inf]")
         check_choice(self.algorithm, "algorithm", _ALGORITHMS)
         check_n_jobs(self.n_jobs)
-        check_choice(self.paired, "paired", (None, True, False))
+        check_parameter(self, "paired", check_flag, optional=True)
         check_parameter(self, "nprobe", check_integer)
         check_parameter(self, "n_lists", check_integer, optional=True)
         check_verbose(self.verbose)
