@@ -83,50 +83,43 @@ PARAMETERS = {
         integer(),
     ),
     **named(
-        """n_workers align_epochs unimodal_epochs joint_epochs round_epochs n_rounds""",
-        integer(0),
+        "n_workers align_epochs unimodal_epochs joint_epochs round_epochs n_rounds", integer(0)
     ),
-    **dict.fromkeys(["n_lists", "decoder_hidden_units", "n_image_features"], integer(none=True)),
+    **named("n_lists decoder_hidden_units n_image_features max_features k", integer(none=True)),
     "make_scenes.image_size": integer(16),
     "convert_codes.n_bits": integer(none=True),
     "unpack_codes.n_bits": integer(none=True),
+    "CodeDisplay.n_bits": integer(0, none=True),  # not used for unpacked codes
     "HammingRetriever.method.n_neighbors": integer(none=True),
     "group_size": integer(2),
     "ContrastiveFeaturizer.batch_size": integer(2),
     "n_clusters": integer(2, none=True),
     "vocabulary_size": integer(6),
-    "max_features": integer(none=True),
-    "k": integer(none=True),
-    **dict.fromkeys(
-        [f"{name}_at_k.k" for name in ("precision", "recall", "hit_rate", "ndcg")],
+    **named(
+        """precision_at_k.k recall_at_k.k hit_rate_at_k.k ndcg_at_k.k RetrievalCurveDisplay.k
+        ranks""",
         cut_offs,
     ),
-    "RetrievalCurveDisplay.k": cut_offs,
-    "ranks": cut_offs,
     "n_jobs": threads,
     "verbose": level,
     "random_state": seed,
     # Numbers
     "radius": real("[0, inf]", none=True),
-    "alpha": real("(0, inf)"),
-    "scale": real("(0, inf)"),
     **named(
-        """learning_rate max_grad_norm image_temperature text_temperature""",
+        "alpha scale learning_rate max_grad_norm image_temperature text_temperature",
         real("(0, inf)"),
     ),
-    **dict.fromkeys(
-        ["align_learning_rate", "clustered_learning_rate"], real("(0, inf)", none=True)
-    ),
+    **named("align_learning_rate clustered_learning_rate", real("(0, inf)", none=True)),
     **named(
         """weight_decay momentum tol image_weight text_weight joint_weight intra_weight cross_weight
         pairing_weight reconstruction_weight""",
         real("[0, inf)"),
     ),
-    **dict.fromkeys(["validation_fraction", "confidence_level"], real("(0, 1)")),
+    **named("validation_fraction confidence_level", real("(0, 1)")),
     "hard_fraction": real("[0, 1]"),
-    **dict.fromkeys(["warmup", "dropout"], real("[0, 1)")),
+    **named("warmup dropout", real("[0, 1)")),
     "mask_threshold": real("[-1, 1]", none=True),
-    **dict.fromkeys(["min_df", "max_df"], either(real("[0, 1]"), integer())),
+    **named("min_df max_df", either(real("[0, 1]"), integer())),
     # Flags
     **named(
         """center early_stopping warm_start reweight normalize exif_orientation compile
@@ -134,7 +127,7 @@ PARAMETERS = {
         mark_relevant plot_chance_level as_frame download_if_missing labels""",
         flag,
     ),
-    **dict.fromkeys(["paired", "verify"], flag_or_none),
+    **named("paired verify", flag_or_none),
     # Choices
     **named(
         """optimizer output joint algorithm modality on_error long_text precision image_tower
@@ -142,10 +135,9 @@ PARAMETERS = {
         gain direction metric kind mode""",
         words,
     ),
-    **dict.fromkeys(["image_head", "text_head", "mmap_mode", "transform"], choice(None)),
+    **named("image_head text_head mmap_mode transform", choice(None)),
     "CLIPFeaturizer.normalize": flag,
-    "fetch_mscoco.image": words,
-    "fetch_wiki.text": words,
+    **named("fetch_mscoco.image fetch_wiki.text", words),
     "device": lambda value: isinstance(value, str),  # which there are, torch knows
     # Other things
     **named(
@@ -204,16 +196,12 @@ class Passed(Exception):
     """The checks have passed, and what would take long begins."""
 
 
-PASSED = (
-    Passed,
-    FileNotFoundError,
-    ImportError,
-    FloatingPointError,
-)  # errors that come after the checks
+# Errors that come after the checks.
+PASSED = (Passed, FileNotFoundError, ImportError, FloatingPointError)
 
 
-def functions(path):
-    """Yield the signatures of a public name, and whether the parameters are those of a method."""
+def signatures(path):
+    """Yield the signatures of a public name and of its methods, by the name of the method."""
     public = PUBLIC[path]
     yield "", inspect.signature(public)
     if inspect.isclass(public):
@@ -225,7 +213,7 @@ def functions(path):
 
 def cases():
     for path in PUBLIC:
-        for method, signature in functions(path):
+        for method, signature in signatures(path):
             for name, parameter in signature.parameters.items():
                 if name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
                     yield path, method, name
@@ -281,7 +269,7 @@ def call(path, method, name, value):
         return estimator(FunctionTransformer(), CODES)
     if method == "as_scorer":
         return public.as_scorer(**{name: value})(FunctionTransformer(), CODES)
-    if method != "open" and method != "set_output":
+    if method not in ("open", "set_output"):
         estimator.fit(argument(path, "X", None))
     if not method:
         return estimator
