@@ -56,7 +56,7 @@ def check_real(value: Any, name, interval="(-inf, inf)"):
     try:
         number = float(value)
     except OverflowError:  # a Python integer may be larger than any float
-        number = float("-inf" if int(value) < 0 else "inf")
+        number = np.inf if value > 0 else -np.inf  # pyright: ignore[reportOperatorIssue]
     inside = low < number < high
     at_end = (interval[0] == "[" and number == low) or (interval[-1] == "]" and number == high)
     if not (inside or at_end):
@@ -94,7 +94,9 @@ def check_n_jobs(n_jobs):
     wanted: Any = None if n_jobs is None else check_integer(n_jobs, "n_jobs", -LARGEST)
     if wanted == 0:
         raise ValueError("n_jobs must be None, a number of threads or -1 for all cores, got 0.")
-    return min(effective_n_jobs(wanted), 4 * cpu_count())
+    n_threads = effective_n_jobs(wanted)
+    # Cores take longer to count than a small search takes.
+    return n_threads if n_threads <= 4 else min(n_threads, 4 * cpu_count())
 
 
 def check_parameter(estimator, name, check, *args, optional=False):

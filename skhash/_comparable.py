@@ -47,7 +47,11 @@ def comparable(query_codes, gallery_codes):
 
 
 def _unit_columns(vectors):
+    may_overflow = vectors.dtype.itemsize > 4
     vectors = vectors.T.astype(np.float64)
+    if may_overflow:  # the squares of 1e200 and of 1e-200; powers of two change no other result
+        _, exponents = np.frexp(np.abs(vectors).max(axis=0))
+        vectors = np.ldexp(vectors, -exponents)
     norms = np.linalg.norm(vectors, axis=0)
     return vectors / np.where(norms > 0, norms, 1)
 

@@ -42,7 +42,7 @@ def show_versions():
     needed = {"skhash": __version__, **{name: _version_of(name) for name in DEPENDENCIES}}
     optional = {name: _version_of(name) for name in OPTIONAL}
     threads = {pool["internal_api"]: _describe(pool) for pool in threadpool_info()}
-    threads["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS")
+    threads["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "none")
     parts = {"System": system, "Packages": needed, "Optional packages": optional}
     for title, values in {**parts, "Threads": threads}.items():
         print(f"{title}:")

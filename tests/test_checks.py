@@ -61,6 +61,12 @@ def test_numbers_that_are_not_finite_are_in_no_interval_by_default(value):
         check_real(value, "x")
 
 
+def test_integers_beyond_any_float_have_a_sign():
+    assert check_real(10**400, "x", "[0, inf]") == np.inf
+    with pytest.raises(ValueError, match="x must be a number in"):
+        check_real(-(10**400), "x", "[0, inf]")
+
+
 def test_nan_is_in_no_interval():
     with pytest.raises(ValueError, match=r"x must be a number in .* got nan"):
         check_real(np.nan, "x", "[-inf, inf]")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from skhash._seed import draw_seed
+from skhash._seed import draw_seed, own_generator
 
 
 @pytest.mark.parametrize("seed", [0, 7, np.int64(7), 2**32 - 1])
@@ -41,3 +41,12 @@ def test_none_gives_a_new_seed_each_time_and_leaves_the_global_generator_alone()
 def test_what_is_no_seed_is_named(random_state, error, message):
     with pytest.raises(error, match=message):
         draw_seed(random_state)
+
+
+def test_a_generator_of_ones_own_is_seeded_or_the_one_that_was_given():
+    given = np.random.RandomState(3)
+    assert own_generator(given) is given
+    assert own_generator(5).randint(1000) == np.random.RandomState(5).randint(1000)
+    first, again = (own_generator(np.random.default_rng(5)).randint(1000) for _ in range(2))
+    assert first == again
+    assert own_generator(None) is not own_generator(None)

@@ -88,7 +88,7 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
         Number of captions a picture. A row holds one caption, so the result has
         ``n_rows = n_samples * n_captions`` rows; the rows of a picture are adjacent and share one
         picture object.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed. An int gives the same pixels and words at each call, and the first pictures of a
         longer call are those of a shorter one. Neither `image_size` nor `n_captions` changes the
         scenes.

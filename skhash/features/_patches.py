@@ -39,7 +39,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Distance between neighbouring patches, in pixels.
     n_patches : int, default=40000
         Number of patches to learn the dictionary from, drawn evenly from all pictures.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed of the patches drawn and of k-means.
 
     Attributes

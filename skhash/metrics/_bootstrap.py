@@ -24,7 +24,7 @@ def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, rando
         Share of the means inside, between 0 and 1.
     n_resamples : int, default=1000
         Number of means drawn.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed of the draws.
 
     Returns

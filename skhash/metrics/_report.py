@@ -60,7 +60,7 @@ def retrieval_report(
         Share of the bootstrap means of mAP inside its interval.
     n_resamples : int, default=1000
         Number of bootstrap means.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState instance, Generator or None, default=0
         Seed of the random codes and of the bootstrap.
     n_jobs : int, default=None
         Number of threads that rank binary codes; ``-1`` uses all cores.

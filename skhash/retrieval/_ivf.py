@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import _search
-from .._checks import check_n_jobs
+from .._checks import check_integer, check_n_jobs
 from .._optional import import_optional
 from ._rows import parts
 
@@ -73,7 +73,7 @@ class InvertedLists:
         rows : ndarray of shape (n_queries, k), int64
             Rows of the gallery.
         """
-        self._index.nprobe = min(nprobe, self._index.nlist)
+        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         with self._threads(n_jobs):
             distances, rows = self._index.search(_bytes(queries), k)
         order = np.lexsort((rows, distances))
@@ -106,7 +106,7 @@ class InvertedLists:
         starts : ndarray of shape (n_queries + 1,), int64
             Where the items of each query start, and the last end.
         """
-        self._index.nprobe = min(nprobe, self._index.nlist)
+        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         below = int(min(radius, self._index.d)) + 1  # faiss leaves the limit itself out
         with self._threads(n_jobs):
             starts, distances, rows = self._index.range_search(_bytes(queries), below)

@@ -82,3 +82,10 @@ def test_a_parameter_out_of_range_is_named(pictures, parameters, message):
 def test_nothing_is_transformed_before_fit(pictures):
     with pytest.raises(NotFittedError):
         featurizer().transform(pictures)
+
+
+@pytest.mark.parametrize("random_state", [None, 0])
+def test_the_global_generator_is_left_alone(pictures, random_state):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global generator is meant
+    featurizer(random_state=random_state).fit(pictures)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002

@@ -20,6 +20,11 @@ def test_generators_are_accepted_and_advanced(hasher, pairs, make):
     assert not np.array_equal(first, hasher(random_state=shared).fit_transform(pairs))
 
 
+def test_the_largest_seed_of_scikit_learn_is_accepted(hasher, pairs):
+    largest = hasher(random_state=2**32 - 1, early_stopping=True)
+    np.testing.assert_array_equal(largest.fit_transform(pairs), largest.fit_transform(pairs))
+
+
 @pytest.mark.parametrize("random_state", [None, 0])
 def test_global_generators_are_left_alone(hasher, pairs, random_state):
     numpy_before, torch_before = np.random.get_state(), torch.get_rng_state()  # noqa: NPY002

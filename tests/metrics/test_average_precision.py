@@ -159,6 +159,14 @@ def test_without_a_cut_off_the_definitions_agree(seed, ties):
     np.testing.assert_allclose(scores[0], scores[2], rtol=1e-14)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e-200, 1e39, 1e200, 1e300])
+def test_the_length_of_real_vectors_does_not_matter(factor):
+    vectors = np.random.default_rng(0).standard_normal((20, 8))
+    expected = average_precision(vectors[:5], vectors, np.arange(5), np.arange(20) % 5)
+    found = average_precision(vectors[:5] * factor, vectors, np.arange(5), np.arange(20) % 5)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("form", ["packed", "signs", "real"])
 @pytest.mark.parametrize(("ties", "k"), list(product([*TIES, "index"], [None, 3])))
 def test_all_formats_rank_alike(form, ties, k):

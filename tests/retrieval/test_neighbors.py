@@ -160,6 +160,23 @@ def test_a_radius_that_is_none_is_an_error(radius):
         HammingRetriever().fit(codes).radius_neighbors(queries, radius)
 
 
+@pytest.mark.parametrize("n_jobs", [np.int8(100), 100_000, 10**9])
+@pytest.mark.parametrize("algorithm", ["numpy", "numba", "faiss-ivf"])
+def test_any_number_of_threads_finds_the_same(n_jobs, algorithm):
+    alone, many = (
+        HammingRetriever(algorithm=algorithm, n_lists=1, n_jobs=jobs).fit(codes)
+        for jobs in (1, n_jobs)
+    )
+    for expected, found in zip(alone.kneighbors(queries), many.kneighbors(queries), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("radius", [2**70, np.inf, 10**400, np.int8(127)])
+def test_a_radius_beyond_all_distances_finds_everything(radius):
+    _, rows = HammingRetriever(radius=radius).fit(codes).radius_neighbors(queries)
+    assert {len(found) for found in rows} == {len(codes)}
+
+
 @pytest.mark.parametrize(("library", "algorithm"), [("numba", "numba"), ("faiss", "faiss-ivf")])
 def test_an_engine_that_is_not_installed_names_its_extra(library, algorithm, monkeypatch):
     monkeypatch.setitem(sys.modules, library, None)
