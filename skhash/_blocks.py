@@ -16,6 +16,8 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from ._checks import check_choice
+
 BLOCKS = ("image", "text")
 
 
@@ -192,8 +194,7 @@ def output_container(transformer):
 
 
 def _check_container(container):
-    if container not in {"default", "pandas", "polars"}:
-        raise ValueError(f"transform must be 'default', 'pandas' or 'polars', got {container!r}.")
+    check_choice(container, "transform", ("default", "pandas", "polars"))
     return container
 
 

@@ -1,10 +1,8 @@
 """Codes in the form that distances are computed from."""
 
-import numbers
-
 import numpy as np
-from sklearn.utils import check_scalar
 
+from ._checks import check_real
 from ._popcount import to_words
 from .codes import format_of, pack_read, read_codes
 
@@ -52,7 +50,11 @@ def compare_read(query_codes, gallery_codes):
 
 
 def _unit_columns(vectors):
+    may_overflow = vectors.dtype.itemsize > 4
     vectors = vectors.T.astype(np.float64)
+    if may_overflow:  # the squares of 1e200 and of 1e-200; powers of two change no other result
+        _, exponents = np.frexp(np.abs(vectors).max(axis=0))
+        vectors = np.ldexp(vectors, -exponents)
     norms = np.linalg.norm(vectors, axis=0)
     return vectors / np.where(norms > 0, norms, 1)
 
@@ -63,9 +65,10 @@ def is_binary(queries):
 
 
 def check_radius(radius, queries):
-    """Check a radius, and that there are distances in bits."""
-    check_scalar(radius, "radius", numbers.Real, min_val=0)
+    """Check a radius, and that there are distances in bits; return the radius."""
+    radius = check_real(radius, "radius", "[0, inf]")
     check_bits(queries)
+    return radius
 
 
 def check_bits(queries):

@@ -1,10 +1,19 @@
 """Where torch computes."""
 
+from ._checks import shown
+
+
+def check_device(device):
+    """Check the type of a `device` parameter, without torch."""
+    if not isinstance(device, str) and type(device).__name__ != "device":
+        raise TypeError(f"device must be a str or a torch.device, got {shown(device)}.")
+
 
 def resolve_device(device):
     """Turn a `device` parameter into a torch.device, or say that it is not here."""
     import torch
 
+    check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -13,6 +22,6 @@ def resolve_device(device):
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             "device must be 'auto' or a device that torch finds here, such as 'cpu' or 'cuda', "
-            f"got {device!r}."
+            f"got {shown(device)}."
         ) from error
     return resolved

@@ -27,11 +27,11 @@ Three traps of doing arithmetic on codes with NumPy: the int8 dot product of a 1
 itself wraps to -128, ``bool @ bool`` is a logical OR, and sums of uint8 zeros and ones wrap at 256.
 """
 
-import numbers
 from typing import Any
 
 import numpy as np
 
+from ._checks import check_choice, check_integer
 from ._plain import plain_array
 
 __all__ = ["code_format", "convert_codes", "pack_codes", "unpack_codes"]
@@ -119,9 +119,7 @@ def count_bits(codes, n_bits=None):
     packed, width = format_of(codes) == "packed", codes.shape[1]
     if n_bits is None:
         return 8 * width if packed else width
-    if not isinstance(n_bits, numbers.Integral) or isinstance(n_bits, bool):
-        raise TypeError(f"n_bits must be an integer, got {n_bits!r}.")
-    n_bits = int(n_bits)
+    n_bits = check_integer(n_bits, "n_bits", 0)
     if packed and -(-n_bits // 8) != width:
         raise ValueError(
             f"{width} bytes hold {max(8 * width - 7, 0)} to {8 * width} bits, got n_bits={n_bits}."
@@ -271,8 +269,7 @@ def convert_codes(codes, output, *, n_bits=None):
     >>> convert_codes(np.array([[True, False]]), "signs")
     array([[ 1, -1]], dtype=int8)
     """
-    if output not in FORMATS:
-        raise ValueError(f"output must be one of {', '.join(FORMATS)}, got {output!r}.")
+    check_choice(output, "output", FORMATS)
     codes = read_codes(codes, packed=n_bits is not None)
     n_bits, form = count_bits(codes, n_bits), format_of(codes)
     if form == output:

@@ -136,7 +136,7 @@ def test_only_bytes_can_be_unpacked():
         unpack_codes(np.zeros((1, 8), dtype=bool))
 
 
-@pytest.mark.parametrize("n_bits", [8, 17, 0, -8])
+@pytest.mark.parametrize("n_bits", [8, 17, 0])
 def test_n_bits_must_fit_the_bytes(n_bits):
     with pytest.raises(ValueError, match=f"2 bytes hold 9 to 16 bits, got n_bits={n_bits}"):
         unpack_codes(np.zeros((1, 2), dtype=np.uint8), n_bits)
@@ -149,7 +149,9 @@ def test_n_bits_must_be_an_integer(n_bits):
 
 
 def test_an_unknown_output_is_named():
-    with pytest.raises(ValueError, match="output must be one of bits, packed, signs, real, got 'b"):
+    with pytest.raises(
+        ValueError, match="output must be one of 'bits', 'packed', 'signs', 'real', got 'b"
+    ):
         convert_codes(np.zeros((1, 8), dtype=bool), "bytes")
 
 

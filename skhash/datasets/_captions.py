@@ -7,7 +7,7 @@ import unicodedata
 
 from .._cells import cut, shorten
 from ._coco import in_format_of, read_captions, read_classes
-from ._pairs import existing_file, pair_bunch, read_json
+from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import records
 
 # "name.jpg#0<tab>caption" and "name.jpg| 0| caption"; one line of the latter lacks its second bar.
@@ -68,6 +68,7 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
     ...     load_coco_captions(folder, captions).frame["text"].tolist()
     ['two dogs']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     names, ids, texts = read_captions(path)
     target, target_names = (
@@ -136,6 +137,7 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     ...     load_flickr_captions(folder, captions).frame["text"].tolist()
     ['Two dogs .', 'Dogs play .']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -230,6 +232,7 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     ...     load_karpathy(folder, captions, split="test").frame["text"].tolist()
     ['two dogs']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     content = read_json(path)
     wanted = list(split) if isinstance(split, (list, tuple)) else [split]

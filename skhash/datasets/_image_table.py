@@ -13,7 +13,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from .._blocks import is_table
 from .._cells import cut, shorten, unwrap_image
 from .._optional import import_optional
-from ._pairs import existing_file, pair_bunch, read_json
+from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import read_separated
 
 IMAGE_COLUMNS = ("image", "image_path", "filename", "file_name", "file", "filepath", "path")
@@ -117,6 +117,7 @@ def load_image_table(
     >>> pairs.frame["text"][train].tolist(), pairs.frame["text"][test].tolist()
     (['two dogs', 'dogs'], ['a cat'])
     """
+    check_on_missing(on_missing)
     table, source = _read_table(captions)
     image_column = _column(table, image_column, "image_column", IMAGE_COLUMNS, source)
     text_column = _column(table, text_column, "text_column", TEXT_COLUMNS, source)

@@ -15,6 +15,11 @@ from .._checks import check_choice
 from ._folder import PictureFolder
 
 
+def check_on_missing(on_missing):
+    """Check what happens to a missing picture, before a file is read."""
+    check_choice(on_missing, "on_missing", ("raise", "drop"))
+
+
 def pair_bunch(
     folder, names, texts, *, source, title, on_missing, rows=None, target=None, target_names=None
 ):
@@ -53,7 +58,6 @@ def pair_bunch(
     ValueError
         If there is no row, a name or caption is none, or a name leads out of the folder.
     """
-    check_choice(on_missing, "on_missing", ("raise", "drop"))
     place = PictureFolder(folder)
     rows = range(len(names)) if rows is None else rows
     _check_texts(texts, rows, source)

@@ -2,17 +2,15 @@
 
 import json
 import os
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from .._blocks import make_table
 from .._cells import cut, lone_surrogate, shorten
-from .._checks import check_choice
+from .._checks import check_flag, check_real
 from ._image_table import TEXT_COLUMNS
-from ._pairs import describe, existing_file, warn_dropped
+from ._pairs import check_on_missing, describe, existing_file, warn_dropped
 from ._shards import read_shard
 
 
@@ -96,10 +94,9 @@ def load_webdataset(
     ...     load_webdataset(folder).frame.loc[0].tolist()
     [b'pixels', 'two dogs']
     """
-    check_choice(on_missing, "on_missing", ("raise", "drop"))
-    check_scalar(max_expansion, "max_expansion", Real)
-    if not max_expansion >= 1:  # nor NaN
-        raise ValueError(f"max_expansion must be at least 1, got {max_expansion}.")
+    check_on_missing(on_missing)
+    check_flag(labels, "labels")
+    check_real(max_expansion, "max_expansion", "[1, inf]")
     kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
     rows, dropped, n_samples = [], [], 0
     for path in _paths(shards):

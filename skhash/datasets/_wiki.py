@@ -6,7 +6,7 @@ from sklearn.utils import Bunch
 
 from .._blocks import block_names
 from .._cells import cut
-from .._checks import check_choice
+from .._checks import check_choice, check_flag
 from ._download import fetch_files
 from ._mat5 import read_mat5
 
@@ -125,6 +125,8 @@ def fetch_wiki(
     """
     check_choice(subset, "subset", SUBSETS)
     check_choice(text, "text", TEXTS)
+    check_flag(download_if_missing, "download_if_missing")
+    check_flag(as_frame, "as_frame")
     mat_file, _, column, n_text_features = TEXTS[text]
     folder = fetch_files(
         "wiki",

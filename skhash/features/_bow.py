@@ -1,5 +1,6 @@
 """Texts as bags of words."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import output_container
+from .._checks import check_choice, check_flag, check_integer, check_parameter, check_real
 from .._fitting import fitting
 from ._items import as_texts
 
@@ -172,10 +174,14 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return self.vectorizer_.get_feature_names_out()
 
     def _fit(self, X):
-        if self.weighting not in _WEIGHTINGS:
-            raise ValueError(
-                f"weighting must be one of {', '.join(_WEIGHTINGS)}, got {self.weighting!r}."
-            )
+        check_choice(self.weighting, "weighting", _WEIGHTINGS)
+        check_flag(self.sparse_output, "sparse_output")
+        check_parameter(self, "max_features", check_integer, optional=True)
+        for name in ("min_df", "max_df"):
+            if isinstance(getattr(self, name), Integral):
+                check_parameter(self, name, check_integer)
+            else:
+                check_parameter(self, name, check_real, "[0, 1]")
         texts = as_texts(X)
         vectorizer: Any = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
         self.vectorizer_ = vectorizer(

@@ -2,14 +2,12 @@
 
 from contextlib import closing
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_scalar
 
-from .._checks import check_choice
-from .._device import resolve_device
+from .._checks import check_choice, check_flag, check_integer, check_parameter, check_verbose
+from .._device import check_device, resolve_device
 from ._clip_cache import open_cache, recalled
 from ._clip_forward import embedded
 from ._clip_images import picture_batches
@@ -25,6 +23,8 @@ from ._clip_troubles import (
 from ._items import as_images, as_texts, distinct, take
 from ._open_clip import load_model, locate, read_config
 from ._tokens import load_tokenizer
+
+_FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
 
 
 class CLIPFeaturizer(TransformerMixin, BaseEstimator):
@@ -252,8 +252,12 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         check_choice(self.on_error, "on_error", ("raise", "nan"))
         check_choice(self.long_text, "long_text", ("truncate", "raise"))
         check_choice(self.precision, "precision", ("fp32", "bf16", "fp16"))
-        check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
-        check_scalar(self.n_workers, "n_workers", Integral, min_val=0)
+        check_parameter(self, "batch_size", check_integer)
+        check_parameter(self, "n_workers", check_integer, 0)
+        for name in _FLAGS:
+            check_flag(getattr(self, name), name)
+        check_device(self.device)
+        check_verbose(self.verbose)
         if self.modality == "text":
             return as_texts(X)
         images = as_images(X)

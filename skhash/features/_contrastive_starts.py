@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from .._checks import shown
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
 from ._contrastive_saving import HERE
@@ -56,13 +57,13 @@ def build_towers(
         If weights are neither on this disk nor to be had.
     """
     hub = {"weights_dir": weights_dir, "local_files_only": bool(local_files_only)}
-    if towers == "small":
+    if isinstance(towers, str) and towers == "small":
         return rebuild_towers(small_config(captions, **(small or {})), seed=seed)
     alone = isinstance(towers, str)
     if not alone and not (isinstance(towers, (tuple, list)) and len(towers) == 2):
         raise TypeError(
             "towers must be 'small', the name of a model, or a tuple of two: a model and its "
-            f"weights, or an image tower and a text tower, got {towers!r}."
+            f"weights, or an image tower and a text tower, got {shown(towers)}."
         )
     name, second = (towers, None) if alone else towers
     brings_weights = name.startswith(_BRINGS_WEIGHTS)

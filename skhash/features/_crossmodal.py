@@ -10,6 +10,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
+from .._checks import check_flag
 from .._fitting import fitting
 from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
@@ -251,6 +252,7 @@ class CrossModalFeaturizer(BlockTransformer):
         return as_float32(features, sparse_output=self.sparse_output)
 
     def _fit(self, X, *, transform):
+        check_flag(self.sparse_output, "sparse_output")
         blocks = self._read(X)
         check_both_blocks(blocks, X)
         remember_columns(self, X)

@@ -15,13 +15,12 @@ without this entry, as JSON in ASCII with sorted keys and without spaces.
 import hashlib
 import json
 from contextlib import suppress
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from .. import __version__
+from .._checks import check_integer
 from .._files import regular
 from ._feature_files import KEY, SHARD, written
 from ._feature_keys import image_keys, text_keys
@@ -61,7 +60,7 @@ class FeatureStore:
     """
 
     def __init__(self, folder, fingerprint, n_features):
-        check_scalar(n_features, "n_features", Integral, min_val=1)
+        n_features = check_integer(n_features, "n_features")
         fingerprint = _as_json(fingerprint)
         self.modality = fingerprint.get("modality")
         if self.modality not in ("image", "text"):

@@ -1,16 +1,16 @@
 """Image features that need no pretrained weights."""
 
-import numbers
 from typing import Any, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_integer, check_parameter
 from .._fitting import fitting
+from .._seed import own_generator
 from ._items import as_images, describe_image, open_image
 
 
@@ -40,7 +40,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Distance between neighbouring patches, in pixels.
     n_patches : int, default=40000
         Number of patches to learn the dictionary from, drawn evenly from all pictures.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed of the patches drawn and of k-means.
 
     Attributes
@@ -106,14 +106,14 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             than patterns.
         """
         for name in ("n_patterns", "image_size", "patch_size", "stride", "n_patches"):
-            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
+            check_parameter(self, name, check_integer)
         if self.patch_size > self.image_size:
             raise ValueError(
                 f"patch_size={self.patch_size} is more than image_size={self.image_size}: "
                 "a patch must fit into a picture."
             )
         images = as_images(X)
-        rng = check_random_state(self.random_state)
+        rng = own_generator(self.random_state)
         each = -(-self.n_patches // len(images))
         drawn = []
         for row, image in enumerate(images):

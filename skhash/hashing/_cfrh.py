@@ -1,16 +1,13 @@
 """CLIP-based fusion-modal reconstructing hashing."""
 
-import numbers
 from dataclasses import dataclass
 
 import torch
-from sklearn.utils import check_scalar
 
-from .._checks import check_choice
+from .._checks import check_choice, check_flag, check_integer, check_parameter, check_real
 from . import _functional as F
 from ._base import AffinityHasher
 from ._networks import Autoencoder
-from ._parameters import check_positive
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -235,9 +232,7 @@ class CFRHHasher(AffinityHasher):
 
     def _check_parameters(self):
         super()._check_parameters()
-        check_positive(self.scale, "scale")
+        check_parameter(self, "scale", check_real, "(0, inf)")
         check_choice(self.joint, "joint", ("cosine", "rownorm"))
-        if self.decoder_hidden_units is not None:
-            check_scalar(
-                self.decoder_hidden_units, "decoder_hidden_units", numbers.Integral, min_val=1
-            )
+        check_flag(self.reweight, "reweight")
+        check_parameter(self, "decoder_hidden_units", check_integer, optional=True)

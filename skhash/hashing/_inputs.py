@@ -1,14 +1,14 @@
 """Tables and arrays of features on their way into a hasher."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
+from .._checks import check_integer
 
 _READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
@@ -81,13 +81,13 @@ def _check_given(n_image, n_features):
             "of leading image columns, or give a dataframe with columns image__* and text__* "
             "(skhash.make_table builds one)."
         )
-    check_scalar(n_image, "n_image_features", numbers.Integral, min_val=1)
+    n_image = check_integer(n_image, "n_image_features")
     if n_image >= n_features:
         raise ValueError(
             f"n_image_features={n_image} leaves no text block in a table of "
             f"n_features={n_features} columns."
         )
-    return int(n_image)
+    return n_image
 
 
 def _check_sides(columns, n_image):

@@ -1,16 +1,25 @@
 """Checks of the parameters that all hashers share."""
 
-import math
-import numbers
-
-from sklearn.utils import check_scalar
-
-from .._checks import check_choice
+from .._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_parameter,
+    check_real,
+    check_verbose,
+    shown,
+)
+from .._device import check_device
+from .._seed import check_seed
 from ..codes import FORMATS
 
 _COUNTS = ("n_bits", "hidden_units", "max_iter", "batch_size", "n_iter_no_change")
-_POSITIVE = {"learning_rate": math.inf, "validation_fraction": 1}
-_NOT_NEGATIVE = ("weight_decay", "momentum", "tol")
+_REALS = {
+    "learning_rate": "(0, inf)",
+    "validation_fraction": "(0, 1)",
+    **dict.fromkeys(("weight_decay", "momentum", "tol"), "[0, inf)"),
+}
+_FLAGS = ("center", "early_stopping", "warm_start")
 
 
 def check_parameters(hasher):
@@ -28,24 +37,24 @@ def check_parameters(hasher):
     ValueError
         If a parameter is out of range.
     """
-    parameters = hasher.get_params(deep=False)
     for name in _COUNTS:
-        check_scalar(parameters[name], name, numbers.Integral, min_val=1)
-    for name, bound in _POSITIVE.items():
-        check_positive(parameters[name], name, bound)
-    for name, value in parameters.items():
-        if name.endswith("_weight") or name in _NOT_NEGATIVE:
-            check_scalar(value, name, numbers.Real, min_val=0)
-            if not math.isfinite(value):
-                raise ValueError(f"{name} must be finite, got {value}.")
-    if hasher.alpha != "sqrt":
-        if isinstance(hasher.alpha, str):
-            raise ValueError(f"alpha must be 'sqrt' or a positive number, got {hasher.alpha!r}.")
-        check_positive(hasher.alpha, "alpha")
+        check_parameter(hasher, name, check_integer)
+    for name, interval in _REALS.items():
+        check_parameter(hasher, name, check_real, interval)
+    for name in hasher.get_params(deep=False):
+        if name.endswith("_weight"):
+            check_parameter(hasher, name, check_real, "[0, inf)")
+    for name in _FLAGS:
+        check_flag(getattr(hasher, name), name)
+    if isinstance(hasher.alpha, str):
+        if hasher.alpha != "sqrt":
+            raise ValueError(
+                f"alpha must be 'sqrt' or a positive number, got {shown(hasher.alpha)}."
+            )
+    else:
+        check_parameter(hasher, "alpha", check_real, "(0, inf)")
     check_choice(hasher.optimizer, "optimizer", ("adam", "sgd"))
     check_choice(hasher.output, "output", tuple(FORMATS))
-
-
-def check_positive(value, name, bound=math.inf):
-    """Check that a number lies strictly between 0 and a bound."""
-    check_scalar(value, name, numbers.Real, min_val=0, max_val=bound, include_boundaries="neither")
+    check_device(hasher.device)
+    check_seed(hasher.random_state)
+    check_verbose(hasher.verbose)

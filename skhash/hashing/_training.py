@@ -13,7 +13,7 @@ from .._comparable import compare_read
 from .._device import resolve_device
 from .._ranking import average_precisions
 from ._networks import from_numpy, to_numpy
-from ._pairs import block_statistics, encode_rows, warn_of_empty_rows
+from ._pairs import block_statistics, encode_rows, warn_of_rows
 from ._threads import one_thread
 from ._watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
 
@@ -144,8 +144,8 @@ def start(hasher, pairs, seed):
     widths = {block: values.shape[1] for block, values in pairs.blocks.items()}
     networks = hasher._networks(widths, torch.Generator().manual_seed(seed))
     for block, values in pairs.blocks.items():
-        mean, scale, empty = block_statistics(values, center=hasher.center)
-        warn_of_empty_rows(block, empty)
+        mean, scale, *rows = block_statistics(values, center=hasher.center)
+        warn_of_rows(block, *rows)
         networks[block].mean.copy_(torch.from_numpy(mean))
         networks[block].scale.fill_(scale)
     networks.to(device)

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._at_k import check_cut_offs
 from .._buckets import relevance_by_rank
+from .._checks import check_flag
 from .._comparable import check_bits, check_radius, comparable, compare_read
 from .._ranking import rankings, score_queries
 from ..codes import count_bits, read_codes
@@ -75,8 +76,9 @@ def precision_within_radius(
     >>> precision_within_radius(query, gallery, ["dog"], ["dog", "cat", "dog"], radius=1)
     0.5
     """
+    check_flag(per_query, "per_query")
     queries, gallery = comparable(query_codes, gallery_codes)
-    check_radius(radius, queries)
+    radius = check_radius(radius, queries)
 
     def precision(counts, distances):
         ball = counts[:, distances <= radius].sum(axis=1)

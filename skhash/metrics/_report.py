@@ -7,13 +7,14 @@ import pandas as pd
 
 from .._blocks import table_columns
 from .._buckets import bucket_average_precision, harmonic_numbers, hit_chance_at_k, hits_at_k
-from .._checks import check_choice
+from .._checks import check_choice, check_integer, check_real
 from .._comparable import compare_read, is_binary
 from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
 from .._relevance import encode_labels
 from .._scorer import halves
+from .._seed import check_seed, own_generator
 from ..codes import count_bits, format_of
-from ._bootstrap import bootstrap_interval, own_generator
+from ._bootstrap import bootstrap_interval
 from ._report_table import RADIUS, RetrievalReport
 
 ACROSS = [("image", "text"), ("text", "image")]
@@ -65,7 +66,7 @@ def retrieval_report(
         Share of the bootstrap means of mAP inside its interval.
     n_resamples : int, default=1000
         Number of bootstrap means.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState instance, Generator or None, default=0
         Seed of the random codes and of the bootstrap.
     n_jobs : int, default=None
         Number of threads that rank binary codes; ``-1`` uses all cores.
@@ -107,6 +108,9 @@ def retrieval_report(
     """
     k = check_cut_off(k)
     check_choice(normalize, "normalize", NORMALIZE)
+    confidence_level = check_real(confidence_level, "confidence_level", "(0, 1)")
+    n_resamples = check_integer(n_resamples, "n_resamples")
+    check_seed(random_state)
     alone = gallery is None
     if alone and y_gallery is not None:
         raise ValueError("y_gallery is given without a gallery: give gallery too, or y alone.")

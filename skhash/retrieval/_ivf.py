@@ -3,9 +3,9 @@
 from contextlib import contextmanager
 
 import numpy as np
-from joblib import effective_n_jobs
 
 from .. import _search
+from .._checks import check_integer, check_n_jobs
 from .._optional import import_optional
 from ._rows import parts
 
@@ -87,7 +87,7 @@ class InvertedLists:
         rows : ndarray of shape (n_queries, k), int64
             Rows of the gallery.
         """
-        self._index.nprobe = min(nprobe, self._index.nlist)
+        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         with self._threads(n_jobs):
             distances, rows = self._index.search(_bytes(queries), k)
         order = np.lexsort((rows, distances))
@@ -120,7 +120,7 @@ class InvertedLists:
         starts : ndarray of shape (n_queries + 1,), int64
             Where the items of each query start, and the last end.
         """
-        self._index.nprobe = min(nprobe, self._index.nlist)
+        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         below = int(min(radius, self._index.d)) + 1  # faiss leaves the limit itself out
         with self._threads(n_jobs):
             starts, distances, rows = self._index.range_search(_bytes(queries), below)
@@ -133,7 +133,7 @@ class InvertedLists:
     def _threads(self, n_jobs):
         """Let faiss use so many threads, for a while: its number is the process's own."""
         before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(effective_n_jobs(n_jobs))
+        self._faiss.omp_set_num_threads(check_n_jobs(n_jobs))
         try:
             yield
         finally:

@@ -169,7 +169,9 @@ def test_terms_that_are_all_pruned_name_the_parameters():
 
 
 def test_an_unknown_weighting_is_refused():
-    with pytest.raises(ValueError, match="weighting must be one of binary, count, tfidf, got 'x'"):
+    with pytest.raises(
+        ValueError, match="weighting must be one of 'binary', 'count', 'tfidf', got 'x'"
+    ):
         BoWTextFeaturizer(weighting="x").fit(TEXTS)
 
 

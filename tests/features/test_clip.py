@@ -376,8 +376,8 @@ def test_long_texts_warn_with_their_number(texts):
         ("on_error", "skip", "on_error must be one of 'raise', 'nan', got 'skip'"),
         ("long_text", "cut", "long_text must be one of 'truncate', 'raise', got 'cut'"),
         ("precision", "int8", "precision must be one of 'fp32', 'bf16', 'fp16', got 'int8'"),
-        ("batch_size", 0, "batch_size == 0, must be >= 1"),
-        ("n_workers", -1, "n_workers == -1, must be >= 0"),
+        ("batch_size", 0, "batch_size must be at least 1, got 0"),
+        ("n_workers", -1, "n_workers must be at least 0, got -1"),
     ],
 )
 def test_a_wrong_parameter_is_refused(images, name, value, message):

@@ -302,9 +302,9 @@ BAD = {
         ValueError,
         "give fit\\(X, groups=ids\\)",
     ),
-    "weight": (lambda t: t, {"image_weight": -1}, ValueError, "image_weight == -1"),
+    "weight": (lambda t: t, {"image_weight": -1}, ValueError, "image_weight must be .* got -1"),
     "choice": (lambda t: t, {"augment": "wild"}, ValueError, "augment must be one of"),
-    "batch": (lambda t: t, {"batch_size": 1}, ValueError, "batch_size == 1"),
+    "batch": (lambda t: t, {"batch_size": 1}, ValueError, "batch_size must be at least 2, got 1"),
     "no epochs": (
         lambda t: t,
         {"joint_epochs": 0, "n_rounds": 0},

@@ -137,3 +137,33 @@ def test_blocks_that_are_no_halves_of_a_table_are_refused(hasher, table):
         hasher(n_image_features=None).fit(union)
     with pytest.raises(ValueError, match="n_image_features=15 contradicts the names"):
         hasher(n_image_features=15).fit(union)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
+def test_features_beyond_float32_are_refused_wherever_they_come(hasher, pairs, make):
+    large = pairs.astype(np.float64)
+    large[4, 2] = 1e39
+    large, fitted = make(large), hasher().fit(pairs)
+    calls = {
+        "fit": lambda: hasher().fit(large),
+        "partial_fit": lambda: hasher().partial_fit(large),
+        "a later partial_fit": lambda: fitted.partial_fit(large),
+        "X_val": lambda: hasher().fit(pairs, X_val=large),
+        "transform": lambda: fitted.transform(large),
+        "encode_image": lambda: fitted.encode_image(large[:, :6]),
+        "score": lambda: fitted.score(large),
+        "affinity": lambda: fitted.affinity(large),
+        "affinity before fit": lambda: hasher().affinity(large),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match="beyond those of float32") as refusal:
+            call()
+        assert "learning_rate" not in str(refusal.value), name
+
+
+@pytest.mark.filterwarnings("ignore:.*codes have collapsed")
+def test_one_row_that_has_all_the_spread_is_named(hasher, pairs):
+    pairs = pairs.copy()
+    pairs[4] = 1e20
+    with pytest.warns(UserWarning, match=r"1 rows of the .* block .* \(rows 4\)"):
+        hasher().fit(pairs)

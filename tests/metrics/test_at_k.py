@@ -150,11 +150,11 @@ bits = np.ones((2, 8), dtype=bool)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"k": 0}, ValueError, "k == 0, must be >= 1"),
-        ({"k": [3, 0]}, ValueError, "k must be >= 1, got 0"),
-        ({"k": 2.5}, TypeError, "k must be an instance of"),
-        ({"k": None}, TypeError, "k must be an instance of"),
-        ({"k": "all"}, TypeError, "k must be an instance of"),
+        ({"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ({"k": [3, 0]}, ValueError, "k must be at least 1, got 0"),
+        ({"k": 2.5}, TypeError, "k must be an integer"),
+        ({"k": None}, TypeError, "k must be an integer"),
+        ({"k": "all"}, TypeError, "k must be an integer"),
         ({"k": [1.0, 2.0]}, TypeError, "k must be an int or a sequence of ints"),
         ({"k": []}, TypeError, "k must be an int or a sequence of ints"),
         ({"ties": "random"}, ValueError, "ties must be one of 'expected'"),

@@ -159,6 +159,14 @@ def test_without_a_cut_off_the_definitions_agree(seed, ties):
     np.testing.assert_allclose(scores[0], scores[2], rtol=1e-14)
 
 
+@pytest.mark.parametrize("factor", [1e-300, 1e-200, 1e39, 1e200, 1e300])
+def test_the_length_of_real_vectors_does_not_matter(factor):
+    vectors = np.random.default_rng(0).standard_normal((20, 8))
+    expected = average_precision(vectors[:5], vectors, np.arange(5), np.arange(20) % 5)
+    found = average_precision(vectors[:5] * factor, vectors, np.arange(5), np.arange(20) % 5)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("form", ["packed", "signs", "real"])
 @pytest.mark.parametrize(("ties", "k"), list(product([*TIES, "index"], [None, 3])))
 def test_all_formats_rank_alike(form, ties, k):
@@ -271,15 +279,15 @@ bits = np.ones((2, 8), dtype=bool)
         ((np.full((2, 2), np.nan), np.ones((2, 2))), {}, ValueError, "must be finite"),
         ((bits, bits), {"ties": "random"}, ValueError, "ties must be one of 'expected'"),
         ((bits, bits), {"normalize": "trec"}, ValueError, "normalize must be one of 'hits'"),
-        ((bits, bits), {"k": 0}, ValueError, "k == 0, must be >= 1"),
-        ((bits, bits), {"radius": -1}, ValueError, "radius == -1, must be >= 0"),
-        ((bits, bits), {"radius": "2"}, TypeError, "radius must be an instance of"),
+        ((bits, bits), {"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ((bits, bits), {"radius": -1}, ValueError, "radius must be a number in .*, got -1"),
+        ((bits, bits), {"radius": "2"}, TypeError, "radius must be a number"),
         ((np.ones((2, 2)), np.ones((2, 2))), {"radius": 2}, TypeError, "have no Hamming distance"),
         ((bits, bits, [1, 2], [3, 4]), {}, ValueError, "no query has a relevant item"),
         ((bits, bits, [[0], [0]], [[1], [0]]), {}, ValueError, "query labels are all 0"),
         ((bits, bits, [[1], [0]], [[0], [0]]), {}, ValueError, "gallery labels are all 0"),
         ((bits, bits, [[1], [0]], [[1, 1], [0, 1]]), {}, ValueError, "indicators of the same"),
-        ((bits, bits), {"k": 2.5}, TypeError, "k must be an instance of"),
+        ((bits, bits), {"k": 2.5}, TypeError, "k must be an integer"),
     ],
 )
 def test_bad_input_is_named(arguments, options, error, message):

@@ -208,10 +208,10 @@ pairs = np.ones((3, 16), dtype=bool)
         ((pairs, pairs), {"y": [1, 2, 3]}, ValueError, "labels are given on one side only"),
         ((pairs,), {"y": [1, 2]}, ValueError, "labels of another length: got 2 rows"),
         ((pairs, pairs, [1] * 3, [2] * 3), {}, ValueError, "no query has a relevant item"),
-        ((pairs,), {"k": 0}, ValueError, "k == 0, must be >= 1"),
-        ((pairs,), {"k": [5]}, TypeError, "k must be an instance of"),
+        ((pairs,), {"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ((pairs,), {"k": [5]}, TypeError, "k must be an integer"),
         ((pairs,), {"normalize": "trec"}, ValueError, "normalize must be one of 'hits'"),
-        ((pairs,), {"n_resamples": 0}, ValueError, "n_resamples == 0, must be >= 1"),
+        ((pairs,), {"n_resamples": 0}, ValueError, "n_resamples must be at least 1, got 0"),
     ],
 )
 def test_bad_input_is_named(arguments, options, error, message):

@@ -55,6 +55,7 @@ def test_index_json_is_as_specified(tmp_path):
         "n_features_in_",
         "paired_",
         "packed_",
+        "n_trained",
         "feature_names_in_",
         "arrays",
         "sha256",
@@ -153,7 +154,7 @@ def test_labels_that_need_a_pickle_are_an_error(tmp_path, other):
 
 
 def test_a_parameter_that_is_no_json_is_an_error(tmp_path):
-    index = HammingRetriever(verbose={1}).fit(codes)
+    index = HammingRetriever().fit(codes).set_params(verbose={1})
     with pytest.raises(ValueError, match=r"a parameter cannot be saved, \{1\} is no JSON: set it"):
         index.save(tmp_path / "index")
     assert not (tmp_path / "index").exists()
