@@ -191,6 +191,26 @@ def test_chunks_train_one_pass_each(table):
     assert featurizer.transform(table).shape == (24, 16)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_the_encoders_and_the_optimizer_are_built_once(table, monkeypatch, device):
+    from skhash.features import _contrastive_fit, _contrastive_training
+
+    built = []
+
+    def counting(module, name):
+        build = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, **k: built.append(name) or build(*a, **k))
+
+    counting(_contrastive_fit, "build_towers")
+    counting(_contrastive_fit, "rebuild_towers")
+    counting(_contrastive_training, "_make_optimizer")
+    featurizer = tiny(device=device).partial_fit(table)
+    featurizer.encode_text(["a red ring"])
+    featurizer.encode_image(table["image"][:1])
+    featurizer.partial_fit(table).transform(table)
+    assert built == ["build_towers", "_make_optimizer"]
+
+
 def test_a_chunk_after_a_fit_that_failed_is_learned(table, tmp_path):
     featurizer = tiny(checkpoint_dir=tmp_path).partial_fit(table)
     (tmp_path / "contrastive.pt").write_bytes(b"no checkpoint")
