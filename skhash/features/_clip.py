@@ -25,6 +25,7 @@ from ._clip_troubles import (
 from ._items import as_images, as_texts, distinct, take
 from ._open_clip import load_model, locate, read_config
 from ._tokens import load_tokenizer
+from ._torch_generator import generator_lock
 
 
 class CLIPFeaturizer(TransformerMixin, BaseEstimator):
@@ -277,7 +278,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
     def _encode(self, located, items):
         """Yield positions, embeddings and troubles of items, a batch at a time."""
         device = self._device()
-        model, preprocess = load_model(located, device, bool(self.compile))
+        with generator_lock:  # threads that need the same model share one
+            model, preprocess = load_model(located, device, bool(self.compile))
         if self.modality == "image":
             tower = partial(model.encode_image, normalize=False)
             batches = picture_batches(

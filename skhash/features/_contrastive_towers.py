@@ -27,6 +27,7 @@ from ._contrastive_saving import write_folder
 from ._items import describe_image, open_image
 from ._open_clip import Located
 from ._tokens import load_tokenizer, tokenize
+from ._torch_generator import seeded
 
 # Names of what is trained; those of projections differ between open_clip's towers.
 _SCALE = ("logit_scale", "logit_bias")
@@ -290,12 +291,11 @@ def rebuild_towers(config, state=None, *, seed=0):
         The towers, on the CPU.
     """
     open_clip = import_with_torchvision("open_clip")
-    with TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+    with TemporaryDirectory() as folder, seeded(seed):
         model_cfg = write_folder(Path(folder), config, place=folder)
         if "hf_model_name" in model_cfg["text_cfg"]:
             import_optional("transformers", extra="transformers", purpose="the text tower")
             model_cfg["text_cfg"]["hf_model_name"] = folder
-        torch.default_generator.manual_seed(seed)
         arguments = {key: value for key, value in model_cfg.items() if key != "custom_text"}
         model = open_clip.CustomTextCLIP(**arguments)
         located = Located(f"local-dir:{folder}", json.dumps(model_cfg))

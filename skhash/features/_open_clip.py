@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
+from ._torch_generator import seeded
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
@@ -243,16 +244,13 @@ def load_model(located, device, compiled=False):
     preprocess : callable
         Turns a picture into a tensor of shape (3, height, width).
     """
-    import torch
-
     open_clip = import_with_torchvision("open_clip")
     options = dict(located.transform)
     text = json.loads(located.config)["text_cfg"]
     if "hf_model_name" in text:
         options["text_cfg"] = {**text, "hf_model_pretrained": False}
     in_folder = located.name.startswith("local-dir:")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # random weights must agree between processes
+    with seeded(0):  # random weights must agree between processes
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
                 located.name,

@@ -1,11 +1,15 @@
 """Texts as tokens, each text once."""
 
 import json
+import threading
 from functools import lru_cache
 from typing import Any
 
 from .._torchvision import import_with_torchvision
 from ._open_clip import need_transformers, own_folder, root_cause, unavailable
+
+# Tokenizers of transformers keep the length to cut at: threads would change it for each other.
+_lock = threading.Lock()
 
 
 @lru_cache(maxsize=8)
@@ -92,13 +96,14 @@ def tokenize(tokenizer, texts):
         Which texts were cut.
     """
     length = tokenizer.context_length
-    # One place more pads a text that fits, and changes one that was cut. Only a text that comes
-    # near the end must be read twice, since tokenizers differ in how they end what they cut.
-    longer = tokenizer(texts, context_length=length + 1)
-    tokens = longer[:, :-1].clone()
-    near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
-    if near:
-        tokens[near] = tokenizer([texts[row] for row in near])
+    with _lock:
+        # One place more pads a text that fits, and changes one that was cut. Only a text that comes
+        # near the end must be read twice, since tokenizers differ in how they end what they cut.
+        longer = tokenizer(texts, context_length=length + 1)
+        tokens = longer[:, :-1].clone()
+        near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
+        if near:
+            tokens[near] = tokenizer([texts[row] for row in near])
     return tokens, (longer[:, :-1] != tokens).any(1)
 
 

@@ -102,6 +102,7 @@ def test_pictures_that_are_not_kept_in_memory_give_the_same_bits(fitted, table, 
         np.testing.assert_array_equal(again.state_[name], weights)
 
 
+@pytest.mark.filterwarnings("ignore:one of 2 clusters holds")
 def test_fitting_changes_no_parameter(table):
     featurizer = tiny(n_clusters=2, mask_threshold=0.9, early_stopping=True)
     before = featurizer.get_params()
