@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
 from .._blocks import make_table
+from .._seed import draw_seed
 
 # Each colour: its family, its red, green and blue in [0, 1], and the words for it.
 COLOURS = {
@@ -146,6 +147,8 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
     check_scalar(n_samples, "n_samples", Integral, min_val=1)
     check_scalar(image_size, "image_size", Integral, min_val=16)
     check_scalar(n_captions, "n_captions", Integral, min_val=1)
+    if random_state is None:
+        random_state = draw_seed(None)  # not NumPy's global generator
     seeds = check_random_state(random_state).randint(2**31, size=n_samples, dtype=np.int64)
     images, texts = [], []
     target = np.zeros((n_samples, len(CLASSES)), dtype=np.uint8)

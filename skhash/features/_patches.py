@@ -10,6 +10,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._seed import draw_seed
 from ._items import as_images, describe_image, open_image
 
 
@@ -112,7 +113,8 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 "a patch must fit into a picture."
             )
         images = as_images(X)
-        rng = check_random_state(self.random_state)
+        seed = draw_seed(None) if self.random_state is None else self.random_state
+        rng = check_random_state(seed)  # which would take NumPy's global generator for None
         each = -(-self.n_patches // len(images))
         drawn = []
         for row, image in enumerate(images):
