@@ -1,7 +1,6 @@
 """A folder of pictures and a table of captions."""
 
 import json
-import warnings
 
 import narwhals as nw
 import numpy as np
@@ -158,18 +157,14 @@ def _read_table(captions):
 
 
 def _read_separated(path, separator):
-    with warnings.catch_warnings():
-        # What an unquoted comma splits off a caption would be lost with a warning only.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
-        return pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",
+    # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
+    table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    # Where an unquoted comma splits a caption, pandas makes the first column an index.
+    if len(table) and not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(
+            f"its first row has more fields than the header: quote fields that hold {separator!r}"
         )
+    return table
 
 
 def _read_json_lines(path):
