@@ -210,8 +210,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             warn_of_preprocessing(located, self.pretrained)
         is_strict = (self.long_text if self.modality == "text" else self.on_error) == "raise"
         encode = partial(self._encode, located)
-        if self.cache_dir is not None:
-            encode = partial(recalled, open_cache(self, located), encode=encode)
+        store = None if self.cache_dir is None else open_cache(self, located)
+        if store is not None:
+            encode = partial(recalled, store, encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
         troubles = {}
         batches = encode(take(items, first))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ class Checkpoint:
 
     def __init__(self, settings, trainer, watch):
         self.trainer, self.watch = trainer, watch
-        self.path = None
+        self.path, self.warned = None, False
         if settings.checkpoint_dir is not None:
             self.path = Path(settings.checkpoint_dir) / "contrastive.pt"
             self.run = _fingerprint(settings, trainer)
@@ -55,18 +56,41 @@ class Checkpoint:
         return saved["rows"]
 
     def save(self, rows):
-        """Write the checkpoint beside the old one, then replace that."""
+        """Write the checkpoint beside the old one, then replace that; warn where that fails."""
         if self.path is None or own_rank() > 0:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._write(self.path, rows)
+        except (OSError, RuntimeError) as error:
+            cause: BaseException | None = error
+            while not isinstance(cause, OSError | None):  # torch.save makes others of it
+                cause = cause.__context__
+            if cause is None:
+                raise
+            self._warn(cause)
+
+    def _write(self, path, rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "run": self.run,
             "rows": rows,
             "trainer": self.trainer.state(),
             "watch": self.watch.saved(),
         }
-        with replaced(self.path) as file:
+        with replaced(path) as file:
             torch.save(content, file)
+
+    def _warn(self, error):
+        """Warn, once, of a checkpoint that could not be written; the next epoch tries again."""
+        if not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"the checkpoint {self.path} cannot be written ({type(error).__name__}: {error}): "
+                "training goes on, and tries again after each epoch; free space, or make the "
+                "folder writable, so that an interrupted run need not begin anew.",
+                UserWarning,
+                stacklevel=6,
+            )
 
 
 def _fingerprint(settings, trainer):

@@ -1,7 +1,9 @@
 import json
+import os
 import pickle
 import subprocess
 import sys
+from errno import EACCES, ENOSPC, EROFS
 
 import joblib
 import numpy as np
@@ -405,6 +407,63 @@ def test_a_run_that_was_killed_resumes_bit_for_bit(table, tmp_path, monkeypatch,
     pd.testing.assert_frame_equal(
         again.history_.drop(columns="seconds"), whole.history_.drop(columns="seconds")
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(ENOSPC, "No space left on device"),
+        OSError(EROFS, "Read-only file system"),
+        PermissionError(EACCES, "Permission denied"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_cannot_be_written_costs_one_warning(
+    fitted, table, tmp_path, disk, error
+):
+    with disk.failing(error, after=10**9):
+        tiny(checkpoint_dir=tmp_path / "good").fit(table)
+    n_writes = disk.n_writes
+    assert n_writes >= 4
+    for after in range(n_writes):
+        featurizer = tiny(checkpoint_dir=tmp_path / f"folder {after}")
+        with (
+            pytest.warns(UserWarning, match="cannot be written .*training goes on") as caught,
+            disk.failing(error, after=after),
+        ):
+            featurizer.fit(table)
+        assert len(caught) == 1
+        assert error.strerror in str(caught[0].message)
+        assert caught[0].filename == __file__
+        for name, weights in fitted.state_.items():
+            np.testing.assert_array_equal(featurizer.state_[name], weights)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no limits of a process")
+def test_a_disk_that_is_full_in_the_middle_of_a_checkpoint_costs_one_warning(table, tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match=r"written \(OSError: .*too large\)") as caught:
+            featurizer = tiny(checkpoint_dir=tmp_path).fit(table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(caught) == 1
+    assert len(featurizer.history_) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_torch_that_is_not_of_the_disk_is_raised(table, tmp_path, monkeypatch):
+    from skhash.features import _contrastive_checkpoint
+
+    def save(content, file):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(_contrastive_checkpoint.torch, "save", save)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        tiny(checkpoint_dir=tmp_path).fit(table)
 
 
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path):
