@@ -26,7 +26,7 @@ from ._contrastive_backbones import is_of_transformers, is_resnet, padding, read
 from ._contrastive_saving import write_folder
 from ._items import describe_image, open_image
 from ._open_clip import Located
-from ._tokens import load_tokenizer, tokenize
+from ._tokens import load_tokenizer, tokenize, warn_of_unknown
 from ._torch_generator import seeded
 
 # Names of what is trained; those of projections differ between open_clip's towers.
@@ -122,7 +122,7 @@ class Towers(nn.Module):
         return pixels
 
     def read_texts(self, texts):
-        """Tokenise texts, with one warning if some are longer than the tower reads.
+        """Tokenise texts; warn of those that are longer than the tower reads, and of unknown ones.
 
         Parameters
         ----------
@@ -142,6 +142,7 @@ class Towers(nn.Module):
                 UserWarning,
                 stacklevel=2,
             )
+        warn_of_unknown(tokens, self.special_ids)
         return tokens
 
     def forward(self, images=None, tokens=None):

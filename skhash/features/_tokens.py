@@ -2,6 +2,7 @@
 
 import json
 import threading
+import warnings
 from functools import lru_cache
 from typing import Any
 
@@ -105,6 +106,20 @@ def tokenize(tokenizer, texts):
         if near:
             tokens[near] = tokenizer([texts[row] for row in near])
     return tokens, (longer[:, :-1] != tokens).any(1)
+
+
+def warn_of_unknown(tokens, special_ids):
+    """Warn of texts whose tokens are all special ones: none of their words is known."""
+    import torch
+
+    is_known = ~torch.isin(tokens, torch.tensor(special_ids))
+    if n_unknown := int((~is_known.any(1)).sum()):
+        warnings.warn(
+            f"{n_unknown} of {len(tokens)} texts hold no word that the text encoder knows, so that "
+            "their features, codes and neighbours mean nothing: give texts with other words.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _padding(tokenizer):

@@ -257,6 +257,21 @@ def test_saved_towers_are_loaded_by_clip_and_by_itself(fitted, table, tmp_path):
     )
 
 
+def test_texts_without_a_known_word_are_counted_once(fitted, table):
+    unknown = r"^2 of 3 texts hold no word that the text encoder knows"
+    texts = ["zebras", "", f"zebras and {table['text'][0]}"]
+    with pytest.warns(UserWarning, match=unknown) as caught:
+        vectors = fitted.encode_text(texts)
+    assert len(caught) == 1
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    with pytest.warns(UserWarning, match=unknown) as caught:
+        fitted.transform(pd.DataFrame({"text": texts}))
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=r"^1 of 24 texts hold no word") as caught:
+        tiny().fit(broken(table, "text", 3, "?"))
+    assert len(caught) == 1
+
+
 def test_not_fitted(table):
     with pytest.raises(NotFittedError):
         tiny().transform(table)
