@@ -10,18 +10,22 @@ def check_device(device):
 
 
 def resolve_device(device):
-    """Turn a `device` parameter into a torch.device, or say that it is not here."""
+    """Turn a `device` parameter into a torch.device, or say that it is not here.
+
+    The result is what tensors there report, so that both compare as equal: ``"cuda"`` becomes
+    ``cuda:0``, and ``"cpu:0"`` becomes ``cpu``.
+    """
     import torch
 
     check_device(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        resolved = torch.device(device)
-        torch.empty(0, device=resolved)
+        tensor = torch.empty(0, device=torch.device(device))
+        tensor.cpu()  # refuses "meta", which holds no numbers
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             "device must be 'auto' or a device that torch finds here, such as 'cpu' or 'cuda', "
             f"got {shown(device)}."
         ) from error
-    return resolved
+    return tensor.device

@@ -9,10 +9,18 @@ from skhash.hashing import CFRHHasher
 
 def test_auto_is_a_gpu_where_there_is_one():
     expected = "cuda" if torch.cuda.is_available() else "cpu"
-    assert resolve_device("auto") == torch.device(expected)
+    assert resolve_device("auto").type == expected
 
 
-@pytest.mark.parametrize("device", ["abacus", "cuda:99", ""])
+@pytest.mark.parametrize("device", ["auto", "cpu", "cpu:0", torch.device("cpu", 0)])
+def test_a_device_equals_that_of_tensors_on_it(device):
+    resolved = resolve_device(device)
+    assert torch.ones(1).to(resolved).device == resolved
+    if device != "auto":
+        assert resolved == resolve_device("cpu")
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "", "meta"])
 def test_a_device_that_is_not_here_is_named(device):
     with pytest.raises(ValueError, match=rf"device must be 'auto' or .* got {device!r}\."):
         resolve_device(device)

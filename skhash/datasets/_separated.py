@@ -1,7 +1,6 @@
 """Tables of separated cells, without the limits of the `csv` module or the guesses of pandas."""
 
 import re
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -53,17 +52,12 @@ def records(text, separator=","):
 
 def read_separated(path, separator):
     """Read a file of separated cells into a table of str; cells that are not there are NaN."""
-    with warnings.catch_warnings():
-        # What an unquoted comma splits off a caption would be lost with a warning only.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
-        table = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",
+    # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
+    table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    # Where an unquoted comma splits a caption, pandas makes the first column an index.
+    if len(table) and not isinstance(table.index, pd.RangeIndex):
+        raise ValueError(
+            f"its first row has more fields than the header: quote fields that hold {separator!r}"
         )
     if table.shape[1] > 1 and (table.iloc[:, -1] == "").any():
         # To pandas, a line that ends too early ends with empty cells.

@@ -1,5 +1,6 @@
 """Texts as bags of words."""
 
+import warnings
 from numbers import Integral
 from typing import Any
 
@@ -118,9 +119,14 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
             If there is no text, a row is missing, no term remains, or a parameter is wrong.
         TypeError
             If `X` is no sequence or a row no str.
+
+        Warns
+        -----
+        UserWarning
+            If texts hold none of the terms, here and in ``transform``.
         """
         with fitting(self) as new:
-            new._fit(X)
+            _warn_of_unknown(new._fit(X), stacklevel=3)
         return self
 
     def fit_transform(self, X, y=None):
@@ -210,6 +216,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return features
 
     def _finish(self, features):
+        _warn_of_unknown(features, stacklevel=5)  # past scikit-learn's wrapping of the method
         if not self.sparse_output:
             return features.toarray()
         container = output_container(self)
@@ -225,3 +232,15 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.sparse = False
         return tags
+
+
+def _warn_of_unknown(features, *, stacklevel):
+    n_unknown = int((np.diff(features.indptr) == 0).sum())
+    if n_unknown:
+        warnings.warn(
+            f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
+            "terms and become rows of zeros, whose codes and neighbours mean nothing: give texts "
+            "with other words, or learn more terms in fit.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )

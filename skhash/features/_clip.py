@@ -23,6 +23,7 @@ from ._clip_troubles import (
 from ._items import as_images, as_texts, distinct, take
 from ._open_clip import load_model, locate, read_config
 from ._tokens import load_tokenizer
+from ._torch_generator import generator_lock
 
 _FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
 
@@ -210,8 +211,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             warn_of_preprocessing(located, self.pretrained)
         is_strict = (self.long_text if self.modality == "text" else self.on_error) == "raise"
         encode = partial(self._encode, located)
-        if self.cache_dir is not None:
-            encode = partial(recalled, open_cache(self, located), encode=encode)
+        store = None if self.cache_dir is None else open_cache(self, located)
+        if store is not None:
+            encode = partial(recalled, store, encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
         troubles = {}
         batches = encode(take(items, first))
@@ -282,7 +284,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
     def _encode(self, located, items):
         """Yield positions, embeddings and troubles of items, a batch at a time."""
         device = self._device()
-        model, preprocess = load_model(located, device, bool(self.compile))
+        with generator_lock:  # threads that need the same model share one
+            model, preprocess = load_model(located, device, bool(self.compile))
         if self.modality == "image":
             tower = partial(model.encode_image, normalize=False)
             batches = picture_batches(

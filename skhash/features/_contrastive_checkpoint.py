@@ -6,6 +6,7 @@ The file is what ``torch.save`` writes, followed by its SHA-256, 32 bytes.
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 
 import torch
@@ -33,7 +34,7 @@ class Checkpoint:
 
     def __init__(self, settings, trainer, watch):
         self.trainer, self.watch = trainer, watch
-        self.path = None
+        self.path, self.warned = None, False
         if settings.checkpoint_dir is not None:
             self.path = Path(settings.checkpoint_dir) / "contrastive.pt"
             self.run = _fingerprint(settings, trainer)
@@ -63,10 +64,21 @@ class Checkpoint:
         return saved["rows"]
 
     def save(self, rows):
-        """Write the checkpoint beside the old one, then replace that."""
+        """Write the checkpoint beside the old one, then replace that; warn where that fails."""
         if self.path is None or own_rank() > 0:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._write(self.path, rows)
+        except (OSError, RuntimeError) as error:
+            cause: BaseException | None = error
+            while not isinstance(cause, OSError | None):  # torch.save makes others of it
+                cause = cause.__context__
+            if cause is None:
+                raise
+            self._warn(cause)
+
+    def _write(self, path, rows):
+        path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "run": self.run,
             "rows": rows,
@@ -74,14 +86,26 @@ class Checkpoint:
             "watch": self.watch.saved(),
         }
         # Another run may write here as well: the last one that is whole stays.
-        with only_writer(self.path.parent) as sync_folder:
-            for left in self.path.parent.iterdir():  # by a run that was killed
-                if TEMPORARY.sub("", left.name) == self.path.name != left.name:
+        with only_writer(path.parent) as sync_folder:
+            for left in path.parent.iterdir():  # by a run that was killed
+                if TEMPORARY.sub("", left.name) == path.name != left.name:
                     left.unlink(missing_ok=True)
-            with replaced(self.path) as file:
+            with replaced(path) as file:
                 torch.save(content, file)
                 file.write(_sha256(file, file.seek(0, os.SEEK_END)))
             sync_folder()
+
+    def _warn(self, error):
+        """Warn, once, of a checkpoint that could not be written; the next epoch tries again."""
+        if not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"the checkpoint {self.path} cannot be written ({type(error).__name__}: {error}): "
+                "training goes on, and tries again after each epoch; free space, or make the "
+                "folder writable, so that an interrupted run need not begin anew.",
+                UserWarning,
+                stacklevel=6,
+            )
 
 
 def _is_whole(file):

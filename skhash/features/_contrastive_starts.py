@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
 from .._checks import shown
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
@@ -15,6 +13,7 @@ from ._contrastive_small import small_config
 from ._contrastive_towers import rebuild_towers
 from ._open_clip import did_you_mean, fetch, load_model, locate, read_config, root_cause
 from ._tokens import from_disk_first, load_tokenizer
+from ._torch_generator import seeded
 
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:")
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -111,7 +110,7 @@ def _of_open_clip(name, pretrained, seed, hub):
 
 
 def _of_two(image, text, seed, hub):
-    with torch.random.fork_rng(devices=[]):  # both libraries draw weights before they read them
+    with seeded(seed):  # both libraries draw weights before they read them
         trunk, seen = _load_image_tower(image.removeprefix("timm/"), hub)
         transformer, tokenizer = _load_text_tower(text, hub)
     model_cfg = {

@@ -57,6 +57,8 @@ class FeatureStore:
         If the folder holds other files, or its manifest is damaged or of something else.
     TypeError
         If the fingerprint is no dict of JSON values.
+    OSError
+        If the cache is new and cannot be written, or cannot be read.
     """
 
     def __init__(self, folder, fingerprint, n_features):
@@ -191,7 +193,13 @@ def _as_cache(folder):
     """Return the folder of a cache, made if there was none."""
     folder = Path(folder).absolute()
     if not is_cache(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(
+                f"{str(folder)!r} cannot be a folder, a file is in the way: give a cache another "
+                "folder."
+            ) from error
         others = sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp")
         # Another process may have made it in between.
         if others and not is_cache(folder):

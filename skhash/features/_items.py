@@ -3,7 +3,6 @@
 import os
 import re
 import stat
-import warnings
 from collections.abc import Mapping, Sequence, Set
 from io import BytesIO
 
@@ -199,27 +198,24 @@ def open_image(image, *, exif_orientation=False):
 
     Notes
     -----
-    A picture that Pillow can read is read without a warning, whatever the filters of warnings say:
-    Pillow warns of odd metadata, which do not change the pixels, and from half the number of pixels
-    that it refuses. A file is closed again, but for one that came open. Only regular files are
-    opened, since a pipe or a device may block for ever.
+    Pillow warns of odd metadata, of a decoder that is missing, and from half the number of pixels
+    that it refuses. These warnings go through Python's filters: catching them here would change the
+    filters of all threads. Where a filter makes one an error, the picture cannot be read. A file is
+    closed again, but for one that came open. Only regular files are opened, since a pipe or a
+    device may block for ever.
     """
     from PIL import UnidentifiedImageError
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            return _read(image, exif_orientation)
-        except UnidentifiedImageError as error:
-            # Pillow's message names the file, or shows where in memory the bytes are.
-            hints = dict.fromkeys(f" ({warning.message})" for warning in caught)
-            raise ValueError(
-                f"UnidentifiedImageError: cannot identify the file as a picture{''.join(hints)}"
-            ) from error
-        # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
-        # others, and DecompressionBombError, none of which is an OSError.
-        except Exception as error:
-            raise ValueError(f"{type(error).__name__}: {cut(error)}") from error
+    try:
+        return _read(image, exif_orientation)
+    except UnidentifiedImageError as error:
+        # Pillow's message names the file, or shows where in memory the bytes are.
+        message = "UnidentifiedImageError: cannot identify the file as a picture"
+        raise ValueError(message) from error
+    # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
+    # others, and DecompressionBombError, none of which is an OSError.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {cut(error)}") from error
 
 
 def _read(image, exif_orientation):
@@ -263,6 +259,8 @@ def _to_rgb(image, exif_orientation):
         raise ValueError(
             f"its pixels are of mode {image.mode!r}, whose range is unknown: scale them to 0..255."
         )
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # else Pillow warns that this would be lost
     image = image.convert("RGB")
     return image if turn is None else image.transpose(Image.Transpose[turn])
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
 from ._model_folder import CONFIG, code_free, own_folder, read_document, stamp, tokenizer_options
+from ._torch_generator import seeded
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
@@ -249,21 +250,18 @@ def load_model(located, device, compiled=False):
     preprocess : callable
         Turns a picture into a tensor of shape (3, height, width).
     """
-    import torch
-
     open_clip = import_with_torchvision("open_clip")
     options = dict(located.transform)
     text = json.loads(located.config)["text_cfg"]
     encoder = text.get("hf_model_name")
     in_folder = located.name.startswith("local-dir:")
     with (
-        torch.random.fork_rng(devices=[]),
+        seeded(0),  # random weights must agree between processes
         code_free(encoder) if encoder else nullcontext() as config_folder,
     ):
         if encoder:
             own = {"hf_model_name": config_folder, "hf_model_pretrained": False}
             options["text_cfg"] = {**text, **own}
-        torch.default_generator.manual_seed(0)  # random weights must agree between processes
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
                 located.name,

@@ -1,12 +1,17 @@
 """Texts as tokens, each text once."""
 
 import json
+import threading
+import warnings
 from functools import lru_cache
 from typing import Any
 
 from .._torchvision import import_with_torchvision
 from ._model_folder import own_folder, tokenizer_options
 from ._open_clip import check_unchanged, need_transformers, root_cause, unavailable
+
+# Tokenizers of transformers keep the length to cut at: threads would change it for each other.
+_lock = threading.Lock()
 
 
 @lru_cache(maxsize=8)
@@ -106,14 +111,29 @@ def tokenize(tokenizer, texts):
         Which texts were cut.
     """
     length = tokenizer.context_length
-    # One place more pads a text that fits, and changes one that was cut. Only a text that comes
-    # near the end must be read twice, since tokenizers differ in how they end what they cut.
-    longer = tokenizer(texts, context_length=length + 1)
-    tokens = longer[:, :-1].clone()
-    near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
-    if near:
-        tokens[near] = tokenizer([texts[row] for row in near])
+    with _lock:
+        # One place more pads a text that fits, and changes one that was cut. Only a text that comes
+        # near the end must be read twice, since tokenizers differ in how they end what they cut.
+        longer = tokenizer(texts, context_length=length + 1)
+        tokens = longer[:, :-1].clone()
+        near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
+        if near:
+            tokens[near] = tokenizer([texts[row] for row in near])
     return tokens, (longer[:, :-1] != tokens).any(1)
+
+
+def warn_of_unknown(tokens, special_ids):
+    """Warn of texts whose tokens are all special ones: none of their words is known."""
+    import torch
+
+    is_known = ~torch.isin(tokens, torch.tensor(special_ids))
+    if n_unknown := int((~is_known.any(1)).sum()):
+        warnings.warn(
+            f"{n_unknown} of {len(tokens)} texts hold no word that the text encoder knows, so that "
+            "their features, codes and neighbours mean nothing: give texts with other words.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _padding(tokenizer):

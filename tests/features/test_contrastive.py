@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from errno import EACCES, ENOSPC, EROFS
 
 import joblib
 import numpy as np
@@ -117,6 +118,7 @@ def test_pictures_that_are_not_kept_in_memory_give_the_same_bits(fitted, table, 
         np.testing.assert_array_equal(again.state_[name], weights)
 
 
+@pytest.mark.filterwarnings("ignore:one of 2 clusters holds")
 def test_fitting_changes_no_parameter(table):
     featurizer = tiny(n_clusters=2, mask_threshold=0.9, early_stopping=True)
     before = featurizer.get_params()
@@ -206,6 +208,26 @@ def test_chunks_train_one_pass_each(table):
     assert featurizer.transform(table).shape == (24, 16)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_the_encoders_and_the_optimizer_are_built_once(table, monkeypatch, device):
+    from skhash.features import _contrastive_fit, _contrastive_training
+
+    built = []
+
+    def counting(module, name):
+        build = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, **k: built.append(name) or build(*a, **k))
+
+    counting(_contrastive_fit, "build_towers")
+    counting(_contrastive_fit, "rebuild_towers")
+    counting(_contrastive_training, "_make_optimizer")
+    featurizer = tiny(device=device).partial_fit(table)
+    featurizer.encode_text(["a red ring"])
+    featurizer.encode_image(table["image"][:1])
+    featurizer.partial_fit(table).transform(table)
+    assert built == ["build_towers", "_make_optimizer"]
+
+
 def test_a_chunk_after_a_fit_that_failed_is_learned(table, tmp_path):
     featurizer = tiny(checkpoint_dir=tmp_path).partial_fit(table)
     (tmp_path / "contrastive.pt").write_bytes(b"no checkpoint")
@@ -247,6 +269,21 @@ def test_saved_towers_are_loaded_by_clip_and_by_itself(fitted, table, tmp_path):
     np.testing.assert_allclose(
         tuned.encode_text(table["text"]), fitted.encode_text(table["text"]), atol=1e-4
     )
+
+
+def test_texts_without_a_known_word_are_counted_once(fitted, table):
+    unknown = r"^2 of 3 texts hold no word that the text encoder knows"
+    texts = ["zebras", "", f"zebras and {table['text'][0]}"]
+    with pytest.warns(UserWarning, match=unknown) as caught:
+        vectors = fitted.encode_text(texts)
+    assert len(caught) == 1
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    with pytest.warns(UserWarning, match=unknown) as caught:
+        fitted.transform(pd.DataFrame({"text": texts}))
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=r"^1 of 24 texts hold no word") as caught:
+        tiny().fit(broken(table, "text", 3, "?"))
+    assert len(caught) == 1
 
 
 def test_not_fitted(table):
@@ -450,6 +487,63 @@ def test_a_run_that_was_killed_resumes_bit_for_bit(table, tmp_path, monkeypatch,
     pd.testing.assert_frame_equal(
         again.history_.drop(columns="seconds"), whole.history_.drop(columns="seconds")
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(ENOSPC, "No space left on device"),
+        OSError(EROFS, "Read-only file system"),
+        PermissionError(EACCES, "Permission denied"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_cannot_be_written_costs_one_warning(
+    fitted, table, tmp_path, disk, error
+):
+    with disk.failing(error, after=10**9):
+        tiny(checkpoint_dir=tmp_path / "good").fit(table)
+    n_writes = disk.n_writes
+    assert n_writes >= 4
+    for after in range(n_writes):
+        featurizer = tiny(checkpoint_dir=tmp_path / f"folder {after}")
+        with (
+            pytest.warns(UserWarning, match="cannot be written .*training goes on") as caught,
+            disk.failing(error, after=after),
+        ):
+            featurizer.fit(table)
+        assert len(caught) == 1
+        assert error.strerror in str(caught[0].message)
+        assert caught[0].filename == __file__
+        for name, weights in fitted.state_.items():
+            np.testing.assert_array_equal(featurizer.state_[name], weights)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no limits of a process")
+def test_a_disk_that_is_full_in_the_middle_of_a_checkpoint_costs_one_warning(table, tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match=r"written \(OSError: .*too large\)") as caught:
+            featurizer = tiny(checkpoint_dir=tmp_path).fit(table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(caught) == 1
+    assert len(featurizer.history_) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_torch_that_is_not_of_the_disk_is_raised(table, tmp_path, monkeypatch):
+    from skhash.features import _contrastive_checkpoint
+
+    def save(content, file):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(_contrastive_checkpoint.torch, "save", save)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        tiny(checkpoint_dir=tmp_path).fit(table)
 
 
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path):

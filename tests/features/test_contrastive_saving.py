@@ -18,6 +18,7 @@ from skhash.features._contrastive_starts import build_towers
 from skhash.features._contrastive_towers import state_to_numpy
 from skhash.features._model_folder import read_document
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*hold no word that the text encoder knows")
 CAPTIONS = ["a red dog", "two dogs and a red cat", "the cat", "dogs, dogs, dogs", "a red box"]
 UNSEEN = ["", "an unseen dog", "RED CATS"]
 SMALL = {
