@@ -49,7 +49,7 @@ DATA = {
     ),
     "CrossModalFeaturizer": (
         scenes,
-        make_table(image=np.eye(5), text=list("abcde")),
+        make_table(image=np.eye(5), text=list("bcdef")),
         {
             "image": PatchFeaturizer(4, image_size=16, n_patches=50, random_state=0),
             "text": BoWTextFeaturizer(token_pattern=r"\w+"),

@@ -161,7 +161,7 @@ def test_a_parameter_that_is_no_json_is_an_error(tmp_path):
 
 
 def test_a_parameter_that_is_a_list_is_an_error(tmp_path):
-    index = HammingRetriever(verbose=[1]).fit(codes)
+    index = HammingRetriever().fit(codes).set_params(verbose=[1])
     with pytest.raises(ValueError, match="verbose cannot be saved, it is a list: set it to a numb"):
         index.save(tmp_path / "index")
     assert not (tmp_path / "index").exists()
