@@ -18,7 +18,11 @@ from importlib import import_module
 
 __version__ = "0.1.0.dev0"
 
-_FUNCTIONS = {"make_table": "_blocks", "split_towers": "_towers"}
+_FUNCTIONS = {
+    "make_table": "_blocks",
+    "show_versions": "_versions",
+    "split_towers": "_towers",
+}
 
 __all__ = [  # noqa: RUF022  rooms first
     "codes",
@@ -28,6 +32,7 @@ __all__ = [  # noqa: RUF022  rooms first
     "metrics",
     "retrieval",
     "make_table",
+    "show_versions",
     "split_towers",
 ]
 

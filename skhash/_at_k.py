@@ -1,12 +1,11 @@
 """Metrics of the first k items."""
 
-import numbers
+from numbers import Number
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from ._buckets import hit_chance_at_k, hits_at_k, ndcg, sum_discounts
-from ._checks import check_choice
+from ._checks import check_choice, check_integer, shown
 from ._ranking import score_queries
 
 GAINS = {"linear": lambda grades: grades, "exponential": lambda grades: np.exp2(grades) - 1}
@@ -88,13 +87,17 @@ def mean_over_queries(scores):
 
 def check_cut_offs(k, name="k"):
     """Check one cut-off or several, and return an int or a list of int."""
-    if isinstance(k, numbers.Number | str) or k is None:
-        return int(check_scalar(k, name, numbers.Integral, min_val=1))
-    cuts = np.asarray(k)
-    if cuts.ndim != 1 or not len(cuts) or cuts.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be an int or a sequence of ints, got {k!r}.")
-    if cuts.min() < 1:
-        raise ValueError(f"{name} must be >= 1, got {cuts.min()}.")
+    if isinstance(k, Number | str) or k is None:
+        return check_integer(k, name)
+    try:
+        cuts = np.asarray(k)
+    except ValueError:  # lists of different lengths
+        cuts = np.empty(0)
+    if cuts.ndim != 1 or not len(cuts) or cuts.dtype.kind not in "iuO":
+        raise TypeError(f"{name} must be an int or a sequence of ints, got {shown(k)}.")
+    # Integers beyond 64 bits make an array of objects.
+    for cut in cuts if cuts.dtype == object else (cuts.min(), cuts.max()):
+        check_integer(cut, name)
     return cuts.tolist()
 
 

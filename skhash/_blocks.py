@@ -16,6 +16,8 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from ._checks import check_choice
+
 BLOCKS = ("image", "text")
 
 
@@ -32,7 +34,12 @@ def table_columns(X):
 
 def table_column(X, name):
     """Return one column of a dataframe as a 1-D array."""
-    return nw.from_native(X, eager_only=True)[name].to_numpy()
+    column = nw.from_native(X, eager_only=True)[name]
+    if column.dtype != nw.Struct:
+        return column.to_numpy()
+    values = np.empty(len(column), dtype=object)
+    values[:] = column.to_list()  # an array of polars' would split the cells into their fields
+    return values
 
 
 def block_names(block, names):
@@ -42,6 +49,50 @@ def block_names(block, names):
     ['image__pixel0', 'image__pixel1']
     """
     return [f"{block}__{name}" for name in names]
+
+
+def block_of(name):
+    """Return the block that a column name tells, whatever stands before it, or None.
+
+    >>> block_of("image__bit0"), block_of("union__text__bit0"), block_of("image")
+    ('image', 'text', None)
+    """
+    return next((part for part in name.split("__")[:-1] if part in BLOCKS), None)
+
+
+def named_columns(columns):
+    """Find the columns of each block of codes, in whatever order they stand.
+
+    Parameters
+    ----------
+    columns : list of str
+        Names of the columns.
+
+    Returns
+    -------
+    dict of str to slice or ndarray
+        Columns of each block that is there, image first; empty if no name tells one.
+
+    Raises
+    ------
+    ValueError
+        If some names tell a block and others do not, or a name tells both.
+    """
+    blocks = [block_of(name) for name in columns]
+    if not any(blocks):
+        return {}
+    for name, block in zip(columns, blocks, strict=True):
+        if block is None or set(BLOCKS) <= set(name.split("__")[:-1]):
+            raise ValueError(
+                f"the names of the columns tell no split, got {name!r} beside names of image and "
+                "text columns: name every column image__* or text__*, or drop it."
+            )
+    found = {block: np.flatnonzero([b == block for b in blocks]) for block in BLOCKS}
+    return {
+        block: slice(places[0], places[-1] + 1) if len(places) == np.ptp(places) + 1 else places
+        for block, places in found.items()
+        if len(places)
+    }
 
 
 def block_slices(columns):
@@ -67,7 +118,8 @@ def block_slices(columns):
     >>> block_slices(["image__0", "image__1", "text__dog"])
     {'image': slice(0, 2, None), 'text': slice(2, 3, None)}
     """
-    unknown = [name for name in columns if not name.startswith(("image__", "text__"))]
+    blocks = [block_of(name) for name in columns]
+    unknown = [name for name, block in zip(columns, blocks, strict=True) if block is None]
     if unknown:
         shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
         remedy = (
@@ -77,8 +129,8 @@ def block_slices(columns):
             "say how many leading columns are the image."
         )
         raise ValueError(f"every column must be named image__* or text__*, got {shown}: {remedy}")
-    n_images = sum(name.startswith("image__") for name in columns)
-    if any(name.startswith("text__") for name in columns[:n_images]):
+    n_images = blocks.count("image")
+    if "text" in blocks[:n_images]:
         raise ValueError(
             "the columns are in the wrong order: all image__* columns must stand before all "
             "text__* columns."
@@ -142,8 +194,7 @@ def output_container(transformer):
 
 
 def _check_container(container):
-    if container not in {"default", "pandas", "polars"}:
-        raise ValueError(f"transform must be 'default', 'pandas' or 'polars', got {container!r}.")
+    check_choice(container, "transform", ("default", "pandas", "polars"))
     return container
 
 

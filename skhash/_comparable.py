@@ -1,12 +1,10 @@
 """Codes in the form that distances are computed from."""
 
-import numbers
-
 import numpy as np
-from sklearn.utils import check_scalar
 
+from ._checks import check_real
 from ._popcount import to_words
-from .codes import code_format, pack_codes
+from .codes import format_of, pack_read, read_codes
 
 
 def comparable(query_codes, gallery_codes):
@@ -14,9 +12,9 @@ def comparable(query_codes, gallery_codes):
 
     Parameters
     ----------
-    query_codes : array-like of shape (n_queries, n_columns)
+    query_codes : array-like or dataframe of shape (n_queries, n_columns)
         Codes in any format.
-    gallery_codes : array-like of shape (n_gallery, n_columns)
+    gallery_codes : array-like or dataframe of shape (n_gallery, n_columns)
         Codes in the same format.
 
     Returns
@@ -24,10 +22,13 @@ def comparable(query_codes, gallery_codes):
     queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
         Words where the codes are binary, unit vectors (float64) where they are real.
     """
-    pair = np.asarray(query_codes), np.asarray(gallery_codes)
-    packed = [pack_codes(codes) for codes in pair]  # checks real codes too
-    (n_queries, width), (n_gallery, gallery_width) = (codes.shape for codes in pair)
-    form, gallery_form = map(code_format, pair)
+    return compare_read(read_codes(query_codes), read_codes(gallery_codes))
+
+
+def compare_read(query_codes, gallery_codes):
+    """Do the same with codes that have been read, which may be parts of those that were given."""
+    (n_queries, width), (n_gallery, gallery_width) = query_codes.shape, gallery_codes.shape
+    form, gallery_form = format_of(query_codes), format_of(gallery_codes)
     if form != gallery_form:
         raise TypeError(
             f"the query codes are {form}, the gallery codes {gallery_form}: "
@@ -44,12 +45,16 @@ def comparable(query_codes, gallery_codes):
             f"of {width} columns: give at least one of each."
         )
     if form == "real":
-        return _unit_columns(pair[0]), _unit_columns(pair[1])
-    return to_words(packed[0]), to_words(packed[1])
+        return _unit_columns(query_codes), _unit_columns(gallery_codes)
+    return to_words(pack_read(query_codes)), to_words(pack_read(gallery_codes))
 
 
 def _unit_columns(vectors):
+    may_overflow = vectors.dtype.itemsize > 4
     vectors = vectors.T.astype(np.float64)
+    if may_overflow:  # the squares of 1e200 and of 1e-200; powers of two change no other result
+        _, exponents = np.frexp(np.abs(vectors).max(axis=0))
+        vectors = np.ldexp(vectors, -exponents)
     norms = np.linalg.norm(vectors, axis=0)
     return vectors / np.where(norms > 0, norms, 1)
 
@@ -60,9 +65,10 @@ def is_binary(queries):
 
 
 def check_radius(radius, queries):
-    """Check a radius, and that there are distances in bits."""
-    check_scalar(radius, "radius", numbers.Real, min_val=0)
+    """Check a radius, and that there are distances in bits; return the radius."""
+    radius = check_real(radius, "radius", "[0, inf]")
     check_bits(queries)
+    return radius
 
 
 def check_bits(queries):

@@ -4,16 +4,15 @@ A ranking is a row of *buckets*: sets of items at one distance, whose order nobo
 metric needs of a bucket is how many of its items have which grade of relevance.
 """
 
-import numbers
 import warnings
 
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_scalar, gen_batches
+from sklearn.utils import gen_batches
 
 from . import _search
 from ._buckets import bucket_average_precision, harmonic_numbers
-from ._checks import check_choice
+from ._checks import check_choice, check_integer, check_n_jobs
 from ._comparable import check_radius, is_binary
 from ._relevance import count_grades, encode_labels, grade, grade_itself
 
@@ -69,7 +68,7 @@ def average_precisions(
     n_gallery = gallery.shape[1]
     k = n_gallery if k is None else min(check_cut_off(k), n_gallery)
     if radius is not None:
-        check_radius(radius, queries)
+        radius = check_radius(radius, queries)
     harmonic = harmonic_numbers(n_gallery)
 
     def score(counts, distances):
@@ -179,6 +178,7 @@ def bucket_counts(
         Distances of the buckets, in bits; of real vectors the bucket's rank.
     """
     check_choice(ties, "ties", TIES)
+    check_n_jobs(n_jobs)
     engine = {"n_jobs": n_jobs, "algorithm": algorithm}
     n_queries, n_gallery = queries.shape[1], gallery.shape[1]
     histogram = is_binary(queries) and ties != "index"
@@ -233,5 +233,5 @@ def _count(ranks, grades, n_grades):
 
 
 def check_cut_off(k):
-    """Check a cut-off and return it."""
-    return check_scalar(k, "k", numbers.Integral, min_val=1)
+    """Check a cut-off and return it; one beyond the gallery is allowed."""
+    return check_integer(k, "k")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ._ids import as_array, of_one_kind
 from ._popcount import to_words
 
 
@@ -34,10 +35,8 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
                 f"got {n_queries} queries and {n_gallery} gallery items: give labels of both."
             )
         return np.arange(n_queries), np.arange(n_gallery)
-    labels = (
-        _label_array(y_query, n_queries, "query"),
-        _label_array(y_gallery, n_gallery, "gallery"),
-    )
+    sides = {"query": (y_query, n_queries), "gallery": (y_gallery, n_gallery)}
+    labels = [_check_side(*given, side) for side, given in sides.items()]
     if labels[0].shape[1:] != labels[1].shape[1:]:
         raise ValueError(
             f"query labels have shape {labels[0].shape} and gallery labels {labels[1].shape}: "
@@ -48,19 +47,46 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
     if labels[0].dtype.kind != labels[1].dtype.kind:  # else NumPy makes the number 1 a string "1"
         labels = [array.astype(object) for array in labels]
     ids = pd.factorize(np.concatenate(labels))[0]
-    if ids.min() < 0:
-        raise ValueError("the labels hold missing values (NaN or None): give every row a label.")
     return ids[:n_queries], ids[n_queries:]
 
 
-def _label_array(y, n_codes, side):
-    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
-    if y.ndim not in (1, 2):
-        raise ValueError(f"labels must have one or two dimensions, got {y.ndim}.")
-    if len(y) != n_codes:
+def check_labels(y, n_rows, name="labels"):
+    """Check labels: an id or class per row, or indicators of labels.
+
+    Parameters
+    ----------
+    y : array-like or sparse matrix of shape (n_rows,) or (n_rows, n_labels)
+        The labels.
+    n_rows : int
+        Number of codes.
+    name : str, default="labels"
+        What they are called in an error message.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or (n_rows, n_labels)
+        The same labels, of one kind and without missing values; numbers or booleans if there are
+        two dimensions.
+    """
+    y = y.toarray() if sparse.issparse(y) else as_array(y, name)
+    if y.ndim > 2:
+        raise ValueError(f"{name} must have one or two dimensions, got {y.ndim}.")
+    if len(y) != n_rows:
         raise ValueError(
-            f"labels of another length: got {len(y)} rows of labels for {n_codes} codes."
+            f"labels of another length: got {len(y)} rows of labels for {n_rows} codes."
         )
+    y = of_one_kind(y.reshape(-1), name).reshape(y.shape)
+    if y.ndim == 2 and y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} of two dimensions must be indicators, 0 or 1, got the dtype {y.dtype}: give "
+            "ids or classes as a one-dimensional array, and turn lists of labels into indicators "
+            "with sklearn.preprocessing.MultiLabelBinarizer."
+        )
+    return y
+
+
+def _check_side(y, n_codes, side):
+    y = check_labels(y, n_codes, f"the {side} labels")
     if y.ndim == 2 and not y.any():
         raise ValueError(
             f"the {side} labels are all 0, so nothing can be relevant: give label indicators with "
@@ -74,7 +100,8 @@ def _pack_labels(labels):
     if not np.all(held | (labels == 0)):
         raise ValueError(
             "two-dimensional labels must be indicators, 0 or 1: give ids or classes as a "
-            "one-dimensional array."
+            "one-dimensional array, and turn lists of labels into indicators with "
+            "sklearn.preprocessing.MultiLabelBinarizer."
         )
     return np.packbits(held.astype(bool), axis=1)
 

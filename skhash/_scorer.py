@@ -6,10 +6,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from ._at_k import METRICS_AT_K, ndcg_scores, scores_at_k
-from ._blocks import block_slices, table_columns
+from ._blocks import BLOCKS, named_columns, table_columns
 from ._checks import check_choice
-from ._comparable import comparable
+from ._comparable import compare_read
+from ._ids import check_ids
 from ._ranking import average_precisions
+from .codes import count_bits, read_codes
 
 METRICS = ("map", *METRICS_AT_K, "ndcg")
 
@@ -20,18 +22,13 @@ DIRECTIONS = {
 }
 
 
-def has_block_names(columns):
-    """Say whether all column names are ``image__*`` or ``text__*``."""
-    return all(name.startswith(("image__", "text__")) for name in columns)
-
-
 def paired_codes(codes, columns=None):
-    """Split paired codes by their ``image__*`` and ``text__*`` names, or else in the middle.
+    """Split codes that have been read by the names of their columns, or else in the middle.
 
     Parameters
     ----------
     codes : ndarray of shape (n_samples, n_columns)
-        Codes or features; the image block first.
+        Codes or features; without names the image block first.
     columns : list of str, default=None
         Names of the columns, if they have any.
 
@@ -40,30 +37,44 @@ def paired_codes(codes, columns=None):
     dict of str to ndarray
         The blocks ``"image"`` and ``"text"``, of equal width.
     """
-    half, odd = divmod(codes.shape[1], 2)
-    slices = {"image": slice(0, half), "text": slice(half, 2 * half)}
-    if columns is not None and has_block_names(columns):
-        if block_slices(columns) != slices:
-            n_images = sum(name.startswith("image__") for name in columns)
+    width = codes.shape[1]
+    columns = None if columns is None or columns in _numbers(width) else columns
+    if columns is None:
+        half, odd = divmod(width, 2)
+        if odd:
             raise ValueError(
-                "paired codes need as many image__* as text__* columns, got "
-                f"{n_images} and {len(columns) - n_images}: give both codes of each row."
+                f"paired codes of {width} columns cannot be split in half: "
+                "give the image codes, then text codes of the same length."
             )
-    elif odd:
+        return {"image": codes[:, :half], "text": codes[:, half:]}
+    blocks = {block: codes[:, places] for block, places in named_columns(columns).items()}
+    if not blocks and columns:
         raise ValueError(
-            f"paired codes of {codes.shape[1]} columns cannot be split in half: "
-            "give the image codes, then text codes of the same length."
+            f"the columns are named, but not image__* and text__*, got {columns[0]!r}: build the "
+            "table with skhash.make_table, or give an array of image codes, then text codes."
         )
-    return {block: codes[:, part] for block, part in slices.items()}
+    n_images, n_texts = (blocks[block].shape[1] if block in blocks else 0 for block in BLOCKS)
+    if n_images != n_texts:
+        raise ValueError(
+            "paired codes need as many image__* as text__* columns, got "
+            f"{n_images} and {n_texts}: give both codes of each row."
+        )
+    return blocks
+
+
+def _numbers(width):
+    """Return the names that pandas and polars give to columns of no name."""
+    return [[f"{prefix}{column}" for column in range(width)] for prefix in ("", "column_")]
 
 
 class RetrievalScorer(BaseEstimator):
     """Score an estimator by how well its codes find the other modality.
 
     The scorer calls ``estimator.transform(X)``, splits the columns of the result into an image and
-    a text half, and ranks one half for each row of the other: binary codes by Hamming distance,
-    float features by cosine similarity. It serves as ``scoring`` of any model selection tool, for
-    any estimator or pipeline whose ``transform`` gives both modalities.
+    a text half, by their names or else in the middle, and ranks one half for each row of the other:
+    binary codes by Hamming distance, float features by cosine similarity. It serves as ``scoring``
+    of any model selection tool, for any estimator or pipeline whose ``transform`` gives both
+    modalities.
 
     Parameters
     ----------
@@ -147,12 +158,15 @@ class RetrievalScorer(BaseEstimator):
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
         queries = halves(estimator.transform(X))
-        y = groups if y is None else y
+        if y is None and groups is not None:
+            y = check_ids(groups, "groups", len(queries["image"]))
         gallery, gallery_y = queries, y
         if self.gallery is not None:
             gallery, gallery_y = halves(estimator.transform(self.gallery)), self.gallery_y
         scores = [
-            self._score_queries(*comparable(queries[source], gallery[target]), y, gallery_y).mean()
+            self._score_queries(
+                *compare_read(queries[source], gallery[target]), y, gallery_y
+            ).mean()
             for source, target in DIRECTIONS[self.direction]
         ]
         return float(np.mean(scores))
@@ -170,20 +184,25 @@ class RetrievalScorer(BaseEstimator):
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
 
 
-def halves(codes):
+def halves(codes, n_bits=None):
     """Split what a transformer gave into its image and its text half.
 
     Parameters
     ----------
     codes : table, array or sparse matrix of shape (n_samples, n_columns)
         Codes or features of pairs.
+    n_bits : int, default=None
+        Length in bits that each code must have.
 
     Returns
     -------
     dict of str to ndarray
         The blocks ``"image"`` and ``"text"``, of equal width.
     """
-    array = codes.toarray() if sparse.issparse(codes) else np.asarray(codes)
-    if array.ndim != 2:
-        raise ValueError(f"paired codes must have two dimensions, got {array.ndim}.")
-    return paired_codes(array, table_columns(codes))
+    columns = table_columns(codes)
+    codes = codes.toarray() if sparse.issparse(codes) else codes
+    blocks = paired_codes(read_codes(codes, packed=n_bits is not None), columns)
+    if n_bits is not None:
+        for block in blocks.values():
+            count_bits(block, n_bits)
+    return blocks

@@ -9,10 +9,11 @@ import sys
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed
 from sklearn.utils import gen_batches, gen_even_slices
 
 from . import _popcount
+from ._checks import check_choice, check_n_jobs
 from ._optional import import_optional
 
 ALGORITHMS = ("auto", "numpy", "numba")
@@ -152,8 +153,7 @@ def histograms(
 
 def _engine(algorithm, queries, gallery, verbose):
     """Return the module that searches, and the options that its functions take."""
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}.")
+    check_choice(algorithm, "algorithm", ALGORITHMS)
     if algorithm == "auto":
         little = queries.size * gallery.shape[1] < _LITTLE and _COMPILED not in sys.modules
         algorithm = "numpy" if little or not _can_compile() else "numba"
@@ -173,7 +173,7 @@ def _can_compile():
 
 def _share(task, queries, gallery, n_jobs, merge, join) -> Any:
     """Run a task on parts of the queries or of the gallery, in threads, and unite the results."""
-    n_threads = effective_n_jobs(n_jobs)
+    n_threads = check_n_jobs(n_jobs)
     n_queries = queries.shape[1]
     whole = slice(0, n_queries)
     by_queries = n_queries >= _FEW * n_threads

@@ -7,10 +7,12 @@ enough, since nothing here calls them.
 """
 
 import sys
+import threading
 from importlib import import_module
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _OPERATORS = ("nms", "qnms")
+_lock = threading.Lock()
 _alive = []  # a dropped torch.library.Library takes its definitions with it
 
 
@@ -27,6 +29,11 @@ def import_with_torchvision(module):
     module
         The imported module.
     """
+    with _lock:  # else one thread would take away what another has half imported
+        return _import(module)
+
+
+def _import(module):
     try:
         return import_module(module)
     except RuntimeError as error:

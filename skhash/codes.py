@@ -11,6 +11,13 @@ format     dtype    shape                          values
 ``real``   float32  (n_samples, n_bits)            the tanh output, in [-1, 1]
 ========== ======== ============================== ===========================================
 
+The container does not matter: arrays, nested lists and tables, nullable, Arrow, categorical or of
+objects, are read by the type of what they hold. Other signed integers count as ``signs`` and other
+floats as ``real``. What could be two things is refused with a TypeError that says what to do:
+integers other than +1 and -1, floats that hold only whole numbers from 0 on (zeros and ones,
+packed bytes), bytes of more than 8 columns that hold only 0 and 1 (unpacked bits), and columns of
+different types. Missing values, NaN and infinity are refused with a ValueError.
+
 *Bit order*: bit ``j`` of a code is bit ``j % 8`` of byte ``j // 8``, lowest first, as in faiss's
 ``fvecs2bitvecs``. *Padding*: where ``n_bits`` is no multiple of 8, the highest bits of the last
 byte are 0; they add nothing to a Hamming distance, and :func:`unpack_codes` drops them. *Sign of
@@ -20,9 +27,12 @@ Three traps of doing arithmetic on codes with NumPy: the int8 dot product of a 1
 itself wraps to -128, ``bool @ bool`` is a logical OR, and sums of uint8 zeros and ones wrap at 256.
 """
 
-import numbers
+from typing import Any
 
 import numpy as np
+
+from ._checks import check_choice, check_integer
+from ._plain import plain_array
 
 __all__ = ["code_format", "convert_codes", "pack_codes", "unpack_codes"]
 
@@ -32,15 +42,110 @@ FORMATS = {
     "signs": np.dtype(np.int8),
     "real": np.dtype(np.float32),
 }
+_PART = 1 << 16  # values that are looked at in one go
 
 
-def code_format(codes):
-    """Name the format of an array of codes, which its dtype decides.
+def read_codes(codes, *, packed=False):
+    """Read codes of any container: all that takes codes calls this, once, before it splits them.
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_columns)
-        Codes in any of the four formats; float64 counts as ``"real"``.
+    codes : array, nested list or dataframe of shape (n_samples, n_columns)
+        The codes.
+    packed : bool, default=False
+        Whether bytes are known to be packed, and may be zeros and ones.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_columns), bool, uint8, int8 or float
+        The codes; their dtype names the format. An array of these types is not copied.
+    """
+    array: Any = plain_array(codes)
+    dtype = array.dtype
+    if dtype == np.uint8:
+        # Packed codes of so many bytes hold other values, and the first part shows it.
+        if not packed and array.shape[1] > 8 and _every(array, lambda a: a <= 1) and array.any():
+            raise TypeError(
+                f"uint8 codes of {array.shape[1]} columns that hold only 0 and 1 look like bits "
+                "that are not packed: use codes.astype(bool) if a column is a bit, or "
+                "skhash.codes.unpack_codes(codes) if it is a byte."
+            )
+    elif dtype.kind in "iu":
+        if dtype.kind == "u" or not _every(array, lambda a: np.abs(a) == 1):
+            raise TypeError(
+                f"{dtype} codes must hold only +1 and -1: use astype(bool) for zeros and ones, "
+                "astype(np.uint8) for packed bytes."
+            )
+        return array.astype(np.int8, copy=False)
+    elif dtype.kind == "f":
+        if not _every(array, np.isfinite):
+            raise ValueError("real codes must be finite, got NaN or infinity.")
+        whole = _every(array, lambda a: (a >= 0) & (a == np.rint(a)))
+        if whole and not _every(array, lambda a: a == 1):  # which is True and +1 alike
+            raise TypeError(
+                f"{dtype} codes that hold only whole numbers from 0 on may be of three formats: "
+                "use astype(bool) for zeros and ones, astype(np.uint8) for packed bytes, codes / 2 "
+                "for real vectors."
+            )
+    elif dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: codes are real or binary, got {dtype}.")
+    elif dtype.kind != "b":
+        raise TypeError(
+            "codes must be bool (bits), uint8 (packed), +1 and -1 as int8 (signs) or float (real), "
+            f"got {dtype}."
+        )
+    return array
+
+
+def _every(array, test):
+    """Say whether all values pass a test: in parts, first a small one, up to one that does not."""
+    most = max(1, _PART // max(1, array.shape[1]))
+    row, step = 0, -(-most // 64)
+    while row < len(array):
+        if not test(array[row : row + step]).all():
+            return False
+        row, step = row + step, min(2 * step, most)
+    return True
+
+
+def format_of(codes):
+    """Name the format of codes that have been read."""
+    kinds = {"b": "bits", "u": "packed", "i": "signs", "f": "real"}
+    return kinds[codes.dtype.kind]
+
+
+def count_bits(codes, n_bits=None):
+    """Return the length in bits of codes that have been read, after a look at what it should be."""
+    packed, width = format_of(codes) == "packed", codes.shape[1]
+    if n_bits is None:
+        return 8 * width if packed else width
+    n_bits = check_integer(n_bits, "n_bits", 0)
+    if packed and -(-n_bits // 8) != width:
+        raise ValueError(
+            f"{width} bytes hold {max(8 * width - 7, 0)} to {8 * width} bits, got n_bits={n_bits}."
+        )
+    if packed and n_bits % 8 and (codes[:, -1] >> n_bits % 8).any():
+        raise ValueError(f"the codes have bits beyond n_bits={n_bits} set: give their length.")
+    if not packed and n_bits != width:
+        raise ValueError(f"codes of {width} columns have {width} bits, got n_bits={n_bits}.")
+    return n_bits
+
+
+def pack_read(codes):
+    """Pack codes that have been read, or a part of them."""
+    form = format_of(codes)
+    if form == "packed":
+        return codes
+    return np.packbits(codes if form == "bits" else codes >= 0, axis=1, bitorder="little")
+
+
+def code_format(codes):
+    """Name the format of codes, which the type of their values decides.
+
+    Parameters
+    ----------
+    codes : array-like or dataframe of shape (n_samples, n_columns)
+        Codes in any of the four formats.
 
     Returns
     -------
@@ -50,7 +155,9 @@ def code_format(codes):
     Raises
     ------
     TypeError
-        If the dtype names no format.
+        If the values name no format, or could be of two.
+    ValueError
+        If the codes have not two dimensions, or values are missing or not finite.
 
     Examples
     --------
@@ -59,34 +166,7 @@ def code_format(codes):
     >>> code_format(np.zeros((1, 16), dtype=bool))
     'bits'
     """
-    dtype = np.asarray(codes).dtype
-    if dtype == np.float64:
-        return "real"
-    for name, known in FORMATS.items():
-        if dtype == known:
-            return name
-    raise TypeError(
-        f"codes must be bool (bits), uint8 (packed), int8 (signs) or float (real), got {dtype}: "
-        "convert them with astype, for example codes.astype(bool) for zeros and ones."
-    )
-
-
-def _check_codes(codes):
-    codes = np.asarray(codes)
-    if codes.ndim != 2:
-        raise ValueError(
-            f"codes must have two dimensions (n_samples, n_columns), got {codes.ndim}: "
-            "use codes.reshape(1, -1) for a single code."
-        )
-    form = code_format(codes)
-    if form == "signs" and not np.all(np.abs(codes) == 1):
-        raise ValueError(
-            "int8 codes must hold only +1 and -1: use bool for zeros and ones, uint8 for packed "
-            "bytes."
-        )
-    if form == "real" and not np.all(np.isfinite(codes)):
-        raise ValueError("real codes must be finite, got NaN or infinity.")
-    return codes, form
+    return format_of(read_codes(codes))
 
 
 def pack_codes(codes):
@@ -94,7 +174,7 @@ def pack_codes(codes):
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_bits), bool, int8 or float
+    codes : array-like or dataframe of shape (n_samples, n_bits), bool, int8 or float
         The codes; an array that is packed already (uint8) is returned as it is.
 
     Returns
@@ -105,10 +185,9 @@ def pack_codes(codes):
     Raises
     ------
     TypeError
-        If the dtype names no format.
+        If the values name no format, or could be of two.
     ValueError
-        If the array has not two dimensions, int8 values other than +1 and -1, or real values that
-        are not finite.
+        If the codes have not two dimensions, or values are missing or not finite.
 
     Examples
     --------
@@ -117,11 +196,7 @@ def pack_codes(codes):
     >>> pack_codes(np.array([[1, -1, -1, 1]], dtype=np.int8))
     array([[9]], dtype=uint8)
     """
-    codes, form = _check_codes(codes)
-    if form == "packed":
-        return codes
-    bits = codes if form == "bits" else codes >= 0
-    return np.packbits(bits, axis=1, bitorder="little")
+    return pack_read(read_codes(codes))
 
 
 def unpack_codes(codes, n_bits=None):
@@ -129,7 +204,7 @@ def unpack_codes(codes, n_bits=None):
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, ceil(n_bits / 8)), uint8
+    codes : array-like or dataframe of shape (n_samples, ceil(n_bits / 8)), uint8
         The packed codes.
     n_bits : int, default=None
         Length of a code in bits; ``None`` means 8 a byte.
@@ -153,20 +228,13 @@ def unpack_codes(codes, n_bits=None):
     >>> unpack_codes(np.array([[9]], dtype=np.uint8), n_bits=4)
     array([[ True, False, False,  True]])
     """
-    codes, form = _check_codes(codes)
-    if form != "packed":
+    codes = read_codes(codes, packed=True)
+    if format_of(codes) != "packed":
         raise TypeError(f"packed codes are uint8, got {codes.dtype}: only bytes can be unpacked.")
-    n_bytes = codes.shape[1]
-    if n_bits is None:
-        n_bits = 8 * n_bytes
-    if not isinstance(n_bits, numbers.Integral) or isinstance(n_bits, bool):
-        raise TypeError(f"n_bits must be an integer, got {n_bits!r}.")
-    n_bits = int(n_bits)
-    if -(-n_bits // 8) != n_bytes:
-        raise ValueError(
-            f"{n_bytes} bytes hold {max(8 * n_bytes - 7, 0)} to {8 * n_bytes} bits, got "
-            f"n_bits={n_bits}."
-        )
+    return _unpack(codes, count_bits(codes, n_bits))
+
+
+def _unpack(codes, n_bits):
     return np.unpackbits(codes, axis=1, count=n_bits, bitorder="little").view(bool)
 
 
@@ -175,12 +243,12 @@ def convert_codes(codes, output, *, n_bits=None):
 
     Parameters
     ----------
-    codes : ndarray of shape (n_samples, n_columns)
+    codes : array-like or dataframe of shape (n_samples, n_columns)
         Codes in any of the four formats.
     output : {"bits", "packed", "signs", "real"}
         The format wanted. ``"real"`` of a binary code is +1 and -1 as float32.
     n_bits : int, default=None
-        Length of packed codes in bits; ``None`` means 8 a byte.
+        Length of the codes in bits; ``None`` means 8 a byte of packed codes.
 
     Returns
     -------
@@ -189,8 +257,10 @@ def convert_codes(codes, output, *, n_bits=None):
 
     Raises
     ------
+    TypeError
+        If the values name no format, or could be of two.
     ValueError
-        If `output` is not one of the four.
+        If `output` is not one of the four, or `n_bits` does not fit the codes.
 
     Examples
     --------
@@ -199,16 +269,14 @@ def convert_codes(codes, output, *, n_bits=None):
     >>> convert_codes(np.array([[True, False]]), "signs")
     array([[ 1, -1]], dtype=int8)
     """
-    if output not in FORMATS:
-        raise ValueError(f"output must be one of {', '.join(FORMATS)}, got {output!r}.")
-    codes, form = _check_codes(codes)
+    check_choice(output, "output", FORMATS)
+    codes = read_codes(codes, packed=n_bits is not None)
+    n_bits, form = count_bits(codes, n_bits), format_of(codes)
     if form == output:
         return codes.astype(FORMATS[form], copy=False)
     if output == "packed":
-        return pack_codes(codes)
-    bits = (
-        unpack_codes(codes, n_bits) if form == "packed" else codes if form == "bits" else codes >= 0
-    )
+        return pack_read(codes)
+    bits = _unpack(codes, n_bits) if form == "packed" else codes if form == "bits" else codes >= 0
     if output == "bits":
         return bits
     signs = bits.astype(np.int8)

@@ -5,6 +5,7 @@ from hypothesis import settings
 from skhash import make_table
 
 settings.register_profile("patient", deadline=None)  # no test asserts a time
+settings.register_profile("thorough", deadline=None, max_examples=20_000)
 settings.load_profile("patient")
 
 

@@ -143,7 +143,7 @@ def test_set_output_none_changes_nothing_and_clone_keeps_the_choice():
 
 def test_an_unknown_container_is_named():
     with pytest.raises(
-        ValueError, match="transform must be 'default', 'pandas' or 'polars', got 'x"
+        ValueError, match="transform must be one of 'default', 'pandas', 'polars', got 'x"
     ):
         Doubler().set_output(transform="xarray")
 

@@ -21,7 +21,7 @@ LET_PASS = {
 
 
 def public_objects():
-    for name in ("make_table", "split_towers"):
+    for name in ("make_table", "show_versions", "split_towers"):
         yield f"skhash.{name}", getattr(skhash, name)
     for room in ROOMS:
         module = getattr(skhash, room)

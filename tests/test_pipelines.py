@@ -71,6 +71,7 @@ def relevance(scenes, kind):
 
 
 @pytest.mark.parametrize("kind", ["pairs", "ids", "multilabel"])
+@pytest.mark.filterwarnings("ignore:.*hold none of the .* known terms")
 def test_grid_search_tunes_bits_a_weight_and_the_vocabulary(scenes, precomputed, kind):
     search = GridSearchCV(tuned(), GRID, scoring=HammingRetriever().as_scorer(), cv=2)
     search.fit(precomputed, relevance(scenes, kind))
@@ -80,6 +81,7 @@ def test_grid_search_tunes_bits_a_weight_and_the_vocabulary(scenes, precomputed,
     assert search.transform(precomputed).shape == (40, 2 * search.best_params_["hash__n_bits"])
 
 
+@pytest.mark.filterwarnings("ignore:.*hold none of the .* known terms")
 def test_two_jobs_give_the_scores_of_one(precomputed):
     one, two = (
         GridSearchCV(tuned(), GRID, scoring=RetrievalScorer(k=5), cv=2, n_jobs=n).fit(precomputed)

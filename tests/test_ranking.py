@@ -106,7 +106,7 @@ def test_long_codes_hold_only_the_distances_that_occur():
 
 
 def test_equal_cosines_are_one_bucket_whatever_the_length_of_the_vectors():
-    query = np.array([[3.0, 1.0, 2.0]])
+    query = np.array([[1.5, 0.5, 1.0]])
     gallery = np.array([[3.0, 1.0, 2.0], [-1.0, 0.0, 1.0], [0.3, 0.1, 0.2], [9.0, 3.0, 6.0]])
     assert counted(query, gallery, [1], [1, 0, 0, 1]) == [[(0, [1, 2]), (1, [1, 0])]]
 

@@ -128,7 +128,7 @@ def test_asking_for_the_compiled_engine_without_numba_names_the_extra(monkeypatc
 
 def test_an_unknown_algorithm_is_an_error():
     words = random_words(5, 8)
-    with pytest.raises(ValueError, match="must be one of auto, numpy, numba, got 'cuda'"):
+    with pytest.raises(ValueError, match="must be one of 'auto', 'numpy', 'numba', got 'cuda'"):
         _search.nearest(words, words, 1, algorithm="cuda")
 
 

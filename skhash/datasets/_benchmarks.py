@@ -1,11 +1,11 @@
 """MIRFlickr-25K, NUS-WIDE and MS COCO, from the files that papers on hashing share."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils import Bunch, check_random_state, check_scalar
+from numpy.lib.format import open_memmap
+from sklearn.utils import Bunch
 
-from .._checks import check_choice
+from .._checks import check_choice, check_integer
+from .._seed import LAST_SEED, own_generator
 from ._download import fetch_files
 from ._mat import official, open_pictures, pick_rows, read_matrix, read_numbers
 from ._splits import split_by_class
@@ -237,11 +237,11 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
     query, database = (
         read_numbers(path, f"param/index{name}", len(target)) for name in ("Query", "Database")
     )
-    drawn = check_random_state(random_state).permutation(database)[:N_COCO_TRAIN]
+    drawn = own_generator(random_state).permutation(database)[:N_COCO_TRAIN]
     rows = {"query": query, "database": database, "train": np.sort(drawn)}
     row = np.arange(len(target)) if subset == "all" else rows[subset]
     with official(bow):
-        words = np.load(bow, mmap_mode="r", allow_pickle=False)
+        words = open_memmap(bow, mode="r")  # neither pickles nor archives, which np.load takes
         text = pick_rows(words, "the bag of words", (len(target), 2000), row)
     if image == "pixels":
         images = open_pictures(path, "IAll", len(target), row)
@@ -263,7 +263,7 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
 def _check(subset, random_state):
     check_choice(subset, "subset", SUBSETS)
     # A generator would split anew at each call, and queries would be trained on.
-    check_scalar(random_state, "random_state", Integral)
+    check_integer(random_state, "random_state", 0, LAST_SEED)
 
 
 def _fetch_by_class(name, prefix, widths, counts, *, data_home, subset, random_state, **words):

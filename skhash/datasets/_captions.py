@@ -1,13 +1,14 @@
 """Caption files of COCO and Flickr, and the splits of Karpathy and Fei-Fei."""
 
-import csv
 import os
+import posixpath
 import re
-from contextlib import contextmanager
+import unicodedata
 
-import numpy as np
-
-from ._pairs import existing_file, pair_bunch, read_json
+from .._cells import cut, shorten
+from ._coco import in_format_of, read_captions, read_classes
+from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
+from ._separated import records
 
 # "name.jpg#0<tab>caption" and "name.jpg| 0| caption"; one line of the latter lacks its second bar.
 FLICKR_LINE = re.compile(r"([^\t#|]+)#\d+\t(.*)|([^|]+)\|\s*\d+\s*\|?\s*(.*)")
@@ -43,8 +44,9 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
     FileNotFoundError
         If the folder, a file or a picture is missing.
     ValueError
-        If a file is not in COCO's format, the instances are of other pictures, or a path leads out
-        of the folder.
+        If a file is not in COCO's format, has one id for two pictures or annotations of a picture
+        that it does not list, the instances are of other pictures, or a path or link leads out of
+        the folder.
 
     References
     ----------
@@ -66,17 +68,15 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
     ...     load_coco_captions(folder, captions).frame["text"].tolist()
     ['two dogs']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
-    content = read_json(path)
-    with _in_format_of(path, "COCO's captions"):
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        ids = [annotation["image_id"] for annotation in content["annotations"]]
-        texts = [annotation["caption"] for annotation in content["annotations"]]
-        names_of_rows = [names[i] for i in ids]
-    target, target_names = (None, None) if instances is None else _read_classes(instances, ids)
+    names, ids, texts = read_captions(path)
+    target, target_names = (
+        (None, None) if instances is None else read_classes(instances, ids, names)
+    )
     return pair_bunch(
         folder,
-        names_of_rows,
+        [names[number] for number in ids],
         texts,
         target=target,
         target_names=target_names,
@@ -115,7 +115,7 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     FileNotFoundError
         If the folder, the file or a picture is missing.
     ValueError
-        If a line has another format, or a path leads out of the folder.
+        If a line has another format, or a path or link leads out of the folder.
 
     References
     ----------
@@ -137,22 +137,19 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     ...     load_flickr_captions(folder, captions).frame["text"].tolist()
     ['Two dogs .', 'Dogs play .']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({error}): convert it.") from error
-    is_table = lines[0].rstrip() == "image,caption"
+        raise ValueError(f"{path} is no text in UTF-8 ({cut(error)}): convert it.") from error
     rows, names, texts = [], [], []
-    for row, line in enumerate(lines):
-        if not line.strip() or (row == 0 and (is_table or line.startswith("image_name|"))):
-            continue
-        parts = next(csv.reader([line.rstrip()])) if is_table else _flickr_parts(line)
+    for row, parts in _flickr_rows(content, path):
         if len(parts) != 2:
             raise ValueError(
                 f"row {row} of {path} is neither 'name| number| caption' nor name, '#', number, "
-                f"tab, caption, nor two fields under 'image,caption': {line[:80]!r}; for other "
-                "tables use load_image_table."
+                f"tab, caption, nor two fields under 'image,caption': {shorten(', '.join(parts))}; "
+                "for other tables use load_image_table."
             )
         rows.append(row)
         names.append(parts[0])
@@ -168,10 +165,18 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     )
 
 
-def _flickr_parts(line):
-    """Return the name and the caption in a line, or nothing."""
-    match = FLICKR_LINE.fullmatch(line.rstrip())
-    return [part for part in match.groups() if part is not None] if match else []
+def _flickr_rows(content, path):
+    """Yield the number and the parts of each row: a name and a caption, if it is well formed."""
+    if content.split("\n", 1)[0].rstrip() == "image,caption":
+        try:
+            yield from list(enumerate(records(content)))[1:]
+        except ValueError as error:
+            raise ValueError(f"{path} is no table of two columns, {error}: mend it.") from error
+        return
+    for row, line in enumerate(content.split("\n")):
+        if line.strip() and not (row == 0 and line.startswith("image_name|")):
+            match = FLICKR_LINE.fullmatch(line.rstrip())
+            yield row, [part for part in match.groups() if part is not None] if match else [line]
 
 
 def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
@@ -202,7 +207,8 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     FileNotFoundError
         If the folder, the file or a picture is missing.
     ValueError
-        If the file has another format, there is no such split, or a path leads out of the folder.
+        If the file has another format, there is no such split, a picture is in two of them, or a
+        path or link leads out of the folder.
 
     Notes
     -----
@@ -226,21 +232,23 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     ...     load_karpathy(folder, captions, split="test").frame["text"].tolist()
     ['two dogs']
     """
+    check_on_missing(on_missing)
     path = existing_file(captions)
     content = read_json(path)
     wanted = list(split) if isinstance(split, (list, tuple)) else [split]
-    with _in_format_of(path, "Karpathy's splits"):
+    with in_format_of(path, "Karpathy's splits"):
         known = dict.fromkeys(image["split"] for image in content["images"])
+        _check_splits(content["images"], path)
         pairs = [
             (row, os.path.join(image.get("filepath", ""), image["filename"]), sentence["raw"])
             for row, image in enumerate(content["images"])
             if image["split"] in wanted
             for sentence in image["sentences"]
         ]
-    if not wanted or not known.keys() >= set(wanted):
+    if not wanted or not all(one in list(known) for one in wanted):  # not all can be hashed
         raise ValueError(
-            f"{path} has the splits {', '.join(map(repr, known))}, got split={split!r}: name one "
-            "or a list of them."
+            f"{path} has the splits {cut(', '.join(map(repr, known)))}, got "
+            f"split={shorten(split)}: name one or a list of them."
         )
     return pair_bunch(
         folder,
@@ -253,32 +261,14 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     )
 
 
-def _read_classes(instances, ids):
-    """Return the classes of the pictures with these ids, and their names."""
-    path = existing_file(instances)
-    content = read_json(path)
-    with _in_format_of(path, "COCO's instances"):
-        names = {category["id"]: category["name"] for category in content["categories"]}
-        column = {number: j for j, number in enumerate(sorted(names))}
-        line = {image["id"]: i for i, image in enumerate(content["images"])}
-        target = np.zeros((len(line), len(column)), dtype=np.uint8)
-        for annotation in content["annotations"]:
-            target[line[annotation["image_id"]], column[annotation["category_id"]]] = 1
-    strange = set(ids).difference(line)
-    if strange:
-        raise ValueError(
-            f"{path} does not list {len(strange)} of the pictures that have captions, first "
-            f"{min(strange)}: give the instances of the same pictures."
-        )
-    return target[[line[i] for i in ids]], [names[number] for number in column]
-
-
-@contextmanager
-def _in_format_of(path, what):
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is not in the format of {what} ({type(error).__name__}: {error}): give the "
-            "official file."
-        ) from error
+def _check_splits(images, path):
+    """Check that no picture is in two splits, under whatever spelling of its path."""
+    splits = {}
+    for image in images:
+        name = posixpath.join(image.get("filepath", ""), image["filename"])
+        name = unicodedata.normalize("NFC", posixpath.normpath(name))
+        if splits.setdefault(name, image["split"]) != image["split"]:
+            raise ValueError(
+                f"{path} has {shorten(name)} in the splits {shorten(splits[name])} and "
+                f"{shorten(image['split'])}: keep one, or training and test share a picture."
+            )

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from .._optional import import_optional
 from ._home import data_home_path, get_data_home
 
+MAX_SIZE = 2**30  # bytes that the files of an archive may have, hundreds of times what Wiki's have
+
 
 def fetch_files(name, files, *, url, data_home=None, download_if_missing=True):
     """Return a folder that holds the files of a data set, and download them where none does.
@@ -56,7 +58,8 @@ def fetch_files(name, files, *, url, data_home=None, download_if_missing=True):
     folder = Path(get_data_home(data_home), name)
     try:
         _download(url, files, folder)
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    # Of a damaged archive; RuntimeError where it is encrypted or compressed in an unknown way.
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise OSError(
             f"the archive {url} could not be fetched ({error}): try again, or unpack it by hand "
             f"and {by_hand}."
@@ -76,6 +79,9 @@ def _download(url, files, folder):
             missing = [file for file in files if file not in members]
             if missing:
                 raise zipfile.BadZipFile(f"it lacks {', '.join(missing)}")
+            size = sum(opened.getinfo(members[file]).file_size for file in files)
+            if size > MAX_SIZE:
+                raise zipfile.BadZipFile(f"it holds {size} bytes, more than {MAX_SIZE}")
             for file in files:
                 with (
                     opened.open(members[file]) as source,

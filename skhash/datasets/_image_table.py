@@ -1,16 +1,20 @@
 """A folder of pictures and a table of captions."""
 
 import json
-import warnings
+import os
+from collections.abc import Hashable
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_list_like
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from .._blocks import is_table
+from .._cells import cut, shorten, unwrap_image
 from .._optional import import_optional
-from ._pairs import existing_file, pair_bunch, read_json
+from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
+from ._separated import read_separated
 
 IMAGE_COLUMNS = ("image", "image_path", "filename", "file_name", "file", "filepath", "path")
 TEXT_COLUMNS = ("text", "caption", "captions", "sentence", "sentences", "description", "comment")
@@ -39,9 +43,10 @@ def load_image_table(
         columns), ``.jsonl`` or ``.parquet`` (extra ``parquet``), in UTF-8; or a dataframe. A cell
         of captions may hold a list of them.
     image_column : str or None, default=None
-        Column of the pictures' paths within `folder`. ``None`` takes the one that is called
-        ``image``, ``image_path``, ``filename``, ``file_name``, ``file``, ``filepath`` or ``path``,
-        in letters of any case.
+        Column of the pictures' paths within `folder`, of the bytes of their files, or of
+        ``{"bytes": ..., "path": ...}`` as parquet files of Hugging Face hold. ``None`` takes the
+        one that is called ``image``, ``image_path``, ``filename``, ``file_name``, ``file``,
+        ``filepath`` or ``path``, in letters of any case.
     text_column : str or None, default=None
         Column of the captions. ``None`` takes the one that is called ``text``, ``caption(s)``,
         ``sentence(s)``, ``description`` or ``comment``.
@@ -57,9 +62,10 @@ def load_image_table(
         With the attributes
 
         frame : pandas.DataFrame of shape (n_rows, 2)
-            The column ``image`` holds paths, the column ``text`` captions.
+            The column ``image`` holds paths (or bytes), the column ``text`` captions.
         group : ndarray of shape (n_rows,), int64
-            Number of the picture. Rows of one group must not be split between training and test.
+            Number of the picture, the same for all spellings of its path. Rows of one group must
+            not be split between training and test.
         target : ndarray of shape (n_rows,), int64, or (n_rows, n_classes), uint8
             The class, an index into `target_names`, or 1 for each of several classes and 0
             elsewhere. Only with `label_column`.
@@ -78,7 +84,7 @@ def load_image_table(
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
         If the file cannot be read, a column cannot be told, a cell is empty, labels are of several
-        types, or a path leads out of the folder.
+        types, or a path or link leads out of the folder.
 
     See Also
     --------
@@ -111,22 +117,28 @@ def load_image_table(
     >>> pairs.frame["text"][train].tolist(), pairs.frame["text"][test].tolist()
     (['two dogs', 'dogs'], ['a cat'])
     """
+    check_on_missing(on_missing)
     table, source = _read_table(captions)
     image_column = _column(table, image_column, "image_column", IMAGE_COLUMNS, source)
     text_column = _column(table, text_column, "text_column", TEXT_COLUMNS, source)
-    columns = {"image": table[image_column], "text": _lists(table[text_column])}
-    if label_column is not None:
-        columns["label"] = _lists(table[_column(table, label_column, "label_column", (), source)])
-    # A cell with several captions becomes several rows of the same number.
-    pairs = pd.DataFrame(columns).set_axis(range(len(table))).explode("text")
+    texts = _lists(table[text_column])
+    images = [_picture(cell) for cell in table[image_column].tolist()]
+    rows = list(range(len(table)))
+    if any(isinstance(cell, list) for cell in texts):
+        # A cell with several captions becomes as many rows; an empty list stays, and is told.
+        several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
+        rows = [row for row, captions in enumerate(several) for _ in captions]
+        texts = [text for captions in several for text in captions]
     target = target_names = None
     if label_column is not None:
-        target, target_names = _encode(pairs["label"], source)
+        labels = _lists(table[_column(table, label_column, "label_column", (), source)])
+        target, target_names = _encode(labels, source)
+        target = target[rows]
     return pair_bunch(
         folder,
-        pairs["image"].tolist(),
-        pairs["text"].tolist(),
-        rows=pairs.index.tolist(),
+        [images[row] for row in rows],
+        texts,
+        rows=rows,
         target=target,
         target_names=target_names,
         source=source,
@@ -152,24 +164,9 @@ def _read_table(captions):
         return READERS[kind](path), str(path)
     except Exception as error:  # each library raises its own
         raise ValueError(
-            f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {str(error).strip()}): "
+            f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {cut(error).strip()}): "
             "mend it, or read it into a dataframe and give that."
         ) from error
-
-
-def _read_separated(path, separator):
-    with warnings.catch_warnings():
-        # What an unquoted comma splits off a caption would be lost with a warning only.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
-        return pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            index_col=False,
-            encoding="utf-8-sig",
-        )
 
 
 def _read_json_lines(path):
@@ -177,12 +174,20 @@ def _read_json_lines(path):
     return pd.DataFrame([json.loads(line) for line in lines if line.strip()], dtype=object)
 
 
+def _read_parquet(path):
+    from pyarrow import parquet
+
+    table = parquet.read_table(path, page_checksum_verification=True)
+    table.validate(full=True)  # else a text that is no UTF-8 fails where it is used
+    return table.to_pandas()
+
+
 READERS = {
-    ".csv": lambda path: _read_separated(path, ","),
-    ".tsv": lambda path: _read_separated(path, "\t"),
+    ".csv": lambda path: read_separated(path, ","),
+    ".tsv": lambda path: read_separated(path, "\t"),
     ".json": lambda path: pd.DataFrame(read_json(path), dtype=object),
     ".jsonl": _read_json_lines,
-    ".parquet": lambda path: pd.read_parquet(path, engine="pyarrow"),
+    ".parquet": _read_parquet,
 }
 
 
@@ -191,12 +196,14 @@ def _column(table, name, parameter, guesses, source):
     columns = list(table.columns)
     if name is not None and name in columns:
         return name
-    shown = ", ".join(map(repr, columns[:8])) + (", ..." if len(columns) > 8 else "")
+    shown = ", ".join(map(shorten, columns[:8])) + (", ..." if len(columns) > 8 else "")
     if name is not None:
-        raise ValueError(f"{source} has no column {name!r}: set {parameter} to one of {shown}.")
+        raise ValueError(
+            f"{source} has no column {shorten(name)}: set {parameter} to one of {shown}."
+        )
     found = [column for column in columns if str(column).strip().lower() in guesses]
     if len(found) != 1:
-        matches = ", ".join(map(repr, found)) or "none"
+        matches = ", ".join(map(shorten, found)) or "none"
         raise ValueError(
             f"{parameter} cannot be guessed, {matches} of the columns of {source} would do: set it "
             f"to one of {shown}."
@@ -205,17 +212,26 @@ def _column(table, name, parameter, guesses, source):
 
 
 def _lists(column):
-    """Return the cells of a column, those that are arrays as lists."""
-    cells = [cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in column]
-    return pd.Series(cells, dtype=object, index=column.index)
+    """Return the cells of a column, those that are arrays or tuples as lists."""
+    cells = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in column.tolist())
+    return [list(cell) if isinstance(cell, tuple) else cell for cell in cells]
+
+
+def _picture(cell):
+    if isinstance(cell, str):
+        return cell
+    cell = unwrap_image(cell)
+    return os.fspath(cell) if isinstance(cell, os.PathLike) else cell
 
 
 def _encode(labels, source):
     """Return the classes as numbers, and their names."""
     sets = [label if isinstance(label, list) else [label] for label in labels]
-    for row, members in zip(labels.index, sets, strict=True):
-        if any(isinstance(one, (list, dict)) or pd.isna(one) or one == "" for one in members):
-            raise ValueError(f"row {row} of {source} has the label {labels[row]!r}: give a class.")
+    for row, members in enumerate(sets):
+        if not all(_is_class(one) for one in members):
+            raise ValueError(
+                f"row {row} of {source} has the label {shorten(labels[row])}: give a class."
+            )
     classes = {one for members in sets for one in members}
     try:
         names = sorted(classes)
@@ -229,4 +245,9 @@ def _encode(labels, source):
         target = MultiLabelBinarizer(classes=names).fit_transform(sets)
         return np.asarray(target, dtype=np.uint8), [str(name) for name in names]
     number = {name: i for i, name in enumerate(names)}
-    return np.array([number[one] for (one,) in sets]), [str(name) for name in names]
+    return np.array([number[one] for (one,) in sets], dtype=np.int64), [str(one) for one in names]
+
+
+def _is_class(one):
+    is_scalar = isinstance(one, Hashable) and not is_list_like(one)
+    return is_scalar and not bool(pd.isna(one)) and one != ""

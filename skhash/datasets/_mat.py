@@ -1,15 +1,19 @@
 """Read what MATLAB wrote: matrices of any version, and pictures one by one."""
 
+import os
 from collections.abc import Sequence
 from contextlib import contextmanager
 from numbers import Integral
 
 import numpy as np
-from scipy.io import loadmat
 
+from .._cells import cut
 from .._optional import import_optional
+from ._mat5 import read_mat5
 
 BLOCK = 10_000  # rows of a matrix that are read at once
+# What an HDF5 file may hold: compression makes at most 1,032 bytes of one, fill values any number.
+ALWAYS, EXPANSION = 64 * 2**20, 1100
 
 
 class MatPictures(Sequence):
@@ -43,10 +47,12 @@ class MatPictures(Sequence):
 
     def __iter__(self):
         with open_hdf5(self.path) as file:
-            pictures = file[self.name]
+            pictures = variable_of(file, self.name)
             for row in self.rows:
-                # A copy in NumPy's order: the file holds columns first, as MATLAB does.
-                yield np.ascontiguousarray(pictures[row].T)
+                with official(self.path):
+                    # A copy in NumPy's order: the file holds columns first, as MATLAB does.
+                    picture = np.ascontiguousarray(pictures[row].T)
+                yield picture
 
     def __repr__(self):
         return f"<{len(self)} pictures of {self.path}>"
@@ -57,6 +63,26 @@ def open_hdf5(path):
     return _h5py().File(path, "r")
 
 
+def variable_of(file, name):
+    """Return a variable of an HDF5 file that lies in this file and holds no more than it can."""
+    h5py = _h5py()
+    found = file
+    for part in name.split("/"):
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        if not isinstance(link, h5py.HardLink):
+            fault = "does not exist" if link is None else "is a link, which may lead anywhere"
+            raise ValueError(f"{name} {fault}")
+        found = found[part]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise ValueError(f"{name} is no matrix within this file")
+    if found.dtype.kind not in "biuf" or found.shape is None:
+        raise ValueError(f"{name} holds {found.dtype} values, which are no real numbers")
+    size = os.path.getsize(file.filename)
+    if found.nbytes > max(ALWAYS, EXPANSION * size):
+        raise ValueError(f"{name} would fill {found.nbytes} bytes, the file has {size}")
+    return found
+
+
 def is_hdf5(path):
     """Say whether a file is HDF5, as MATLAB's of version 7.3 are."""
     return _h5py().is_hdf5(path)
@@ -65,7 +91,7 @@ def is_hdf5(path):
 def open_pictures(path, name, n_pictures, rows):
     """Return some of the pictures of a MATLAB v7.3 file, whose layout is checked."""
     with official(path), open_hdf5(path) as file:
-        found = file[name]
+        found = variable_of(file, name)
         if found.ndim != 4 or found.shape[:2] != (n_pictures, 3) or found.dtype != np.uint8:
             raise ValueError(
                 f"{name} is {found.dtype} of shape {found.shape}, not uint8 of shape "
@@ -95,21 +121,22 @@ def read_matrix(path, name, shape, rows=None):
     """
     with official(path):
         if not is_hdf5(path):
-            with open(path, "rb") as opened:
-                matrix = loadmat(opened, variable_names=[name])[name]
-            return pick_rows(matrix, name, shape, rows)
+            matrices = read_mat5(path, [name])
+            if name not in matrices:
+                raise ValueError(f"{name} does not exist")
+            return pick_rows(matrices[name], name, shape, rows)
         with open_hdf5(path) as file:
             # HDF5 lists the dimensions the other way round.
-            return pick_rows(_Transposed(file[name]), name, shape, rows)
+            return pick_rows(_Transposed(variable_of(file, name)), name, shape, rows)
 
 
 def read_numbers(path, name, stop):
     """Read row numbers of a MATLAB v7.3 file, there counted from 1 and here from 0, ascending."""
     with official(path), open_hdf5(path) as file:
-        numbers = np.unique(np.asarray(file[name])).astype(np.int64) - 1
-        if not numbers.size or numbers[0] < 0 or numbers[-1] >= stop:
+        numbers = np.unique(np.asarray(variable_of(file, name)))
+        if not np.isin(numbers, np.arange(1, stop + 1)).all() or not numbers.size:
             raise ValueError(f"{name} holds numbers that are not 1 to {stop}")
-    return numbers
+    return numbers.astype(np.int64) - 1
 
 
 def pick_rows(matrix, name, shape, rows=None):
@@ -143,8 +170,8 @@ def official(path):
         raise
     except Exception as error:
         raise ValueError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): replace it by the official "
-            "file."
+            f"{path} cannot be read ({type(error).__name__}: {cut(error)}): replace it by the "
+            "official file."
         ) from error
 
 

@@ -10,7 +10,14 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._blocks import make_table
+from .._cells import cut, is_path, lone_surrogate, shorten
 from .._checks import check_choice
+from ._folder import PictureFolder
+
+
+def check_on_missing(on_missing):
+    """Check what happens to a missing picture, before a file is read."""
+    check_choice(on_missing, "on_missing", ("raise", "drop"))
 
 
 def pair_bunch(
@@ -22,8 +29,8 @@ def pair_bunch(
     ----------
     folder : str or path-like
         The folder of the pictures.
-    names : list
-        Path of each row's picture within the folder.
+    names : list of str or bytes
+        Path of each row's picture within the folder, or the bytes of its file.
     texts : list
         Caption of each row.
     source : str
@@ -51,29 +58,36 @@ def pair_bunch(
     ValueError
         If there is no row, a name or caption is none, or a name leads out of the folder.
     """
-    check_choice(on_missing, "on_missing", ("raise", "drop"))
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}: name the folder of the pictures.")
+    place = PictureFolder(folder)
     rows = range(len(names)) if rows is None else rows
-    _check_cells(names, texts, rows, source)
-    group, distinct = pd.factorize(np.array(names, dtype=object))
-    first = dict(zip(group[::-1], rows[::-1], strict=True))
-    paths = [_inside(folder, name, first[i], source) for i, name in enumerate(distinct)]
-    there = np.array([os.path.isfile(path) for path in paths], dtype=bool)
+    _check_texts(texts, rows, source)
+    known, numbers, images, there, first = {}, {}, [], [], []
+    group = np.empty(len(names), dtype=np.intp)
+    for i, (row, name) in enumerate(zip(rows, names, strict=True)):
+        if not isinstance(name, (str, bytes)) or name not in known:
+            _check_name(name, row, source)
+            found = place.find(name, row, source) if isinstance(name, str) else (name, name, True)
+            image, identity, is_there = found
+            known[name] = numbers.setdefault(identity, len(numbers)), image
+            if len(numbers) > len(there):
+                there.append(is_there)
+                first.append((image, row))
+        group[i], image = known[name]
+        images.append(image)
+    there = np.array(there, dtype=bool)
     if not there.all() and on_missing == "raise":
-        lost = int(np.argmin(there))
+        path, row = first[int(np.argmin(there))]
         raise FileNotFoundError(
-            f"{(~there).sum()} of {len(paths)} pictures are missing, first {paths[lost]} in row "
-            f"{first[lost]} of {source}: mend the name or the folder, or set on_missing='drop'."
+            f"{(~there).sum()} of {len(there)} pictures are missing, first {cut(path)} in row "
+            f"{row} of {source}: mend the name or the folder, or set on_missing='drop'."
         )
     kept = there[group]
     if not kept.any():
         raise ValueError(f"{source} holds no pair whose picture is in {folder}: check both paths.")
-    dropped = [path for path, found in zip(paths, there, strict=True) if not found]
+    dropped = [path for (path, _), found in zip(first, there, strict=True) if not found]
     what = f"{(~kept).sum()} rows of {source} whose picture is missing"
     warn_dropped(dropped, what, stacklevel=3)  # past the loader
-    image = np.array([paths[i] for i in group[kept]], dtype=object)
+    image = [image for image, is_kept in zip(images, kept, strict=True) if is_kept]
     text = np.array(texts, dtype=object)[kept]
     bunch = describe(make_table(image=image, text=text), group[kept], dropped, title)
     if target is not None:
@@ -98,7 +112,7 @@ def describe(frame, group, dropped, title):
 def warn_dropped(dropped, what, *, stacklevel):
     """Warn of what was left out, if anything was."""
     if dropped:
-        shown = ", ".join(dropped[:3]) + (", ..." if len(dropped) > 3 else "")
+        shown = ", ".join(map(cut, dropped[:3])) + (", ..." if len(dropped) > 3 else "")
         warnings.warn(
             f"{what} were dropped: {shown}; the attribute dropped lists them.",
             UserWarning,
@@ -109,7 +123,7 @@ def warn_dropped(dropped, what, *, stacklevel):
 def existing_file(path):
     """Return the path of a file that is there."""
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"a path is needed, got {path!r}: give a str or a pathlib.Path.")
+        raise TypeError(f"a path is needed, got {shorten(path)}: give a str or a pathlib.Path.")
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: check the path.")
@@ -121,27 +135,24 @@ def read_json(path):
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}): give a whole file.") from error
+        raise ValueError(f"{path} is no JSON ({cut(error)}): give a whole file.") from error
 
 
-def _check_cells(names, texts, rows, source):
-    for row, name, text in zip(rows, names, texts, strict=True):
-        if not isinstance(name, str) or not name.strip() or "\0" in name:
-            raise ValueError(f"row {row} of {source} names the picture {name!r}: give its path.")
+def _check_name(name, row, source):
+    is_name = isinstance(name, str) and name.strip() and is_path(name)
+    if not is_name and not (isinstance(name, bytes) and name):
+        raise ValueError(f"row {row} of {source} names the picture {shorten(name)}: give its path.")
+
+
+def _check_texts(texts, rows, source):
+    for row, text in zip(rows, texts, strict=True):
         if not isinstance(text, str):
             raise ValueError(
-                f"row {row} of {source} has the caption {text!r}, which is no text: drop the row "
-                "or write one; '' is an empty text."
+                f"row {row} of {source} has the caption {shorten(text)}, which is no text: drop "
+                "the row or write one; '' is an empty text."
             )
-
-
-def _inside(folder, name, row, source):
-    """Return the path of a picture, which must lie in the folder."""
-    path = os.path.join(folder, name)
-    root = os.path.abspath(folder)
-    if os.path.commonpath([root, os.path.abspath(path)]) != root:
-        raise ValueError(
-            f"row {row} of {source} names {name!r}, which leads out of {folder}: name pictures "
-            "within the folder."
-        )
-    return path
+        if lone_surrogate(text) is not None:
+            raise ValueError(
+                f"row {row} of {source} has the caption {shorten(text)}, which holds half a "
+                "character, a lone surrogate: write it anew in UTF-8."
+            )

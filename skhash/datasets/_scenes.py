@@ -1,11 +1,11 @@
 """Drawn pictures of two coloured shapes, with English captions."""
 
-from numbers import Integral
-
 import numpy as np
-from sklearn.utils import Bunch, check_random_state, check_scalar
+from sklearn.utils import Bunch
 
 from .._blocks import make_table
+from .._checks import check_integer
+from .._seed import own_generator
 
 # Each colour: its family, its red, green and blue in [0, 1], and the words for it.
 COLOURS = {
@@ -88,7 +88,7 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
         Number of captions a picture. A row holds one caption, so the result has
         ``n_rows = n_samples * n_captions`` rows; the rows of a picture are adjacent and share one
         picture object.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed. An int gives the same pixels and words at each call, and the first pictures of a
         longer call are those of a shorter one. Neither `image_size` nor `n_captions` changes the
         scenes.
@@ -143,10 +143,10 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
     >>> scenes.group
     array([0, 0, 1, 1, 2, 2])
     """
-    check_scalar(n_samples, "n_samples", Integral, min_val=1)
-    check_scalar(image_size, "image_size", Integral, min_val=16)
-    check_scalar(n_captions, "n_captions", Integral, min_val=1)
-    seeds = check_random_state(random_state).randint(2**31, size=n_samples, dtype=np.int64)
+    n_samples = check_integer(n_samples, "n_samples")
+    image_size = check_integer(image_size, "image_size", 16)
+    n_captions = check_integer(n_captions, "n_captions")
+    seeds = own_generator(random_state).randint(2**31, size=n_samples, dtype=np.int64)
     images, texts = [], []
     target = np.zeros((n_samples, len(CLASSES)), dtype=np.uint8)
     combination = np.empty(n_samples, dtype=np.int64)

@@ -1,7 +1,8 @@
 """Draw queries and training pairs as papers on hashing do."""
 
 import numpy as np
-from sklearn.utils import check_random_state
+
+from .._seed import own_generator
 
 
 def split_by_class(target, first, other, random_state):
@@ -24,7 +25,7 @@ def split_by_class(target, first, other, random_state):
         Rows, ascending: ``"query"``; ``"train"``, filled up at random where a class ran short;
         ``"database"``, all but the queries; ``"all"``.
     """
-    rng = check_random_state(random_state)
+    rng = own_generator(random_state)
     everything = np.arange(len(target))
     free = np.ones(len(target), dtype=bool)
     query, train, n_lacking = [], [], 0

@@ -2,20 +2,21 @@
 
 import json
 import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
 
 from .._blocks import make_table
-from .._checks import check_choice
+from .._cells import cut, lone_surrogate, shorten
+from .._checks import check_flag, check_real
 from ._image_table import TEXT_COLUMNS
-from ._pairs import describe, existing_file, warn_dropped
+from ._pairs import check_on_missing, describe, existing_file, warn_dropped
+from ._shards import read_shard
 
-IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm", "tif", "tiff"}
 
-
-def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"):
+def load_webdataset(
+    shards, *, text_field=None, labels=False, on_missing="raise", max_expansion=100
+):
     """Load pictures and captions from tar shards, as WebDataset and img2dataset write them.
 
     Members of one name up to its first dot are a sample: a picture, and its caption in a ``.txt``
@@ -35,6 +36,10 @@ def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"
     on_missing : {"raise", "drop"}, default="raise"
         What a sample without a picture, a caption or, with `labels`, a class does: raise an error,
         or be left out, with a warning.
+    max_expansion : float, default=100
+        How many times the size of its file a shard may hold, where that is more than 64 MiB: a
+        compressed shard or a sparse member that holds more was made to fill the memory. ``np.inf``
+        means no limit.
 
     Returns
     -------
@@ -59,12 +64,21 @@ def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"
     FileNotFoundError
         If there is no shard.
     ValueError
-        If a shard is no tar file, a sample lacks something or has two pictures, or a caption or
-        class cannot be read.
+        If a shard is no whole tar file, is named twice or holds too much, a sample lacks something
+        or has two pictures, or a caption or class cannot be read.
 
     See Also
     --------
     load_image_table : A folder of pictures and a table of captions.
+
+    Notes
+    -----
+    As in WebDataset, the name of a sample ends at the first dot of its last part, and what follows
+    is the name of a field: ``22.05.jpg`` is the field ``05.jpg`` of the sample ``22``. Fields other
+    than those above are passed over where the sample is complete without them. A picture and a
+    caption that share a longer name, ``22.05.jpg`` and ``22.05.txt``, count as a sample that lacks
+    both: rename them. So do links, which are not followed. Members without a suffix, those whose
+    names begin with a dot and those called ``__name__`` are passed over.
 
     Examples
     --------
@@ -80,12 +94,14 @@ def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"
     ...     load_webdataset(folder).frame.loc[0].tolist()
     [b'pixels', 'two dogs']
     """
-    check_choice(on_missing, "on_missing", ("raise", "drop"))
+    check_on_missing(on_missing)
+    check_flag(labels, "labels")
+    check_real(max_expansion, "max_expansion", "[1, inf]")
     kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
     rows, dropped, n_samples = [], [], 0
     for path in _paths(shards):
-        for key, members in _read_shard(path, kinds).items():
-            sample = f"sample {key} of {path}"
+        for key, (members, others) in read_shard(path, kinds, max_expansion).items():
+            sample = f"sample {cut(key, 100)} of {path}"
             texts = _captions(members, text_field, sample)
             label = _label(members["cls"], sample) if "cls" in members else None
             there = {
@@ -100,10 +116,10 @@ def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"
             elif on_missing == "drop":
                 dropped.append(f"{path}: {key}")
             else:
-                remedy = "set labels=False" if lacking == ["class"] else "name text_field"
+                got = cut(", ".join([*sorted(members), *others]))
                 raise ValueError(
-                    f"{sample} has no {lacking[0]}, got {', '.join(sorted(members))}: {remedy}, or "
-                    "set on_missing='drop'."
+                    f"{sample} has no {lacking[0]}, got {got}: {_remedy(lacking, others)}, or set "
+                    "on_missing='drop'."
                 )
     if not rows:
         raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")
@@ -117,39 +133,28 @@ def load_webdataset(shards, *, text_field=None, labels=False, on_missing="raise"
     return bunch
 
 
+def _remedy(lacking, others):
+    if any("." in name.partition(".")[2] for name in others):
+        return "the name of a sample ends at its first dot, so rename members with a second one"
+    return "set labels=False" if lacking == ["class"] else "name text_field"
+
+
 def _paths(shards):
     if isinstance(shards, (list, tuple)):
-        return [existing_file(path) for path in shards]
-    if not isinstance(shards, (str, os.PathLike)) or not Path(shards).expanduser().is_dir():
-        return [existing_file(shards)]
-    paths = sorted(Path(shards).expanduser().glob("*.tar"))
-    if not paths:
-        raise FileNotFoundError(f"there is no .tar in the folder {shards}: name the shards.")
+        paths = [existing_file(path) for path in shards]
+    elif not isinstance(shards, (str, os.PathLike)) or not Path(shards).expanduser().is_dir():
+        paths = [existing_file(shards)]
+    else:
+        paths = sorted(Path(shards).expanduser().glob("*.tar"))
+        if not paths:
+            raise FileNotFoundError(f"there is no .tar in the folder {shards}: name the shards.")
+    known = {}
+    for path in paths:
+        other = known.setdefault(os.path.realpath(path), path)
+        if other is not path:
+            # Its pictures would be in two groups, one of which a split may train on.
+            raise ValueError(f"{other} and {path} are one shard: name it once.")
     return paths
-
-
-def _read_shard(path, kinds):
-    """Return the members of these kinds of each sample, as bytes, in the shard's order."""
-    samples = {}
-    try:
-        with tarfile.open(path) as shard:
-            for member in shard:
-                folder, name = os.path.split(member.name)
-                stem, _, suffix = name.partition(".")
-                suffix = suffix.lower()
-                kind = "image" if suffix in IMAGE_SUFFIXES else suffix
-                content = shard.extractfile(member) if member.isreg() and stem else None
-                if content is None or kind not in kinds:
-                    continue
-                sample = samples.setdefault(os.path.join(folder, stem), {})
-                if kind in sample:
-                    raise ValueError(f"its sample {stem} has a second {kind}, {member.name}")
-                sample[kind] = content.read()
-    except Exception as error:  # tarfile and each of the decompressors raise their own
-        raise ValueError(
-            f"the shard {path} cannot be read ({type(error).__name__}: {error}): replace it."
-        ) from error
-    return samples
 
 
 def _label(content, sample):
@@ -158,7 +163,7 @@ def _label(content, sample):
         return np.int64(int(content))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"the cls of {sample} is no whole number, got {content!r:.80}: mend it, or set "
+            f"the cls of {sample} is no whole number, got {shorten(content)}: mend it, or set "
             "labels=False."
         ) from error
 
@@ -170,14 +175,20 @@ def _captions(members, field, sample):
             return [members["txt"].decode("utf-8-sig")]
         content = json.loads(members["json"]) if "json" in members else {}
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"the caption of {sample} cannot be read ({error}): mend it.") from error
+        raise ValueError(
+            f"the caption of {sample} cannot be read ({cut(error)}): mend it."
+        ) from error
     if not isinstance(content, dict):
-        raise ValueError(f"the json of {sample} is no object, got {content!r:.80}: mend it.")
+        raise ValueError(f"the json of {sample} is no object, got {shorten(content)}: mend it.")
     wanted = TEXT_COLUMNS if field is None else (field,)
     found = [value for name, value in content.items() if name in wanted and value is not None]
     if len(found) > 1:
         raise ValueError(f"the json of {sample} has several fields of captions: set text_field.")
     texts = found[0] if found and isinstance(found[0], list) else found
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"the captions of {sample} are no texts, got {texts!r:.80}: mend them.")
+        raise ValueError(f"the captions of {sample} are no texts, got {shorten(texts)}: mend them.")
+    if any(lone_surrogate(text) is not None for text in texts):
+        raise ValueError(
+            f"a caption of {sample} holds half a character, a lone surrogate: mend it."
+        )
     return texts

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from scipy.io import loadmat
 from sklearn.utils import Bunch
 
 from .._blocks import block_names
-from .._checks import check_choice
+from .._cells import cut
+from .._checks import check_choice, check_flag
 from ._download import fetch_files
+from ._mat5 import read_mat5
 
 ARCHIVE_URL = "http://www.svcl.ucsd.edu/projects/crossmodal/wikipedia_dataset.zip"
 
@@ -124,6 +125,8 @@ def fetch_wiki(
     """
     check_choice(subset, "subset", SUBSETS)
     check_choice(text, "text", TEXTS)
+    check_flag(download_if_missing, "download_if_missing")
+    check_flag(as_frame, "as_frame")
     mat_file, _, column, n_text_features = TEXTS[text]
     folder = fetch_files(
         "wiki",
@@ -175,16 +178,15 @@ def _read_split(folder, split, text, n_categories):
 
 def _read_matrices(path, widths):
     """Read one float32 matrix for each variable and width."""
-    with path.open("rb") as file:
-        try:
-            contents = loadmat(file, variable_names=list(widths))
-        except Exception as error:  # the parser raises whatever it stumbles over
-            raise _not_official(path, f"cannot be read ({error})") from error
+    try:
+        contents = read_mat5(path, list(widths))
+    except Exception as error:  # damaged compression has errors of its own
+        raise _not_official(path, f"cannot be read ({cut(error)})") from error
     for name, width in widths.items():
-        matrix = contents.get(name)
-        if not isinstance(matrix, np.ndarray) or matrix.dtype.kind not in "fiu":
-            raise _not_official(path, f"has no real matrix {name}")
-        if matrix.ndim != 2 or matrix.shape[1] != width:
+        if name not in contents:
+            raise _not_official(path, f"has no matrix {name}")
+        matrix = contents[name]
+        if matrix.shape[1] != width:
             raise _not_official(path, f"holds {name} of shape {matrix.shape}, not (n, {width})")
         if not np.isfinite(matrix).all():
             raise _not_official(path, f"holds values in {name} that are not finite")

@@ -1,5 +1,7 @@
 """Texts as bags of words."""
 
+import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import output_container
+from .._checks import check_choice, check_flag, check_integer, check_parameter, check_real
+from .._fitting import fitting
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
@@ -115,8 +119,14 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
             If there is no text, a row is missing, no term remains, or a parameter is wrong.
         TypeError
             If `X` is no sequence or a row no str.
+
+        Warns
+        -----
+        UserWarning
+            If texts hold none of the terms, here and in ``transform``.
         """
-        self._fit(X)
+        with fitting(self) as new:
+            _warn_of_unknown(new._fit(X), stacklevel=3)
         return self
 
     def fit_transform(self, X, y=None):
@@ -134,7 +144,8 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         sparse matrix or ndarray of shape (n_samples, n_terms), float32
             The features; CSR if `sparse_output`.
         """
-        return self._finish(self._fit(X))
+        with fitting(self) as new:
+            return new._finish(new._fit(X))
 
     def transform(self, X):
         """Return the bags of words.
@@ -169,10 +180,14 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return self.vectorizer_.get_feature_names_out()
 
     def _fit(self, X):
-        if self.weighting not in _WEIGHTINGS:
-            raise ValueError(
-                f"weighting must be one of {', '.join(_WEIGHTINGS)}, got {self.weighting!r}."
-            )
+        check_choice(self.weighting, "weighting", _WEIGHTINGS)
+        check_flag(self.sparse_output, "sparse_output")
+        check_parameter(self, "max_features", check_integer, optional=True)
+        for name in ("min_df", "max_df"):
+            if isinstance(getattr(self, name), Integral):
+                check_parameter(self, name, check_integer)
+            else:
+                check_parameter(self, name, check_real, "[0, 1]")
         texts = as_texts(X)
         vectorizer: Any = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
         self.vectorizer_ = vectorizer(
@@ -201,6 +216,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return features
 
     def _finish(self, features):
+        _warn_of_unknown(features, stacklevel=5)  # past scikit-learn's wrapping of the method
         if not self.sparse_output:
             return features.toarray()
         container = output_container(self)
@@ -216,3 +232,15 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.sparse = False
         return tags
+
+
+def _warn_of_unknown(features, *, stacklevel):
+    n_unknown = int((np.diff(features.indptr) == 0).sum())
+    if n_unknown:
+        warnings.warn(
+            f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
+            "terms and become rows of zeros, whose codes and neighbours mean nothing: give texts "
+            "with other words, or learn more terms in fit.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )

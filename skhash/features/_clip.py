@@ -2,14 +2,12 @@
 
 from contextlib import closing
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_scalar
 
-from .._checks import check_choice
-from .._device import resolve_device
+from .._checks import check_choice, check_flag, check_integer, check_parameter, check_verbose
+from .._device import check_device, resolve_device
 from ._clip_cache import open_cache, recalled
 from ._clip_forward import embedded
 from ._clip_images import picture_batches
@@ -25,6 +23,9 @@ from ._clip_troubles import (
 from ._items import as_images, as_texts, distinct, take
 from ._open_clip import load_model, locate, read_config
 from ._tokens import load_tokenizer
+from ._torch_generator import generator_lock
+
+_FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
 
 
 class CLIPFeaturizer(TransformerMixin, BaseEstimator):
@@ -181,10 +182,11 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,)
-            For images: paths, bytes of files, files open for reading bytes, PIL images, or uint8
-            arrays of shape (height, width) or (height, width, 3 or 4). For texts: str. A
-            one-column dataframe or array will do. Of a sequence of images that is no list or
-            tuple, such as one that reads them from a file, no more than a few batches are held.
+            For images: paths, bytes of files, files open for reading bytes, PIL images, uint8
+            arrays of shape (height, width) or (height, width, 3 or 4), or a dict of ``bytes`` and
+            ``path``, of which one may be None. For texts: str. A one-column dataframe or array will
+            do. Of a sequence of images that is no list or tuple, such as one that reads them from a
+            file, no more than a few batches are held.
 
         Returns
         -------
@@ -209,8 +211,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             warn_of_preprocessing(located, self.pretrained)
         is_strict = (self.long_text if self.modality == "text" else self.on_error) == "raise"
         encode = partial(self._encode, located)
-        if self.cache_dir is not None:
-            encode = partial(recalled, open_cache(self, located), encode=encode)
+        store = None if self.cache_dir is None else open_cache(self, located)
+        if store is not None:
+            encode = partial(recalled, store, encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
         troubles = {}
         batches = encode(take(items, first))
@@ -251,8 +254,12 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         check_choice(self.on_error, "on_error", ("raise", "nan"))
         check_choice(self.long_text, "long_text", ("truncate", "raise"))
         check_choice(self.precision, "precision", ("fp32", "bf16", "fp16"))
-        check_scalar(self.batch_size, "batch_size", Integral, min_val=1)
-        check_scalar(self.n_workers, "n_workers", Integral, min_val=0)
+        check_parameter(self, "batch_size", check_integer)
+        check_parameter(self, "n_workers", check_integer, 0)
+        for name in _FLAGS:
+            check_flag(getattr(self, name), name)
+        check_device(self.device)
+        check_verbose(self.verbose)
         if self.modality == "text":
             return as_texts(X)
         images = as_images(X)
@@ -277,7 +284,8 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
     def _encode(self, located, items):
         """Yield positions, embeddings and troubles of items, a batch at a time."""
         device = self._device()
-        model, preprocess = load_model(located, device, bool(self.compile))
+        with generator_lock:  # threads that need the same model share one
+            model, preprocess = load_model(located, device, bool(self.compile))
         if self.modality == "image":
             tower = partial(model.encode_image, normalize=False)
             batches = picture_batches(

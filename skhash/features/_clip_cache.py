@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils import gen_batches
 
-from ._clip_troubles import warn_of_full_cache
+from .._files import regular
+from ._clip_troubles import warn_of_cache
 from ._feature_store import FeatureStore
 from ._items import LazyImages, take
-from ._open_clip import CONFIG, own_folder, stamp
+from ._model_folder import CONFIG, own_folder, stamp
 
 _ENCODING = 1  # to be raised when this package gives other embeddings to the same items
 _LIBRARIES = ("open_clip_torch", "pillow", "torch", "torchvision")
@@ -34,8 +35,8 @@ def open_cache(settings, located):
 
     Returns
     -------
-    FeatureStore
-        Where the features are.
+    FeatureStore or None
+        Where the features are; None, with a warning, where the cache can be neither read nor made.
     """
     architecture = json.loads(located.config)
     text = architecture["text_cfg"]
@@ -58,7 +59,11 @@ def open_cache(settings, located):
         "versions": {name: ".".join(version(name).split(".")[:2]) for name in libraries},
         "encoding": _ENCODING,
     }
-    return FeatureStore(settings.cache_dir, fingerprint, located.embed_dim)
+    try:
+        return FeatureStore(settings.cache_dir, fingerprint, located.embed_dim)
+    except OSError as error:
+        warn_of_cache(settings.cache_dir, error, depth=1)
+        return None
 
 
 def _files(located, modality):
@@ -82,7 +87,7 @@ def _files(located, modality):
 @lru_cache(maxsize=64)
 def _digest(path, _stamp):
     """Hash a file; once in a process, while its stamp is the same."""
-    with path.open("rb") as file:
+    with regular(path) as file:
         return file_digest(file, lambda: blake2b(digest_size=16)).hexdigest()
 
 
@@ -107,12 +112,18 @@ def recalled(store, items, encode):
     troubles : dict of int to str
         What is to be said of some items, by position.
     """
-    keeps = True
+    reads = keeps = True
     for block in gen_batches(len(items), _BLOCK):
         part = items[block]
-        keys = store.keys(part)
-        found, vectors = store.get(keys)
-        if found.any():
+        keys = store.keys(part) if reads else []
+        found, vectors = np.zeros(len(part), dtype=bool), None
+        try:
+            if reads:
+                found, vectors = store.get(keys)
+        except OSError as error:
+            warn_of_cache(store.folder.parent, error, depth=1)
+            reads = keeps = False
+        if vectors is not None and found.any():
             yield (block.start + np.flatnonzero(found)).tolist(), vectors[found], {}
         rest = np.flatnonzero(~found).tolist()
         if not rest:
@@ -138,6 +149,6 @@ def _keep(store, items, keys, vectors):
     try:
         store.put([keys[row] for row in np.flatnonzero(sound)], vectors[sound])
     except OSError as error:
-        warn_of_full_cache(store.folder, error)
+        warn_of_cache(store.folder.parent, error, depth=2)
         return False
     return True

@@ -110,11 +110,12 @@ def warn_of_preprocessing(located, pretrained):
         )
 
 
-def warn_of_full_cache(folder, error):
-    """Warn of a cache that takes nothing more."""
+def warn_of_cache(folder, error, *, depth):
+    """Warn of a cache that fails; `depth` counts the calls between ``transform`` and this one."""
     warnings.warn(
-        f"the cache {str(folder)!r} takes no more embeddings ({type(error).__name__}: {error}): "
-        "they are computed all the same, but not kept.",
+        f"the cache {str(folder)!r} cannot be used any more ({type(error).__name__}: {error}): all "
+        "embeddings are computed and returned, but not kept; free space, make the folder readable "
+        "and writable, or set another cache_dir.",
         UserWarning,
-        stacklevel=_CALLER + 2,  # it is met two generators deeper
+        stacklevel=_CALLER + depth,
     )

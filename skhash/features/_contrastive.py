@@ -125,7 +125,9 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     device : str, default="auto"
         Where torch computes.
     random_state : int, RandomState instance, Generator or None, default=None
-        Seed of weights, batches, views and dropout.
+        Seed of weights, batches, views and dropout. Torch offers dropout its global generator only,
+        which is restored after each batch: threads that train wait for each other there, and those
+        that draw from it meanwhile change what is drawn.
     verbose : int, default=0
         Whether to print a line an epoch.
 
@@ -254,6 +256,8 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
             If an item is neither an image nor a text.
         OSError
             If pretrained weights can neither be found nor fetched.
+        FloatingPointError
+            If the loss stops being finite in the first epoch.
         """
         from ._contrastive_fit import fit
 

@@ -49,7 +49,7 @@ class TwoTowerFeaturizer(BlockTransformer):
         Parameters
         ----------
         images : sequence of shape (n_samples,)
-            Paths, bytes, PIL images or uint8 arrays.
+            Paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
 
         Returns
         -------
@@ -84,12 +84,13 @@ class TwoTowerFeaturizer(BlockTransformer):
         Parameters
         ----------
         folder : str or path
-            A folder that is new or empty, or holds saved towers, which are replaced.
+            A folder that is new or empty, or holds a saved model, which is replaced in one step:
+            whenever the process is killed, the old model is there or the new one.
 
         Raises
         ------
         ValueError
-            If the folder holds other files.
+            If it is a file or the working directory, or the folder holds other files.
         """
         from ._contrastive_saving import save_towers
 

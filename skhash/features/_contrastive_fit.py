@@ -11,6 +11,8 @@ from sklearn.model_selection import GroupShuffleSplit
 from torch import distributed
 
 from .._device import resolve_device
+from .._fitting import fitting
+from .._ids import encode_ids
 from .._seed import draw_seed
 from ._contrastive_checkpoint import Checkpoint
 from ._contrastive_objective import Objective, n_processes
@@ -27,7 +29,14 @@ _SMALL = (
     *("embed_dim", "dropout", "vocabulary_size"),
 )
 
-# Torch is kept beside the estimator, so never in a pickle: towers, and what trains them in chunks.
+# What a trainer is made with, beside the towers.
+_TRAINER = (
+    *("image_head", "text_head", "image_temperature", "text_temperature"),
+    *("mask_threshold", "weight_decay"),
+)
+
+# Torch is kept beside the estimator, so never in a pickle: towers with the weights (`state_`) that
+# they have, and what trains them in chunks with the parameters it was made with.
 _towers = weakref.WeakKeyDictionary()
 _trainers = weakref.WeakKeyDictionary()
 
@@ -52,43 +61,46 @@ def fit(settings, X, groups, X_val, *, fresh):
             f"batch_size={settings.batch_size} must be a multiple of the {n_processes()} processes "
             "that share a batch: change one of them."
         )
-    items, held_out = _read(settings, X), None
-    seed = draw_seed(settings.random_state)
+    items, groups = _read(settings, X, groups)
+    seed, held_out = draw_seed(settings.random_state), None
     if X_val is not None:
-        held_out = _read(settings, X_val)
+        held_out, _ = _read(settings, X_val)
     elif settings.early_stopping:
         items, groups, held_out = _hold_out(items, groups, settings.validation_fraction, seed)
-    towers = _prepare(settings, items, groups, seed, fresh=fresh)
-    pairs = Pairs(towers, items, groups)
-    pairs.check()
-    validation = None if held_out is None else Pairs(towers, held_out)
-    trainer = Trainer(
-        _make_objective(settings, towers, seed), pairs, settings, plan(settings), seed
-    )
-    _towers.pop(settings, None)  # until training has ended well, the weights to keep are the fitted
-    rows = _train(settings, trainer, validation)
-    remember_columns(settings, X)
-    _keep(settings, towers, rows, fresh=fresh)
+    with fitting(settings) as new:
+        towers = _prepare(settings, items, groups, seed, fresh=fresh)
+        pairs = Pairs(towers, items, groups)
+        pairs.check()
+        validation = None if held_out is None else Pairs(towers, held_out)
+        objective = _make_objective(settings, towers, seed)
+        trainer = Trainer(objective, pairs, new, plan(settings), seed)
+        _let_go(settings, fresh=fresh)
+        rows = _train(new, trainer, validation)
+        remember_columns(new, X)
+        _keep(new, towers, rows, fresh=fresh)
+        _towers[settings] = towers, new.state_
 
 
 def partial_fit(settings, X, groups):
     """Train for one pass of the joint stage over a chunk, at a constant learning rate."""
-    items, seed = _read(settings, X), draw_seed(settings.random_state)
-    fresh = not settings.__sklearn_is_fitted__()
-    towers = _prepare(settings, items, groups, seed, fresh=fresh)
-    pairs, stages = Pairs(towers, items, groups), [joint_stage(settings, 1)]
-    trainer = None if fresh else _trainers.get(settings)
-    if trainer is None or trainer.objective.towers is not towers:  # made anew, as by a failed fit
-        objective = _make_objective(settings, towers, seed)
-        trainer = Trainer(objective, pairs, settings, stages, seed, constant=True)
-    else:
-        trainer.go_on_with(pairs)
-    done = 0 if fresh else len(settings.history_)
-    started = time.perf_counter()
-    row = trainer.run(stages[0], 0, done)
-    remember_columns(settings, X)
-    _keep(settings, towers, [{**row, "seconds": time.perf_counter() - started}], fresh=fresh)
-    _trainers[settings] = trainer
+    items, groups = _read(settings, X, groups)
+    seed, fresh = draw_seed(settings.random_state), not settings.__sklearn_is_fitted__()
+    with fitting(settings) as new:
+        towers = _prepare(settings, items, groups, seed, fresh=fresh)
+        pairs, stages = Pairs(towers, items, groups), [joint_stage(settings, 1)]
+        made_with = {name: getattr(settings, name) for name in _TRAINER}
+        trainer, made_then = _trainers.get(settings, (None, {}))
+        if trainer is None or trainer.objective.towers is not towers or made_then != made_with:
+            objective = _make_objective(settings, towers, seed)
+            trainer = Trainer(objective, pairs, new, stages, seed, constant=True)
+        else:
+            trainer.go_on_with(pairs, new)
+        _let_go(settings, fresh=fresh)
+        started = time.perf_counter()
+        row = trainer.run(stages[0], 0, 0 if fresh else len(settings.history_))
+        remember_columns(new, X)
+        _keep(new, towers, [{**row, "seconds": time.perf_counter() - started}], fresh=fresh)
+        _towers[settings], _trainers[settings] = (towers, new.state_), (trainer, made_with)
 
 
 def encode(settings, block, items):
@@ -102,7 +114,7 @@ def encode(settings, block, items):
 def hard_batches(settings, X, groups):
     """Cluster pairs by what the towers see and deal batches of neighbours and of random rows."""
     towers = wake(settings)
-    pairs = Pairs(towers, _read(settings, X), groups)
+    pairs = Pairs(towers, *_read(settings, X, groups))
     rng = np.random.default_rng(draw_seed(settings.random_state))
     labels, _ = cluster_pairs(pairs, towers, settings, rng)
     return deal(pairs.groups, settings, rng, labels)
@@ -111,20 +123,32 @@ def hard_batches(settings, X, groups):
 def wake(settings):
     """Return a fitted featurizer's towers, made from its weights where there are none."""
     device = _own_device(settings)
-    towers = _towers.get(settings)
-    if towers is None or towers.device != device:
-        towers = rebuild_towers(settings.config_, settings.state_).to(device).eval()
-        _towers[settings] = towers
+    towers, state = _towers.get(settings, (None, None))
+    if towers is None or towers.device != device or state is not settings.state_:
+        state = settings.state_
+        towers = rebuild_towers(settings.config_, state).to(device).eval()
+        _towers[settings] = towers, state
     return towers
 
 
-def _read(settings, X):
-    return raw_pairs(X, settings.image_column, settings.text_column)
+def _let_go(settings, *, fresh):
+    """Forget the towers of a featurizer, since they are about to be trained further."""
+    _trainers.pop(settings, None)
+    if not fresh:
+        _towers.pop(settings, None)
+
+
+def _read(settings, X, groups=None):
+    """Read pairs and number their groups."""
+    items = raw_pairs(X, settings.image_column, settings.text_column)
+    if groups is not None:
+        groups = encode_ids(groups, "groups", len(items["image"]))
+    return items, groups
 
 
 def _hold_out(items, groups, fraction, seed):
     """Set a share of the groups aside: items and groups to train on, and items to validate on."""
-    ids = np.arange(len(items["image"])) if groups is None else np.asarray(groups)
+    ids = np.arange(len(items["image"])) if groups is None else groups
     split = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
     train, test = next(split.split(ids, groups=ids))
     kept, held_out = ({b: [v[r] for r in rows] for b, v in items.items()} for rows in (train, test))
@@ -135,6 +159,7 @@ def _prepare(settings, items, groups, seed, *, fresh):
     """Check the pairs, and return the towers to train, new ones or those that are there."""
     check_training_pairs(items, settings.batch_size)
     if not fresh:
+        _check_same_towers(settings)
         towers = wake(settings)
     else:
         towers = build_towers(
@@ -160,6 +185,17 @@ def _prepare(settings, items, groups, seed, *, fresh):
     return towers
 
 
+def _check_same_towers(settings):
+    """Raise an error if a parameter asks for other towers than those that were fitted."""
+    for name, then in settings._fitted_with.items():
+        now = getattr(settings, name)
+        if now != then and (name == "towers" or settings.towers == "small"):
+            raise ValueError(
+                f"training cannot go on with {name}={now!r}, the towers were made with "
+                f"{name}={then!r}: set it back, or fit with warm_start=False."
+            )
+
+
 def _make_objective(settings, towers, seed):
     generator = torch.Generator().manual_seed(seed + 1)
     return Objective(towers, settings, generator).to(towers.device)
@@ -181,11 +217,13 @@ def _train(settings, trainer, validation):
             if validation is not None:
                 row.update(recalls(towers, validation))
             row["seconds"] = time.perf_counter() - started
-            rows.append(row)
             good = _copy(towers)
+            rows.append(row)
             watch.see(rows, good)
             checkpoint.save(rows)
     except (FloatingPointError, KeyboardInterrupt) as error:
+        if not rows:
+            raise
         towers.load_state_dict(good)
         what = str(error) or "interrupted"
         warn_of_the_end(what, len(rows), trainer.n_epochs)
@@ -202,8 +240,7 @@ def _keep(settings, towers, rows, *, fresh):
     towers.eval()
     settings.history_, settings.config_ = history, towers.config
     settings.state_ = state_to_numpy(towers.model)
-    _towers[settings] = towers
-    _trainers.pop(settings, None)
+    settings._fitted_with = {name: getattr(settings, name) for name in ("towers", *_SMALL)}
 
 
 def _copy(module):

@@ -216,6 +216,7 @@ def _linear(n_inputs, n_outputs, generator):
     """Make a linear layer with torch's own initial distribution, drawn from a generator of ours."""
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)  # pyright: ignore
     bound = 1 / math.sqrt(n_inputs)
-    nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+    with torch.no_grad():  # not torch.nn.init, which transformers patches while it loads a model
+        layer.weight.uniform_(-bound, bound, generator=generator)
+        layer.bias.uniform_(-bound, bound, generator=generator)
     return layer

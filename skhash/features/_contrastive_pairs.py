@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length
 
 from .._blocks import BLOCKS
 from ._items import as_images, as_texts
@@ -22,7 +21,7 @@ class Pairs:
         Whose sizes and tokens count.
     items : dict of str to list
         What `raw_items` gives, of both blocks.
-    groups : array-like of shape (n_rows,), default=None
+    groups : ndarray of shape (n_rows,), default=None
         Ids of rows that are no negatives of each other.
     """
 
@@ -33,8 +32,7 @@ class Pairs:
         self.groups = np.arange(len(self))
         ids = [captions]
         if groups is not None:
-            check_consistent_length(self._images, groups)
-            self.groups = np.unique(np.asarray(groups), return_inverse=True)[1]
+            self.groups = np.unique(groups, return_inverse=True)[1]
             ids.append(self.groups)
         self.ids = [torch.from_numpy(values) for values in ids]
         self._pixels = None

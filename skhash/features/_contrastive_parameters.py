@@ -1,24 +1,41 @@
 """Checks of the parameters of contrastive training."""
 
-import math
-import numbers
-
-from sklearn.utils import check_scalar
-
-from .._checks import check_choice
+from .._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_parameter,
+    check_real,
+    check_verbose,
+)
+from .._device import check_device
+from .._seed import check_seed
+from ._contrastive_small import DROPOUT, SIZES, TOWERS
 
 _COUNTS = {
     **dict.fromkeys(("align_epochs", "unimodal_epochs", "joint_epochs", "round_epochs"), 0),
     "n_rounds": 0,
     **dict.fromkeys(("group_size", "batch_size"), 2),
     **dict.fromkeys(("accumulation", "n_iter_no_change"), 1),
+    **SIZES,
 }
-_POSITIVE = (
-    *("image_temperature", "text_temperature", "learning_rate", "max_grad_norm"),
-    *("align_learning_rate", "clustered_learning_rate"),
-)
-_NOT_NEGATIVE = ("image_weight", "text_weight", "weight_decay")
+_REALS = {
+    **dict.fromkeys(("image_temperature", "text_temperature", "learning_rate"), "(0, inf)"),
+    "max_grad_norm": "(0, inf)",
+    **dict.fromkeys(("image_weight", "text_weight", "weight_decay"), "[0, inf)"),
+    "hard_fraction": "[0, 1]",
+    "warmup": "[0, 1)",
+    "validation_fraction": "(0, 1)",
+    "dropout": DROPOUT,
+}
+_OPTIONAL = {
+    **dict.fromkeys(("align_learning_rate", "clustered_learning_rate"), (check_real, "(0, inf)")),
+    "mask_threshold": (check_real, "[-1, 1]"),
+    "n_clusters": (check_integer, 2),
+}
+_FLAGS = ("gradient_checkpointing", "early_stopping", "warm_start", "local_files_only")
 _CHOICES = {
+    "image_tower": TOWERS,
     "image_head": ("mlp", "linear", None),
     "text_head": ("mlp", "linear", None),
     "augment": ("mild", "simclr"),
@@ -33,25 +50,16 @@ _CHOICES = {
 def check_parameters(settings):
     """Raise an error if a parameter of a ContrastiveFeaturizer is out of range."""
     parameters = settings.get_params(deep=False)
-    for name, least in _COUNTS.items():
-        check_scalar(parameters[name], name, numbers.Integral, min_val=least)
-    for name in _POSITIVE:
-        if parameters[name] is not None:
-            _check_real(parameters[name], name, 0, math.inf, "neither")
-    for name in _NOT_NEGATIVE:
-        _check_real(parameters[name], name, 0, math.inf, "left")
-    _check_real(settings.hard_fraction, "hard_fraction", 0, 1, "both")
-    _check_real(settings.warmup, "warmup", 0, 1, "left")
-    _check_real(settings.validation_fraction, "validation_fraction", 0, 1, "neither")
-    if settings.mask_threshold is not None:
-        _check_real(settings.mask_threshold, "mask_threshold", -1, 1, "both")
-    if settings.n_clusters is not None:
-        check_scalar(settings.n_clusters, "n_clusters", numbers.Integral, min_val=2)
+    for name in _COUNTS.keys() & parameters.keys():
+        check_parameter(settings, name, check_integer, _COUNTS[name])
+    for name, interval in _REALS.items():
+        check_parameter(settings, name, check_real, interval)
+    for name, check in _OPTIONAL.items():
+        check_parameter(settings, name, *check, optional=True)
+    for name in _FLAGS:
+        check_flag(parameters[name], name)
     for name, choices in _CHOICES.items():
         check_choice(parameters[name], name, choices)
-
-
-def _check_real(value, name, low, high, boundaries):
-    check_scalar(
-        value, name, numbers.Real, min_val=low, max_val=high, include_boundaries=boundaries
-    )
+    check_device(settings.device)
+    check_seed(settings.random_state)
+    check_verbose(settings.verbose)

@@ -2,15 +2,20 @@
 
 import json
 from collections import Counter
-from numbers import Integral, Real
 
-from sklearn.utils import check_scalar
-
-from .._checks import check_choice
+from .._checks import check_choice, check_integer, check_real
 from .._optional import import_optional
 from ._contrastive_saving import HERE
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+SIZES = {  # the least values
+    **dict.fromkeys(("image_size", "patch_size", "width", "heads"), 1),
+    **dict.fromkeys(("image_layers", "text_layers", "embed_dim"), 1),
+    "context_length": 3,
+    "vocabulary_size": len(SPECIAL) + 1,
+}
+DROPOUT = "[0, 1)"
+TOWERS = ("vit", "resnet")
 # As in bags of words, and digits: "3 dogs".
 _WORD = r"\w\w+|\d"
 
@@ -76,13 +81,13 @@ def small_config(
         "image_layers": image_layers,
         "text_layers": text_layers,
         "embed_dim": embed_dim,
+        "context_length": context_length,
+        "vocabulary_size": vocabulary_size,
     }
     for name, value in sizes.items():
-        check_scalar(value, name, Integral, min_val=1)
-    check_scalar(context_length, "context_length", Integral, min_val=3)
-    check_scalar(vocabulary_size, "vocabulary_size", Integral, min_val=len(SPECIAL) + 1)
-    check_scalar(dropout, "dropout", Real, min_val=0, max_val=1, include_boundaries="left")
-    check_choice(image_tower, "image_tower", ("vit", "resnet"))
+        check_integer(value, name, SIZES[name])
+    dropout = check_real(dropout, "dropout", DROPOUT)
+    check_choice(image_tower, "image_tower", TOWERS)
     _check_multiple("width", width, f"heads={heads}", heads)
     if image_tower == "vit":
         _check_multiple("image_size", image_size, f"patch_size={patch_size}", patch_size)

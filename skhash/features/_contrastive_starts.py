@@ -5,8 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-
+from .._checks import shown
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
 from ._contrastive_saving import HERE
@@ -14,6 +13,7 @@ from ._contrastive_small import small_config
 from ._contrastive_towers import rebuild_towers
 from ._open_clip import did_you_mean, fetch, load_model, locate, read_config, root_cause
 from ._tokens import from_disk_first, load_tokenizer
+from ._torch_generator import seeded
 
 _BRINGS_WEIGHTS = ("local-dir:", "hf-hub:")
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
@@ -56,13 +56,13 @@ def build_towers(
         If weights are neither on this disk nor to be had.
     """
     hub = {"weights_dir": weights_dir, "local_files_only": bool(local_files_only)}
-    if towers == "small":
+    if isinstance(towers, str) and towers == "small":
         return rebuild_towers(small_config(captions, **(small or {})), seed=seed)
     alone = isinstance(towers, str)
     if not alone and not (isinstance(towers, (tuple, list)) and len(towers) == 2):
         raise TypeError(
             "towers must be 'small', the name of a model, or a tuple of two: a model and its "
-            f"weights, or an image tower and a text tower, got {towers!r}."
+            f"weights, or an image tower and a text tower, got {shown(towers)}."
         )
     name, second = (towers, None) if alone else towers
     brings_weights = name.startswith(_BRINGS_WEIGHTS)
@@ -110,7 +110,7 @@ def _of_open_clip(name, pretrained, seed, hub):
 
 
 def _of_two(image, text, seed, hub):
-    with torch.random.fork_rng(devices=[]):  # both libraries draw weights before they read them
+    with seeded(seed):  # both libraries draw weights before they read them
         trunk, seen = _load_image_tower(image.removeprefix("timm/"), hub)
         transformer, tokenizer = _load_text_tower(text, hub)
     model_cfg = {
@@ -161,12 +161,25 @@ def _load_text_tower(name, hub):
 
     def load(local_files_only):
         options = {"cache_dir": hub["weights_dir"], "local_files_only": local_files_only}
-        model = transformers.AutoModel.from_pretrained(name, **options)
-        return model, transformers.AutoTokenizer.from_pretrained(name, **options)
+        model = transformers.AutoModel.from_pretrained(
+            name,
+            trust_remote_code=False,
+            # Given, since the configuration may name a kernel on a hub, which is code.
+            attn_implementation="eager",
+            **options,
+        )
+        return model, transformers.AutoTokenizer.from_pretrained(
+            name, trust_remote_code=False, **options
+        )
 
     try:
         return from_disk_first(load, hub["local_files_only"])
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the text tower {name!r} needs Python code of its own, which skhash never runs: "
+                "choose one that transformers knows."
+            ) from error
         raise OSError(
             f"the text tower {name!r} is not on this disk and could not be fetched "
             f"({root_cause(error)}): fetch it once while online, give a folder that transformers "

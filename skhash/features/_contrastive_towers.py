@@ -26,7 +26,8 @@ from ._contrastive_backbones import is_of_transformers, is_resnet, padding, read
 from ._contrastive_saving import write_folder
 from ._items import describe_image, open_image
 from ._open_clip import Located
-from ._tokens import load_tokenizer, tokenize
+from ._tokens import load_tokenizer, tokenize, warn_of_unknown
+from ._torch_generator import seeded
 
 # Names of what is trained; those of projections differ between open_clip's towers.
 _SCALE = ("logit_scale", "logit_bias")
@@ -121,7 +122,7 @@ class Towers(nn.Module):
         return pixels
 
     def read_texts(self, texts):
-        """Tokenise texts, with one warning if some are longer than the tower reads.
+        """Tokenise texts; warn of those that are longer than the tower reads, and of unknown ones.
 
         Parameters
         ----------
@@ -141,6 +142,7 @@ class Towers(nn.Module):
                 UserWarning,
                 stacklevel=2,
             )
+        warn_of_unknown(tokens, self.special_ids)
         return tokens
 
     def forward(self, images=None, tokens=None):
@@ -290,12 +292,11 @@ def rebuild_towers(config, state=None, *, seed=0):
         The towers, on the CPU.
     """
     open_clip = import_with_torchvision("open_clip")
-    with TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+    with TemporaryDirectory() as folder, seeded(seed):
         model_cfg = write_folder(Path(folder), config, place=folder)
         if "hf_model_name" in model_cfg["text_cfg"]:
             import_optional("transformers", extra="transformers", purpose="the text tower")
-            model_cfg["text_cfg"]["hf_model_name"] = folder
-        torch.default_generator.manual_seed(seed)
+            model_cfg["text_cfg"] |= {"hf_model_name": folder, "hf_model_pretrained": False}
         arguments = {key: value for key, value in model_cfg.items() if key != "custom_text"}
         model = open_clip.CustomTextCLIP(**arguments)
         located = Located(f"local-dir:{folder}", json.dumps(model_cfg))

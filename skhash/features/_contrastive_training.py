@@ -13,6 +13,7 @@ from .._comparable import comparable
 from ._contrastive_batches import cluster, clustered_batches, random_batches
 from ._contrastive_objective import mean_over_processes, n_processes, own_rank, own_rows
 from ._contrastive_positives import augment, other_captions, word_dropout
+from ._torch_generator import seeded
 
 RECALLS = (1, 5, 10)
 _MAX_SCALE = math.log(100)  # open_clip's own bound of the logarithm
@@ -104,17 +105,17 @@ class Trainer:
     """
 
     def __init__(self, objective, pairs, settings, stages, seed, *, constant=False):
-        self.objective, self.settings = objective, settings
+        self.objective = objective
         self.stages, self.seed, self.constant = stages, seed, constant
         self.labels: Any = None
         self.sizes: Any = None
         self.n_epochs = sum(stage.n_epochs for stage in stages)
-        self.go_on_with(pairs)
+        self.go_on_with(pairs, settings)
         self.optimizer = _make_optimizer(objective, settings)
 
-    def go_on_with(self, pairs):
-        """Take other pairs to train on."""
-        self.pairs = pairs
+    def go_on_with(self, pairs, settings):
+        """Take other pairs to train on, and parameters."""
+        self.pairs, self.settings = pairs, settings
         self.n_batches = len(self._batches(0))
 
     def epochs(self):
@@ -161,15 +162,12 @@ class Trainer:
         generator.manual_seed(int(rng.integers(2**62)) + own_rank())
         texts = self._second_texts(rng)
         sums: dict[str, float] = {}
-        with torch.random.fork_rng(_cuda_of(towers.device)):
-            torch.manual_seed(int(rng.integers(2**62)) + own_rank())
-            for number, batch in enumerate(batches):
-                step = done * self.n_batches + number
-                self._set_rate(stage.learning_rate, step)
-                with torch.autocast(
-                    towers.device.type, torch.bfloat16, enabled=settings.precision == "bf16"
-                ):
-                    terms = self._terms(model, stage, batch, texts, generator)
+        for number, batch in enumerate(batches):
+            self._set_rate(stage.learning_rate, done * self.n_batches + number)
+            inputs = self._inputs(stage, batch, texts, generator)
+            # Dropout draws, also where the backward pass computes activations again.
+            with seeded(int(rng.integers(2**62)) + own_rank(), towers.device):
+                terms = self._terms(model, inputs, stage.weights)
                 loss = mean_over_processes(terms["total"].item())  # all end, or none
                 if not math.isfinite(loss):
                     raise FloatingPointError(
@@ -177,11 +175,11 @@ class Trainer:
                         f"{stage.name} stage" + (f", round {stage.round}" if stage.round else "")
                     )
                 (terms["total"] / settings.accumulation).backward()
-                last = number + 1 == len(batches)
-                if last or (number + 1) % settings.accumulation == 0:
-                    self._step()
-                for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value.item()
+            last = number + 1 == len(batches)
+            if last or (number + 1) % settings.accumulation == 0:
+                self._step()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value.item()
         means = {name: mean_over_processes(v / len(batches)) for name, v in sums.items()}
         return {
             "stage": stage.name,
@@ -208,15 +206,20 @@ class Trainer:
             values = state[name]
             setattr(self, name, None if values is None else values.numpy())
 
-    def _terms(self, model, stage, batch, texts, generator):
-        """Compute the loss terms of this process's share of a batch."""
+    def _autocast(self):
+        device, bf16 = self.objective.towers.device, self.settings.precision == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+    def _inputs(self, stage, batch, texts, generator):
+        """Return the views, tokens and ids of this process's share of a batch."""
         towers, settings, pairs = self.objective.towers, self.settings, self.pairs
         device, own = towers.device, batch[own_rows(len(batch))]
         images = pairs.images(own).to(device)
         two = {block: stage.weights[block] > 0 for block in ("image", "text")}
         kinds = [None if settings.cross_view == "plain" else settings.augment]
         kinds += [settings.augment] * two["image"]
-        views = [augment(images, kind, generator) for kind in kinds]
+        with self._autocast():
+            views = [augment(images, kind, generator) for kind in kinds]
         tokens = [pairs.tokens[own].to(device)]
         if two["text"]:
             second = pairs.tokens[texts[own]].to(device)
@@ -224,7 +227,11 @@ class Trainer:
                 second = word_dropout(second, towers.special_ids, towers.pad_id, generator)
             tokens.append(second)
         ids = [values[batch].to(device) for values in pairs.ids]
-        return model(views, tokens, ids, stage.weights)
+        return views, tokens, ids
+
+    def _terms(self, model, inputs, weights):
+        with self._autocast():
+            return model(*inputs, weights)
 
     def _second_texts(self, rng):
         """Return the row whose text is the positive of each row's text."""
@@ -297,10 +304,6 @@ def recalls(towers, pairs):
             {f"{name}_r{k}": float(v) for k, v in zip(RECALLS, hits.mean(axis=0), strict=True)}
         )
     return found
-
-
-def _cuda_of(device):
-    return [device] if device.type == "cuda" else []
 
 
 def _make_optimizer(objective, settings):

@@ -10,6 +10,8 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
+from .._checks import check_flag
+from .._fitting import fitting
 from ._bow import BoWTextFeaturizer
 from ._clip import CLIPFeaturizer
 from ._tables import (
@@ -145,7 +147,8 @@ class CrossModalFeaturizer(BlockTransformer):
         TypeError
             If `X` is neither a dataframe nor an array.
         """
-        self._fit(X, transform=False)
+        with fitting(self) as new:
+            new._fit(X, transform=False)
         return self
 
     def fit_transform(self, X, y=None, groups=None):
@@ -165,7 +168,8 @@ class CrossModalFeaturizer(BlockTransformer):
         dataframe, ndarray or sparse matrix of shape (n_samples, n_features), float32
             As in `transform`.
         """
-        return self._join(self._fit(X, transform=True), X)
+        with fitting(self) as new:
+            return new._join(new._fit(X, transform=True), X)
 
     def transform(self, X):
         """Encode whichever blocks are given.
@@ -248,6 +252,7 @@ class CrossModalFeaturizer(BlockTransformer):
         return as_float32(features, sparse_output=self.sparse_output)
 
     def _fit(self, X, *, transform):
+        check_flag(self.sparse_output, "sparse_output")
         blocks = self._read(X)
         check_both_blocks(blocks, X)
         remember_columns(self, X)

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 from sklearn.utils import gen_batches
 
-from .._files import replaced
+from .._files import regular, replaced
 
 KEY = np.dtype("S16")
 INDEX = np.dtype([("key", KEY), ("check", "<u8")])
@@ -20,7 +20,7 @@ BLOCK = 4096  # rows that are copied and checked at once
 def open_shard(path, dtype, width):
     """Return the index of a shard, and its rows as a memory map, or raise a ValueError."""
     offsets, shapes = [], []
-    with path.open("rb") as file:
+    with regular(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
@@ -71,8 +71,8 @@ def gathered(arrays, number, row):
 
 @contextmanager
 def written(path):
-    """Open a file as `replaced` does, whoever else writes it, and let the rename last."""
-    with replaced(path, path.with_name(f"{secrets.token_hex(8)}.tmp")) as file:
+    """Open a file as `replaced` does, and let the rename last."""
+    with replaced(path) as file:
         yield file
     if os.name != "nt":  # a folder cannot be opened there
         handle = os.open(path.parent, os.O_RDONLY)

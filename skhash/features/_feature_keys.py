@@ -44,7 +44,7 @@ def image_keys(images, known):
             keys[row] = _key(image, row)
         elif (mark := _stat(image)) is not None:
             marks.append((row, mark))
-    seen, of_files = known.get(np.array([mark for _, mark in marks], dtype=KEY))
+    seen, of_files = _look_up(known, np.array([mark for _, mark in marks], dtype=KEY))
     for at in np.flatnonzero(seen):
         keys[marks[at][0]] = of_files[at].tobytes()
     unread = [marks[row] for row in np.flatnonzero(~seen)]
@@ -56,6 +56,14 @@ def image_keys(images, known):
                 settled.append((mark, keys[row]))
         _keep(known, settled)
     return keys
+
+
+def _look_up(known, marks):
+    """Look up the keys of files that were read before; a file that cannot be looked up is read."""
+    try:
+        return known.get(marks)
+    except OSError:  # a cache that may not be read
+        return np.zeros(len(marks), dtype=bool), np.empty((0, KEY.itemsize), dtype=np.uint8)
 
 
 def _keep(known, settled):

@@ -113,7 +113,8 @@ class Shards:
         for block in gen_batches(len(keys), BLOCK):
             index["check"][block] = self._checks(keys[block], rows[block])
         write_shard(self.folder, index, [rows], self.dtype, self.width)
-        self._merge()
+        with suppress(OSError):  # another has merged, or the disk is full; what was put is there
+            self._merge()
 
     def keys(self):
         """Return the distinct keys in ascending order."""
@@ -124,7 +125,7 @@ class Shards:
         """List (name, size in bytes) of the shards, and delete temporary files without a writer."""
         shards = []
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
-            with suppress(FileNotFoundError, PermissionError):  # others delete, too
+            with suppress(OSError):  # others delete, too, or the disk may only be read
                 if SHARD.fullmatch(path.name):
                     shards.append((path.name, path.stat().st_size))
                 elif path.suffix == ".tmp" and time.time() - path.stat().st_mtime > _OLD:
@@ -230,7 +231,7 @@ class Shards:
         crowd = max(crowds.values(), key=len, default=[])
         if len(crowd) < _MANY:
             return
-        with only_one(self.folder) as alone, suppress(FileNotFoundError):  # another has merged it
+        with only_one(self.folder) as alone:
             if alone:
                 self._merge_all(sorted(crowd))
 
@@ -257,5 +258,5 @@ class Shards:
         rows = gathered([values for _, _, values in shards], shard[first], row[first])
         write_shard(self.folder, index[first], rows, self.dtype, self.width)
         for name, _, _ in shards:
-            with suppress(FileNotFoundError, PermissionError):  # Windows keeps what is mapped
+            with suppress(OSError):  # another has deleted it; Windows keeps what is mapped
                 (self.folder / name).unlink()

@@ -15,13 +15,13 @@ without this entry, as JSON in ASCII with sorted keys and without spaces.
 import hashlib
 import json
 from contextlib import suppress
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from .. import __version__
+from .._checks import check_integer
+from .._files import regular
 from ._feature_files import KEY, SHARD, written
 from ._feature_keys import image_keys, text_keys
 from ._feature_shards import Shards
@@ -57,10 +57,12 @@ class FeatureStore:
         If the folder holds other files, or its manifest is damaged or of something else.
     TypeError
         If the fingerprint is no dict of JSON values.
+    OSError
+        If the cache is new and cannot be written, or cannot be read.
     """
 
     def __init__(self, folder, fingerprint, n_features):
-        check_scalar(n_features, "n_features", Integral, min_val=1)
+        n_features = check_integer(n_features, "n_features")
         fingerprint = _as_json(fingerprint)
         self.modality = fingerprint.get("modality")
         if self.modality not in ("image", "text"):
@@ -181,8 +183,9 @@ def _as_keys(keys):
 def is_cache(folder):
     """Say whether a folder was made by a store."""
     try:
-        return (folder / "CACHEDIR.TAG").read_bytes() == _TAG
-    except OSError:
+        with regular(folder / "CACHEDIR.TAG") as file:
+            return file.read() == _TAG
+    except (OSError, ValueError):
         return False
 
 
@@ -190,7 +193,13 @@ def _as_cache(folder):
     """Return the folder of a cache, made if there was none."""
     folder = Path(folder).absolute()
     if not is_cache(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(
+                f"{str(folder)!r} cannot be a folder, a file is in the way: give a cache another "
+                "folder."
+            ) from error
         others = sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp")
         # Another process may have made it in between.
         if others and not is_cache(folder):
@@ -238,7 +247,8 @@ def read_manifest(folder):
     """Read the manifest of a model's folder, or say why not."""
     path = folder / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        with regular(path) as file:
+            manifest = json.loads(file.read())
         digest = manifest.pop("sha256")
         damaged = digest != hashlib.sha256(_canonical(manifest)).hexdigest()
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):

@@ -3,13 +3,14 @@
 import os
 import re
 import stat
-import warnings
 from collections.abc import Mapping, Sequence, Set
 from io import BytesIO
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
+
+from .._cells import cut, lone_surrogate, shorten, unwrap_image
 
 _URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _KINDS = {"d": "folder", "p": "named pipe", "s": "socket"}
@@ -35,6 +36,11 @@ def as_texts(X):
             raise TypeError(
                 f"row {row} of X must be a str, got {type(text).__name__}: convert the texts first."
             )
+        if (position := lone_surrogate(text)) is not None:
+            raise ValueError(
+                f"row {row} of X holds half a character, a lone surrogate, at {position}: "
+                f"{shorten(text[position : position + 20])}; read the text anew as UTF-8."
+            )
     return texts
 
 
@@ -59,7 +65,7 @@ class LazyImages(Sequence):
         if isinstance(index, slice):
             return LazyImages(self.images, self.rows[index])
         row = int(self.rows[index])
-        image = self.images[row]
+        image = unwrap_image(self.images[row])
         _check_image(image, row)
         return image
 
@@ -80,7 +86,7 @@ def as_images(X):
     """
     if isinstance(X, Sequence) and not isinstance(X, (str, bytes, list, tuple)) and len(X):
         return LazyImages(X, range(len(X)))
-    images = _as_rows(X, "images")
+    images = [unwrap_image(image) for image in _as_rows(X, "images")]
     for row, image in enumerate(images):
         _check_image(image, row)
     return images
@@ -100,7 +106,7 @@ def _as_rows(X, what):
                 f"a dataframe of {what} must have one column, got {len(frame.columns)}: "
                 "select the column that holds them."
             )
-        X = frame[:, 0].to_numpy()
+        X = frame[:, 0].to_list()  # an array would split cells of several fields
     if isinstance(X, np.ndarray):
         if X.ndim == 2 and X.size == len(X):
             X = X.ravel()
@@ -126,9 +132,8 @@ def _check_image(image, row):
             f"row {row} of X is {image!r}, not an image: drop the row or give it a picture."
         )
     if isinstance(image, str) and _URL.match(image):
-        shown = image if len(image) <= 100 else f"{image[:100]}..."
         raise ValueError(
-            f"row {row} of X is the URL {shown!r}, and images are read from files only: "
+            f"row {row} of X is the URL {shorten(image)}, and images are read from files only: "
             "download them first, for example with img2dataset."
         )
     if isinstance(image, np.ndarray):
@@ -164,7 +169,7 @@ def is_open_file(image):
 def describe_image(image):
     """Name an image in a message: its path where it has one."""
     if isinstance(image, (str, os.PathLike)):
-        return repr(str(os.fsdecode(image)))
+        return shorten(os.fsdecode(image), 300)
     if isinstance(image, bytes):
         return f"{len(image)} bytes"
     return type(image).__name__
@@ -193,27 +198,24 @@ def open_image(image, *, exif_orientation=False):
 
     Notes
     -----
-    A picture that Pillow can read is read without a warning, whatever the filters of warnings say:
-    Pillow warns of odd metadata, which do not change the pixels, and from half the number of pixels
-    that it refuses. A file is closed again, but for one that came open. Only regular files are
-    opened, since a pipe or a device may block for ever.
+    Pillow warns of odd metadata, of a decoder that is missing, and from half the number of pixels
+    that it refuses. These warnings go through Python's filters: catching them here would change the
+    filters of all threads. Where a filter makes one an error, the picture cannot be read. A file is
+    closed again, but for one that came open. Only regular files are opened, since a pipe or a
+    device may block for ever.
     """
     from PIL import UnidentifiedImageError
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            return _read(image, exif_orientation)
-        except UnidentifiedImageError as error:
-            # Pillow's message names the file, or shows where in memory the bytes are.
-            hints = dict.fromkeys(f" ({warning.message})" for warning in caught)
-            raise ValueError(
-                f"UnidentifiedImageError: cannot identify the file as a picture{''.join(hints)}"
-            ) from error
-        # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
-        # others, and DecompressionBombError, none of which is an OSError.
-        except Exception as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from error
+    try:
+        return _read(image, exif_orientation)
+    except UnidentifiedImageError as error:
+        # Pillow's message names the file, or shows where in memory the bytes are.
+        message = "UnidentifiedImageError: cannot identify the file as a picture"
+        raise ValueError(message) from error
+    # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error and
+    # others, and DecompressionBombError, none of which is an OSError.
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {cut(error)}") from error
 
 
 def _read(image, exif_orientation):
@@ -257,6 +259,8 @@ def _to_rgb(image, exif_orientation):
         raise ValueError(
             f"its pixels are of mode {image.mode!r}, whose range is unknown: scale them to 0..255."
         )
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # else Pillow warns that this would be lost
     image = image.convert("RGB")
     return image if turn is None else image.transpose(Image.Transpose[turn])
 

@@ -7,6 +7,7 @@ completely, so it is the key under which a process keeps the loaded model.
 
 import json
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import lru_cache
@@ -15,6 +16,8 @@ from typing import NamedTuple
 
 from .._optional import import_optional
 from .._torchvision import import_with_torchvision
+from ._model_folder import CONFIG, code_free, own_folder, read_document, stamp, tokenizer_options
+from ._torch_generator import seeded
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
@@ -23,7 +26,6 @@ _JOINT = (
     *(("proj_type", "none"), ("proj_bias", True)),
     *(("embed_cls", True), ("output_tokens", True)),
 )
-CONFIG = "open_clip_config.json"
 
 
 class Located(NamedTuple):
@@ -35,6 +37,7 @@ class Located(NamedTuple):
     stamp: tuple = ()  # size and time of the weights: a file written again is another model
     transform: tuple = ()  # preprocessing that differs from open_clip's default
     quick_gelu: bool = False
+    checksum: str = ""  # of all files of a folder that save_pretrained wrote
 
     @property
     def embed_dim(self):
@@ -59,20 +62,17 @@ def read_config(model_name, **hub):
     config : dict
         The architecture; ``config["embed_dim"]`` is the width of an embedding.
     """
+    name, document = _read(model_name, hub)
+    return name, document["model_cfg"]
+
+
+def _read(model_name, hub, *, whole=False):
     scheme, _, place = model_name.partition(":")
     if scheme == "hf-hub":
         place = fetch(f"{place}/{CONFIG}", **hub).parent
     elif scheme != "local-dir":
         return _known_config(model_name)
-    path = Path(place) / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise OSError(
-            f"{str(path)!r} cannot be read as a model configuration of open_clip "
-            f"({type(error).__name__}: {error}): give a folder that open_clip has saved."
-        ) from error
-    return f"local-dir:{place}", config
+    return f"local-dir:{place}", read_document(place, whole=whole)
 
 
 def _known_config(model_name):
@@ -82,7 +82,7 @@ def _known_config(model_name):
     if config is None:
         hint = did_you_mean(name, open_clip.list_models())
         raise ValueError(f"open_clip knows no model_name={model_name!r}: {hint}")
-    return name, config
+    return name, {"model_cfg": config}
 
 
 def did_you_mean(name, names):
@@ -108,8 +108,10 @@ def locate(model_name, pretrained, **hub):
     Located
         The model.
     """
-    name, config = read_config(model_name, **hub)
-    located = Located(name, json.dumps(_with_local_text_tower(name, config, hub)))
+    name, document = _read(model_name, hub, whole=True)
+    config = _with_local_text_tower(name, document["model_cfg"], hub)
+    checksum = document.get("sha256", {}).get(CONFIG, "")
+    located = Located(name, json.dumps(config), checksum=checksum)
     if pretrained is None:
         return located
     if not name.startswith("local-dir:"):
@@ -158,6 +160,15 @@ def _with_weights(located, pretrained, hub):
 def _with_local_text_tower(name, config, hub):
     """Point a text tower of transformers at files on this disk: open_clip would ask the network."""
     text = config["text_cfg"]
+    options, unknown = tokenizer_options(text)
+    if unknown:
+        text["tokenizer_kwargs"] = options
+        warnings.warn(
+            f"tokenizer_kwargs of {name!r} has options that are ignored ({', '.join(unknown)}): "
+            "only those of open_clip are used, and code that comes with a model is never run.",
+            UserWarning,
+            stacklevel=2,
+        )
     tower = text.get("hf_model_name")
     if tower:
         need_transformers(name)
@@ -172,15 +183,11 @@ def need_transformers(name):
     import_optional("transformers", extra="transformers", purpose=f"the text tower of {name!r}")
 
 
-def own_folder(name, file):
-    """Return the folder of a ``local-dir:`` name if it holds the file."""
-    scheme, _, place = name.partition(":")
-    return place if scheme == "local-dir" and (Path(place) / file).is_file() else None
-
-
-def stamp(paths):
-    """Tell files that were written again from what they were: names, sizes and times."""
-    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+def check_unchanged(located):
+    """Raise an error if a folder was saved again since its model was located."""
+    place = located.name.removeprefix("local-dir:")
+    if located.checksum and read_document(place)["sha256"][CONFIG] != located.checksum:
+        raise ValueError(f"{place!r} was saved again while it was loaded: load it again.")
 
 
 def fetch(address, *, weights_dir, local_files_only):
@@ -243,16 +250,18 @@ def load_model(located, device, compiled=False):
     preprocess : callable
         Turns a picture into a tensor of shape (3, height, width).
     """
-    import torch
-
     open_clip = import_with_torchvision("open_clip")
     options = dict(located.transform)
     text = json.loads(located.config)["text_cfg"]
-    if "hf_model_name" in text:
-        options["text_cfg"] = {**text, "hf_model_pretrained": False}
+    encoder = text.get("hf_model_name")
     in_folder = located.name.startswith("local-dir:")
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # random weights must agree between processes
+    with (
+        seeded(0),  # random weights must agree between processes
+        code_free(encoder) if encoder else nullcontext() as config_folder,
+    ):
+        if encoder:
+            own = {"hf_model_name": config_folder, "hf_model_pretrained": False}
+            options["text_cfg"] = {**text, **own}
         try:
             model, _, preprocess = open_clip.create_model_and_transforms(
                 located.name,
@@ -272,6 +281,7 @@ def load_model(located, device, compiled=False):
                 f"the weights {located.weights!r} could not be loaded into {located.name!r} "
                 f"({type(error).__name__}: {str(error)[:200]}): give a state dict of that model."
             ) from error
+    check_unchanged(located)
     if located.weights is None:
         warnings.warn(
             f"{located.name!r} has random weights, because pretrained=None: its embeddings mean "

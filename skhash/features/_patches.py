@@ -1,15 +1,16 @@
 """Image features that need no pretrained weights."""
 
-import numbers
 from typing import Any, cast
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
+from .._checks import check_integer, check_parameter
+from .._fitting import fitting
+from .._seed import own_generator
 from ._items import as_images, describe_image, open_image
 
 
@@ -39,7 +40,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Distance between neighbouring patches, in pixels.
     n_patches : int, default=40000
         Number of patches to learn the dictionary from, drawn evenly from all pictures.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed of the patches drawn and of k-means.
 
     Attributes
@@ -89,7 +90,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : sequence of shape (n_samples,)
-            Pictures: paths, bytes, PIL images or uint8 arrays.
+            Pictures: paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
         y : object, default=None
             Not used.
 
@@ -105,14 +106,14 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             than patterns.
         """
         for name in ("n_patterns", "image_size", "patch_size", "stride", "n_patches"):
-            check_scalar(getattr(self, name), name, numbers.Integral, min_val=1)
+            check_parameter(self, name, check_integer)
         if self.patch_size > self.image_size:
             raise ValueError(
                 f"patch_size={self.patch_size} is more than image_size={self.image_size}: "
                 "a patch must fit into a picture."
             )
         images = as_images(X)
-        rng = check_random_state(self.random_state)
+        rng = own_generator(self.random_state)
         each = -(-self.n_patches // len(images))
         drawn = []
         for row, image in enumerate(images):
@@ -124,17 +125,18 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"n_patterns={self.n_patterns} is more than the {len(patches)} patches drawn: "
                 "lower it, or give more pictures."
             )
-        self.mean_ = patches.mean(axis=0)
-        values, vectors = np.linalg.eigh(np.cov(patches - self.mean_, rowvar=False))
+        mean = patches.mean(axis=0)
+        values, vectors = np.linalg.eigh(np.cov(patches - mean, rowvar=False))
         # A floor under the variances: the finest patterns of a picture are mostly noise.
         floor = 1e-3 + np.maximum(values, 0)
-        self.whitening_ = ((vectors / np.sqrt(floor)) @ vectors.T).astype(np.float32)
+        whitening = ((vectors / np.sqrt(floor)) @ vectors.T).astype(np.float32)
         kmeans: Any = MiniBatchKMeans(
             self.n_patterns, batch_size=4096, n_init=cast(Any, 1), max_iter=20, random_state=rng
         )
-        kmeans.fit((patches - self.mean_) @ self.whitening_)
-        self.patterns_ = kmeans.cluster_centers_
-        self._n_features_out = self.n_patterns
+        kmeans.fit((patches - mean) @ whitening)
+        with fitting(self) as new:
+            new.mean_, new.whitening_, new.patterns_ = mean, whitening, kmeans.cluster_centers_
+            new._n_features_out = self.n_patterns
         return self
 
     def transform(self, X):
@@ -143,7 +145,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Parameters
         ----------
         X : sequence of shape (n_samples,)
-            Pictures: paths, bytes, PIL images or uint8 arrays.
+            Pictures: paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
 
         Returns
         -------

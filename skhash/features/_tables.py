@@ -8,6 +8,8 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from .._blocks import BLOCKS, is_table, table_column, table_columns
+from .._cells import shorten
+from .._checks import casting_features
 
 # An image that could not be read may be a row of NaN.
 _FEATURES: dict[str, Any] = {
@@ -100,7 +102,8 @@ def library_of(X):
 def stack_vectors(values):
     """Return features as a float32 matrix: one already, or a sequence of one vector a row."""
     if is_table(values) or sparse.issparse(values) or getattr(values, "ndim", 1) == 2:
-        return check_array(values, **_FEATURES)
+        with casting_features():
+            return check_array(values, **_FEATURES)
     vectors = [np.asarray(vector) for vector in values]
     for row, vector in enumerate(vectors):
         if vector.ndim != 1 or vector.shape != vectors[0].shape:
@@ -108,7 +111,8 @@ def stack_vectors(values):
                 f"row {row} must be a vector as long as that of row 0, got the shape "
                 f"{vector.shape} beside {vectors[0].shape}: give vectors of one length."
             )
-    return check_array(vectors, **_FEATURES)
+    with casting_features():
+        return check_array(vectors, **_FEATURES)
 
 
 def as_float32(features, *, sparse_output) -> Any:
@@ -116,9 +120,11 @@ def as_float32(features, *, sparse_output) -> Any:
     if is_table(features):
         features = nw.from_native(features, eager_only=True).to_numpy()
     if sparse.issparse(features):
-        features = features.astype(np.float32)
+        with casting_features():
+            features = features.astype(np.float32)
         return features.tocsr() if sparse_output else features.toarray()
-    features = np.asarray(features, dtype=np.float32)
+    with casting_features():
+        features = np.asarray(features, dtype=np.float32)
     return sparse.csr_array(features) if sparse_output else features
 
 
@@ -133,4 +139,4 @@ def names_of(branch, features):
 
 def listed(names):
     """List names in a message, the first five of them."""
-    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")
+    return ", ".join(map(shorten, names[:5])) + (", ..." if len(names) > 5 else "")

@@ -1,11 +1,17 @@
 """Texts as tokens, each text once."""
 
 import json
+import threading
+import warnings
 from functools import lru_cache
 from typing import Any
 
 from .._torchvision import import_with_torchvision
-from ._open_clip import need_transformers, own_folder, root_cause, unavailable
+from ._model_folder import own_folder, tokenizer_options
+from ._open_clip import check_unchanged, need_transformers, root_cause, unavailable
+
+# Tokenizers of transformers keep the length to cut at: threads would change it for each other.
+_lock = threading.Lock()
 
 
 @lru_cache(maxsize=8)
@@ -25,27 +31,40 @@ def load_tokenizer(located, **hub):
         Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
     """
     open_clip = import_with_torchvision("open_clip")
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
     text = json.loads(located.config)["text_cfg"]
     name = text.get("hf_tokenizer_name")
+    options, _ = tokenizer_options(text)
+    length = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
+    if not name and located.name.startswith("local-dir:"):
+        return open_clip.SimpleTokenizer(context_length=length, **options)
     if not name:
         return open_clip.get_tokenizer(located.name)
     need_transformers(located.name)
-    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
 
     def build(local_files_only):
         return HFTokenizer(
             own_folder(located.name, "tokenizer_config.json") or name,
-            context_length=text.get("context_length", DEFAULT_CONTEXT_LENGTH),
+            context_length=length,
             cache_dir=hub["weights_dir"],
             tokenizer_mode=text.get("tokenizer_mode"),
             local_files_only=local_files_only,
-            **text.get("tokenizer_kwargs", {}),
+            trust_remote_code=False,
+            **options,
         )
 
     try:
-        return from_disk_first(build, hub["local_files_only"])
+        tokenizer = from_disk_first(build, hub["local_files_only"])
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the tokenizer of {located.name!r} needs Python code of its own, which skhash "
+                "never runs: choose a model whose tokenizer transformers knows."
+            ) from error
         raise unavailable(name, hub["weights_dir"], root_cause(error)) from error
+    check_unchanged(located)
+    return tokenizer
 
 
 def from_disk_first(load, local_files_only):
@@ -92,14 +111,29 @@ def tokenize(tokenizer, texts):
         Which texts were cut.
     """
     length = tokenizer.context_length
-    # One place more pads a text that fits, and changes one that was cut. Only a text that comes
-    # near the end must be read twice, since tokenizers differ in how they end what they cut.
-    longer = tokenizer(texts, context_length=length + 1)
-    tokens = longer[:, :-1].clone()
-    near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
-    if near:
-        tokens[near] = tokenizer([texts[row] for row in near])
+    with _lock:
+        # One place more pads a text that fits, and changes one that was cut. Only a text that comes
+        # near the end must be read twice, since tokenizers differ in how they end what they cut.
+        longer = tokenizer(texts, context_length=length + 1)
+        tokens = longer[:, :-1].clone()
+        near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
+        if near:
+            tokens[near] = tokenizer([texts[row] for row in near])
     return tokens, (longer[:, :-1] != tokens).any(1)
+
+
+def warn_of_unknown(tokens, special_ids):
+    """Warn of texts whose tokens are all special ones: none of their words is known."""
+    import torch
+
+    is_known = ~torch.isin(tokens, torch.tensor(special_ids))
+    if n_unknown := int((~is_known.any(1)).sum()):
+        warnings.warn(
+            f"{n_unknown} of {len(tokens)} texts hold no word that the text encoder knows, so that "
+            "their features, codes and neighbours mean nothing: give texts with other words.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _padding(tokenizer):

@@ -1,18 +1,19 @@
 """Base of all hashers: features of pairs in, codes out. It needs no torch."""
 
-import copy
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
+from .._fitting import fitting
+from .._ids import encode_ids
 from .._seed import draw_seed
 from ..codes import FORMATS, convert_codes
 from ._docs import hasher
 from ._inputs import check_block, check_pairs, split_blocks
-from ._pairs import Pairs, check_groups, paired_score
-from ._parameters import check_parameters, choice, count
+from ._pairs import Pairs, paired_score
+from ._parameters import check_parameters, choice, count, switch
 
 
 @hasher
@@ -55,7 +56,7 @@ class PairHasher(BlockTransformer):
 
     n_bits: int = count(64, kw_only=False)
     n_image_features: int | None = None
-    center: bool = True
+    center: bool = switch(True)
     output: str = choice("bits", *FORMATS)
     random_state: Any = None
 
@@ -96,12 +97,13 @@ class PairHasher(BlockTransformer):
         TypeError
             If a parameter has the wrong type, or `X` is sparse but not CSR.
         """
-        trial = self._trial()
         check_parameters(self)
-        pairs = trial._check_pairs(X, groups, reset=True)
-        trial.n_bits_ = self.n_bits  # where it is None, the method sets it
-        trial._learn(pairs, draw_seed(self.random_state))
-        return self._adopt(trial)
+        with fitting(self) as new:
+            new._forget()
+            pairs = new._check_pairs(X, groups, reset=True)
+            new.n_bits_ = self.n_bits  # where it is None, the method sets it
+            new._learn(pairs, draw_seed(self.random_state))
+        return self
 
     def transform(self, X):
         """Encode whichever blocks a table holds.
@@ -202,22 +204,16 @@ class PairHasher(BlockTransformer):
     def _encode(self, block, values):
         return convert_codes(self._real_codes(block, values), self.output)
 
-    def _trial(self, *, fitted=False):
-        """Return a copy of the hasher to fit: a fit that fails changes nothing of the original."""
-        trial = copy.copy(self)
-        if not fitted:
-            for name in [name for name in vars(trial) if name.endswith("_") and name[0] != "_"]:
-                delattr(trial, name)
-        return trial
-
-    def _adopt(self, trial):
-        """Take over all that a trial has learned, at once."""
-        self.__dict__ = vars(trial)
-        return self
+    def _forget(self):
+        """Drop all that was learned before."""
+        for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
+            delattr(self, name)
 
     def _check_pairs(self, X, groups, *, reset):
         blocks = check_pairs(self, X, reset=reset)
-        return Pairs(**blocks, groups=check_groups(groups, blocks["image"]))
+        if groups is not None:
+            groups = encode_ids(groups, "groups", blocks["image"].shape[0])
+        return Pairs(**blocks, groups=groups)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "image_state_")

@@ -1,14 +1,14 @@
 """Tables and arrays of features on their way into a hasher."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array, check_scalar
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from .._blocks import BLOCKS, block_slices, table_columns
+from .._blocks import BLOCKS, block_of, block_slices, table_columns
+from .._checks import check_integer
 
 _READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
@@ -51,10 +51,13 @@ def check_pairs(hasher, X, *, reset):
         ensure_min_features=2 if reset else 1,
         **_READ,
     )
-    if reset:
+    if not reset:
+        n_image = hasher.n_image_features_
+    else:
         n_image = n_named if named else _check_given(hasher.n_image_features, features.shape[1])
+    _check_sides(columns, n_image)
+    if reset:
         hasher.n_image_features_ = n_image
-    n_image = hasher.n_image_features_
     return {"image": features[:, :n_image], "text": features[:, n_image:]}
 
 
@@ -78,13 +81,25 @@ def _check_given(n_image, n_features):
             "of leading image columns, or give a dataframe with columns image__* and text__* "
             "(skhash.make_table builds one)."
         )
-    check_scalar(n_image, "n_image_features", numbers.Integral, min_val=1)
+    n_image = check_integer(n_image, "n_image_features")
     if n_image >= n_features:
         raise ValueError(
             f"n_image_features={n_image} leaves no text block in a table of "
             f"n_features={n_features} columns."
         )
-    return int(n_image)
+    return n_image
+
+
+def _check_sides(columns, n_image):
+    """Check that no column name contradicts the number of leading image columns."""
+    for column, name in enumerate(columns or ()):
+        if block_of(name) == ("text" if column < n_image else "image"):
+            n_named = sum(block_of(name) == "image" for name in columns)
+            raise ValueError(
+                f"n_image_features={n_image} contradicts the names of the columns, got {name!r} as "
+                f"column {column} and {n_named} image columns in all: leave n_image_features out "
+                "to split by name."
+            )
 
 
 def split_blocks(hasher, X):
@@ -160,6 +175,12 @@ def check_block(hasher, X, block):
         )
         raise ValueError(
             f"the {block} columns must be those seen in fit, in the same order; {what}."
+        )
+    others = [name for name in columns or () if block_of(name) not in (None, block)]
+    if others:
+        raise ValueError(
+            f"the {block} block has a column of the other, got {others[0]!r}: give the columns of "
+            "one block alone."
         )
     X = check_array(X, input_name="X", **_READ)
     n_image = hasher.n_image_features_

@@ -10,7 +10,7 @@ from sklearn.utils import gen_batches
 from .._blocks import BLOCKS
 from ._base import PairHasher
 from ._docs import hasher
-from ._pairs import CHUNK, block_statistics, warn_of_empty_rows
+from ._pairs import CHUNK, block_statistics, warn_of_rows
 from ._parameters import count
 
 
@@ -102,8 +102,8 @@ def standardize(block, values, *, center):
     scale : float
         What was divided by: the root mean square of a row's length.
     """
-    mean, spread, empty = block_statistics(values, center=center)
-    warn_of_empty_rows(block, empty)
+    mean, spread, *rows = block_statistics(values, center=center)
+    warn_of_rows(block, *rows)
     mean, scale = mean.astype(np.float64), spread * np.sqrt(values.shape[1])
     if sparse.issparse(values):
         return _CenteredSparse(values, mean, scale), mean, scale

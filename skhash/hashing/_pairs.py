@@ -4,12 +4,16 @@ import warnings
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_consistent_length, gen_batches
+from sklearn.utils import gen_batches
 
-from .._comparable import comparable
+from .._checks import casting_features
+from .._comparable import compare_read
 from .._ranking import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once where a whole block is gone through
+# A tenth of the spread: with less, all rows but the outliers get the same few codes.
+_TYPICAL = 0.1**2
+_FIRST = 256  # rows whose median stands in for the mean before that is known
 
 
 def dense_rows(block, rows):
@@ -17,12 +21,13 @@ def dense_rows(block, rows):
     taken = block[rows]
     if sparse.issparse(taken):
         taken = taken.toarray()
-    # Writable, since torch shares the memory and warns of what it must not write to.
-    return np.require(taken, np.float32, ["C", "W"])
+    with casting_features():
+        # Writable, since torch shares the memory and warns of what it must not write to.
+        return np.require(taken, np.float32, ["C", "W"])
 
 
 def block_statistics(block, *, center):
-    """Return the mean of each feature, the spread of the whole block and the rows of zeros.
+    """Return the mean of each feature, the spread of the whole block and rows to warn of.
 
     Parameters
     ----------
@@ -39,45 +44,67 @@ def block_statistics(block, *, center):
         Root mean square of all entries, less the mean; 1 where it is 0.
     empty : ndarray of int
         Indices of the rows that are all zeros.
+    outlying : ndarray of int
+        Indices of rows so far from the others that the spread is theirs alone.
     """
     n_rows, n_features = block.shape
+    # Distances from the median of a few rows, which no outlier moves, as those from the mean.
+    start = np.zeros(n_features)
+    if center:
+        start += np.median(dense_rows(block, slice(0, _FIRST)), axis=0)
     total, squares, empty = np.zeros(n_features), np.zeros(n_features), []
+    distances = np.empty(n_rows)
     for rows in gen_batches(n_rows, CHUNK):
         chunk = dense_rows(block, rows).astype(np.float64)
-        total += chunk.sum(axis=0)
-        squares += np.square(chunk).sum(axis=0)
         empty.append(rows.start + np.flatnonzero(~chunk.any(axis=1)))
-    mean = total / n_rows if center else np.zeros(n_features)
-    scale = float(np.sqrt(max(np.mean(squares / n_rows - mean**2), 0.0)))
-    return mean.astype(np.float32), scale or 1.0, np.concatenate(empty)
+        chunk -= start
+        total += chunk.sum(axis=0)
+        np.square(chunk, out=chunk)
+        squares += chunk.sum(axis=0)
+        distances[rows] = chunk.sum(axis=1)
+    shift = total / n_rows if center else np.zeros(n_features)
+    scale = float(np.sqrt(max(np.mean(squares / n_rows - shift**2), 0.0)))
+    mean = (start + shift).astype(np.float32)
+    return mean, scale or 1.0, np.concatenate(empty), _outlying(distances)
 
 
-def warn_of_empty_rows(block, empty):
-    """Warn of rows without any feature."""
+def _outlying(distances):
+    """Return the rows whose squared distances leave the others next to nothing of the spread."""
+    typical, mean = np.median(distances[distances > 0] if distances.any() else 0), distances.mean()
+    if len(distances) < 8 or typical > _TYPICAL * mean:
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(distances > mean)
+
+
+def warn_of_rows(block, empty, outlying):
+    """Warn of rows without any feature, and of rows far from all others."""
     if empty.size:
-        shown = ", ".join(map(str, empty[:5])) + (", ..." if empty.size > 5 else "")
         warnings.warn(
-            f"{empty.size} rows of the {block} block are all zeros (rows {shown}): they tell "
-            "nothing of what they "
-            "resemble; drop them, or widen the features (a larger max_features or a smaller "
-            "min_df).",
+            f"{empty.size} rows of the {block} block are all zeros (rows {_listed(empty)}): they "
+            "carry no similarity information; drop them, or widen the features (a larger "
+            "max_features or a smaller min_df).",
+            UserWarning,
+            stacklevel=5,
+        )
+    if outlying.size:
+        warnings.warn(
+            f"{outlying.size} rows of the {block} block are so far from all others (rows "
+            f"{_listed(outlying)}) that the others will get nearly the same codes: correct or "
+            "drop these rows, or scale the features with sklearn.preprocessing.RobustScaler and "
+            "clip them.",
             UserWarning,
             stacklevel=5,
         )
 
 
-def check_groups(groups, block):
-    """Return the group of each row of a block as integers from 0, or None."""
-    if groups is None:
-        return None
-    check_consistent_length(block, groups)
-    return np.unique(groups, return_inverse=True)[1]
+def _listed(rows):
+    return ", ".join(map(str, rows[:5])) + (", ..." if rows.size > 5 else "")
 
 
 def paired_score(image, text, y):
     """Return the mean average precision among pairs of binary codes, mean of both directions."""
     both = [
-        average_precisions(*comparable(a, b), y, y, k=None, ties="expected", normalize="hits")
+        average_precisions(*compare_read(a, b), y, y, k=None, ties="expected", normalize="hits")
         for a, b in ((image, text), (text, image))
     ]
     return float(np.mean(both))

@@ -1,46 +1,46 @@
 """Declaring the parameters of hashers: a default, and what values are valid."""
 
-import math
-import numbers
 from dataclasses import field, fields
-from functools import partial
 from typing import Any
 
-from sklearn.utils import check_scalar
+from .._checks import check_choice, check_flag, check_integer, check_parameter, check_real
+from .._seed import check_seed
 
-from .._checks import check_choice
 
-
-def parameter(default, check, **options) -> Any:
-    """Declare a parameter whose value is passed to `check` with its name."""
-    return field(default=default, metadata={"check": check}, **options)
+def parameter(default, check, *arguments, none=False, **options) -> Any:
+    """Declare a parameter that ``check(value, name, *arguments)`` checks, or None if `none`."""
+    metadata = {"check": (check, *arguments), "none": none}
+    return field(default=default, metadata=metadata, **options)
 
 
 def count(default, *, none=False, **options) -> Any:
     """Declare a parameter that is a positive integer, or None if `none`."""
-    check = partial(check_scalar, target_type=numbers.Integral, min_val=1)
-    return parameter(default, _or_none(check) if none else check, **options)
+    return parameter(default, check_integer, none=none, **options)
 
 
-def positive(default, *, below=math.inf, none=False) -> Any:
+def positive(default, *, below="inf", none=False) -> Any:
     """Declare a parameter that is a number strictly between 0 and a bound, or None if `none`."""
-    check = partial(check_positive, bound=below)
-    return parameter(default, _or_none(check) if none else check)
+    return parameter(default, check_real, f"(0, {below})", none=none)
 
 
 def not_negative(default) -> Any:
     """Declare a parameter that is a finite number of at least 0."""
-    return parameter(default, check_not_negative)
+    return parameter(default, check_real, "[0, inf)")
 
 
 def share(default) -> Any:
     """Declare a parameter that is a number from 0 to 1."""
-    return parameter(default, _check_share)
+    return parameter(default, check_real, "[0, 1]")
+
+
+def switch(default) -> Any:
+    """Declare a parameter that is True or False."""
+    return parameter(default, check_flag)
 
 
 def choice(default, *choices) -> Any:
     """Declare a parameter that is one of the choices."""
-    return parameter(default, partial(check_choice, choices=choices))
+    return parameter(default, check_choice, choices)
 
 
 def check_parameters(hasher):
@@ -60,29 +60,6 @@ def check_parameters(hasher):
     """
     for declared in fields(hasher):
         if "check" in declared.metadata:
-            declared.metadata["check"](getattr(hasher, declared.name), name=declared.name)
-
-
-def check_positive(value, name, bound=math.inf):
-    """Check that a number lies strictly between 0 and a bound."""
-    check_scalar(value, name, numbers.Real, min_val=0, max_val=bound, include_boundaries="neither")
-
-
-def check_not_negative(value, name):
-    """Check that a number is finite and at least 0."""
-    check_scalar(value, name, numbers.Real, min_val=0)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value}.")
-
-
-def _check_share(value, name):
-    check_not_negative(value, name)
-    check_scalar(value, name, numbers.Real, max_val=1)
-
-
-def _or_none(check):
-    def checked(value, name):
-        if value is not None:
-            check(value, name=name)
-
-    return checked
+            check, none = declared.metadata["check"], declared.metadata["none"]
+            check_parameter(hasher, declared.name, *check, optional=none)
+    check_seed(hasher.random_state)

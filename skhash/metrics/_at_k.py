@@ -1,6 +1,7 @@
 """Metrics of the first k items: precision, recall and hit rate."""
 
 from .._at_k import mean_over_queries, scores_at_k
+from .._checks import check_flag
 from .._comparable import comparable
 
 
@@ -68,6 +69,7 @@ def precision_at_k(
     >>> precision_at_k(query, gallery, ["dog"], ["dog", "cat", "dog"], k=[1, 2, 3])
     array([0.5       , 0.5       , 0.66666667])
     """
+    check_flag(per_query, "per_query")
     scores = scores_at_k(
         "precision",
         *comparable(query_codes, gallery_codes),
@@ -147,6 +149,7 @@ def recall_at_k(
     >>> recall_at_k(query, gallery, ["dog"], ["dog", "cat", "dog"], k=[1, 2, 3])
     array([0.25, 0.5 , 1.  ])
     """
+    check_flag(per_query, "per_query")
     scores = scores_at_k(
         "recall",
         *comparable(query_codes, gallery_codes),
@@ -231,6 +234,7 @@ def hit_rate_at_k(
     >>> hit_rate_at_k(image, text, [0, 1], [0, 0, 1], k=[1, 2, 3])
     array([0. , 0.5, 1. ])
     """
+    check_flag(per_query, "per_query")
     scores = scores_at_k(
         "hit_rate",
         *comparable(query_codes, gallery_codes),

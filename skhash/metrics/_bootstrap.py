@@ -1,10 +1,11 @@
 """Confidence intervals over queries."""
 
-import numbers
-
 import numpy as np
 from scipy import stats
-from sklearn.utils import check_array, check_random_state, check_scalar
+from sklearn.utils import check_array
+
+from .._checks import check_integer, check_real
+from .._seed import own_generator
 
 _DRAWS = 1 << 21  # scores drawn at a time: some megabytes
 
@@ -23,7 +24,7 @@ def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, rando
         Share of the means inside, between 0 and 1.
     n_resamples : int, default=1000
         Number of means drawn.
-    random_state : int, RandomState instance or None, default=None
+    random_state : int, RandomState instance, Generator or None, default=None
         Seed of the draws.
 
     Returns
@@ -57,15 +58,9 @@ def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, rando
         raise ValueError(
             f"scores must have one dimension, a score a query, got {scores.ndim}: give one column."
         )
-    check_scalar(
-        confidence_level,
-        "confidence_level",
-        numbers.Real,
-        min_val=0,
-        max_val=1,
-        include_boundaries="neither",
-    )
-    check_scalar(n_resamples, "n_resamples", numbers.Integral, min_val=1)
+    confidence_level = check_real(confidence_level, "confidence_level", "(0, 1)")
+    n_resamples = check_integer(n_resamples, "n_resamples")
+    rng = own_generator(random_state)
     if np.ptp(scores) == 0:  # nothing varies; a single score cannot be resampled at all
         return float(scores[0]), float(scores[0])
     interval = stats.bootstrap(
@@ -75,11 +70,6 @@ def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, rando
         n_resamples=n_resamples,
         batch=max(1, _DRAWS // len(scores)),
         method="percentile",
-        random_state=own_generator(random_state),  # pyright: ignore[reportCallIssue]
+        random_state=rng,  # pyright: ignore[reportCallIssue]
     ).confidence_interval
     return float(interval.low), float(interval.high)
-
-
-def own_generator(random_state):
-    """Return the generator of a seed; without a seed a fresh one, never NumPy's global one."""
-    return np.random.RandomState() if random_state is None else check_random_state(random_state)

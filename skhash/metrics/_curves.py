@@ -4,9 +4,10 @@ import numpy as np
 
 from .._at_k import check_cut_offs
 from .._buckets import relevance_by_rank
-from .._comparable import check_bits, check_radius, comparable
+from .._checks import check_flag
+from .._comparable import check_bits, check_radius, comparable, compare_read
 from .._ranking import rankings, score_queries
-from ..codes import code_format
+from ..codes import count_bits, read_codes
 
 
 def precision_within_radius(
@@ -75,8 +76,9 @@ def precision_within_radius(
     >>> precision_within_radius(query, gallery, ["dog"], ["dog", "cat", "dog"], radius=1)
     0.5
     """
+    check_flag(per_query, "per_query")
     queries, gallery = comparable(query_codes, gallery_codes)
-    check_radius(radius, queries)
+    radius = check_radius(radius, queries)
 
     def precision(counts, distances):
         ball = counts[:, distances <= radius].sum(axis=1)
@@ -171,6 +173,7 @@ def precision_recall_by_radius(
     y_query=None,
     y_gallery=None,
     *,
+    n_bits=None,
     n_jobs=None,
 ):
     r"""Compute mean precision and mean recall within each Hamming radius.
@@ -189,6 +192,8 @@ def precision_recall_by_radius(
         enough; ``None`` means that row i of the gallery alone is relevant to query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
+    n_bits : int, default=None
+        Length of the codes in bits; ``None`` means 8 a byte of packed codes.
     n_jobs : int, default=None
         Number of threads that rank binary codes; ``-1`` uses all cores.
 
@@ -199,7 +204,7 @@ def precision_recall_by_radius(
     recall : ndarray of shape (n_bits + 1,), float64
         Mean recall, from 0 to 1, ascending with the radius.
     radii : ndarray of shape (n_bits + 1,), int64
-        The radii in bits, from 0 on; packed codes have 8 bits a byte.
+        The radii in bits, from 0 on.
 
     Raises
     ------
@@ -224,9 +229,11 @@ def precision_recall_by_radius(
     >>> precision, recall, radii
     (array([0.        , 0.5       , 0.66666667]), array([0. , 0.5, 1. ]), array([0, 1, 2]))
     """
-    queries, gallery = comparable(query_codes, gallery_codes)
+    known = n_bits is not None
+    codes = [read_codes(codes, packed=known) for codes in (query_codes, gallery_codes)]
+    queries, gallery = compare_read(*codes)
     check_bits(queries)
-    n_bits = np.shape(gallery_codes)[1] * (8 if code_format(gallery_codes) == "packed" else 1)
+    n_bits = count_bits(codes[1], n_bits)
     totals = np.zeros((2, n_bits + 1))
     for counts, distances in rankings(queries, gallery, y_query, y_gallery, n_jobs=n_jobs):
         ball = np.zeros((len(counts), n_bits + 1, 2), dtype=np.int64)

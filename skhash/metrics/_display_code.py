@@ -4,9 +4,9 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from .. import _search
-from .._comparable import check_bits, comparable
+from .._comparable import check_bits, compare_read
 from .._relevance import encode_labels
-from ..codes import convert_codes
+from ..codes import convert_codes, read_codes
 from ._display import BLUE, GREY, ORANGE, encode_sides, hide_spines, subplots
 
 _BATCH = 1 << 10  # queries whose histograms are held at a time
@@ -215,11 +215,11 @@ class CodeDisplay:
             If codes are empty or of different lengths, if labels do not fit them, or if the number
             of axes is not 3.
         """
-        queries, gallery = comparable(query_codes, gallery_codes)
+        known = n_bits is not None
+        codes = [read_codes(codes, packed=known) for codes in (query_codes, gallery_codes)]
+        queries, gallery = compare_read(*codes)
         check_bits(queries)
-        query_bits, gallery_bits = (
-            convert_codes(codes, "bits", n_bits=n_bits) for codes in (query_codes, gallery_codes)
-        )
+        query_bits, gallery_bits = (convert_codes(side, "bits", n_bits=n_bits) for side in codes)
         labels = encode_labels(y_query, y_gallery, queries.shape[1], gallery.shape[1])
         unrelated, related = _count_pairs(queries, gallery, *labels)[: gallery_bits.shape[1] + 1].T
         balance, correlation = _bit_statistics(gallery_bits)

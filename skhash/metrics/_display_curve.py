@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from .._checks import check_choice
+from .._at_k import check_cut_offs
+from .._checks import check_choice, check_flag
+from ..codes import read_codes
 from ._at_k import precision_at_k
 from ._curves import precision_recall_by_radius, precision_recall_by_rank
 from ._display import CURVES, GREY, encode_sides, hide_spines, subplots
@@ -98,6 +100,7 @@ class RetrievalCurveDisplay:
             If the kind is unknown, or more than one axes are given.
         """
         check_choice(self.kind, "kind", KINDS)
+        check_flag(plot_chance_level, "plot_chance_level")
         self.ax_ = subplots("RetrievalCurveDisplay", (1, 1), ax, figsize=(5.5, 4))[0, 0]
         self.figure_ = self.ax_.figure
         if ax is None:
@@ -185,6 +188,7 @@ class RetrievalCurveDisplay:
             :func:`precision_recall_by_rank`.
         """
         check_choice(kind, "kind", KINDS)
+        check_flag(plot_chance_level, "plot_chance_level")
         if k is not None and kind != "top-k":
             raise ValueError(f"k belongs to kind='top-k', got kind={kind!r}: leave k out.")
         sides = query_codes, gallery_codes, y_query, y_gallery
@@ -196,8 +200,8 @@ class RetrievalCurveDisplay:
             curve = precision_recall_by_radius(*sides, n_jobs=n_jobs)
             chance = curve[0][-1]
         else:
-            n_gallery = len(gallery_codes)
-            steps = np.arange(1, n_gallery + 1) if k is None else np.atleast_1d(k)
+            n_gallery = len(read_codes(gallery_codes))
+            steps = np.arange(1, n_gallery + 1) if k is None else np.atleast_1d(check_cut_offs(k))
             cut_offs: Any = [*steps, n_gallery]
             precision = precision_at_k(*sides, k=cut_offs, ties=ties, n_jobs=n_jobs)
             *precision, chance = np.asarray(precision)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import BLOCKS, table_column, table_columns
+from .._cells import cut, unwrap_image
 
 
 def column_items(table, block):
@@ -29,6 +30,9 @@ def open_image(item):
     """Return an image as a PIL image that matplotlib draws over its white ground."""
     from PIL import Image, ImageOps
 
+    unwrapped = unwrap_image(item)
+    if unwrapped is not item:
+        item = Path(unwrapped) if isinstance(unwrapped, str) else unwrapped
     known = (Image.Image, np.ndarray, bytes, os.PathLike)
     if not isinstance(item, known):
         raise TypeError(
@@ -50,7 +54,7 @@ def open_image(item):
     except Exception as error:
         what = repr(os.fspath(item)) if isinstance(item, os.PathLike) else type(item).__name__
         raise ValueError(
-            f"cannot read an image ({what}: {error}): give a readable file or pixels of uint8."
+            f"cannot read an image ({what}: {cut(error)}): give a readable file or pixels of uint8."
         ) from error
     image.thumbnail((400, 400))  # more than a cell shows
     return image

@@ -4,9 +4,9 @@ import numbers
 from itertools import chain
 
 import numpy as np
-from sklearn.utils import check_scalar
 
 from .. import _search
+from .._checks import check_flag, check_integer
 from .._comparable import comparable, is_binary
 from .._relevance import encode_labels
 from ._display import BLUE, GREY, ORANGE, encode_sides, subplots
@@ -192,10 +192,9 @@ class RetrievalDisplay:
         queries, gallery = comparable(query_codes, gallery_codes)
         query_items = _check_items(query_items, queries.shape[1], "query")
         gallery_items = _check_items(gallery_items, gallery.shape[1], "gallery")
-        check_scalar(n_queries, "n_queries", numbers.Integral, min_val=1, max_val=len(query_items))
-        check_scalar(
-            n_neighbors, "n_neighbors", numbers.Integral, min_val=1, max_val=len(gallery_items)
-        )
+        n_queries = check_integer(n_queries, "n_queries", high=len(query_items))
+        n_neighbors = check_integer(n_neighbors, "n_neighbors", high=len(gallery_items))
+        check_flag(mark_relevant, "mark_relevant")
         distances, rows = _nearest(queries[:, :n_queries], gallery, n_neighbors)
         relevant = None
         if mark_relevant:

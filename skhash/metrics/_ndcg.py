@@ -1,6 +1,7 @@
 """Normalised discounted cumulative gain."""
 
 from .._at_k import mean_over_queries, ndcg_scores
+from .._checks import check_flag
 from .._comparable import comparable
 
 
@@ -80,6 +81,7 @@ def ndcg_at_k(
     >>> round(ndcg_at_k(query, gallery, [[1, 1, 0]], [[1, 0, 1], [1, 1, 0]]), 4)
     0.8597
     """
+    check_flag(per_query, "per_query")
     scores = ndcg_scores(
         *comparable(query_codes, gallery_codes),
         y_query,

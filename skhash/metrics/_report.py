@@ -5,14 +5,16 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from .._blocks import table_columns
 from .._buckets import bucket_average_precision, harmonic_numbers, hit_chance_at_k, hits_at_k
-from .._checks import check_choice
-from .._comparable import comparable, is_binary
+from .._checks import check_choice, check_integer, check_real
+from .._comparable import compare_read, is_binary
 from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
 from .._relevance import encode_labels
 from .._scorer import halves
-from ..codes import code_format
-from ._bootstrap import bootstrap_interval, own_generator
+from .._seed import check_seed, own_generator
+from ..codes import count_bits, format_of
+from ._bootstrap import bootstrap_interval
 from ._report_table import RADIUS, RetrievalReport
 
 ACROSS = [("image", "text"), ("text", "image")]
@@ -25,6 +27,7 @@ def retrieval_report(
     y=None,
     y_gallery=None,
     *,
+    n_bits=None,
     k=50,
     normalize="hits",
     confidence_level=0.95,
@@ -44,13 +47,17 @@ def retrieval_report(
     ----------
     codes : array-like or dataframe of shape (n_queries, n_columns), bool, uint8, int8 or float
         Paired codes of the queries, as ``transform`` gives them: columns named ``image__*`` and
-        ``text__*``, or an array of image codes and then text codes of the same length.
+        ``text__*``, or an array of image codes and then text codes of the same length. An array
+        says nothing of where its blocks meet: it is split in the middle, and the report says so.
     gallery : array-like or dataframe of shape (n_gallery, n_columns), default=None
         Paired codes that are searched; ``None`` searches `codes`.
     y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
         Ids, classes or label indicators of the queries; ``None`` means that row i answers query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the gallery, where one is given.
+    n_bits : int, default=None
+        Length of a code in bits, which the codes are compared with; ``None`` means half of the
+        columns, 8 bits a byte of packed codes.
     k : int, default=50
         Cut-off of mAP\@k and of precision at k.
     normalize : {"hits", "possible", "relevant"}, default="hits"
@@ -59,7 +66,7 @@ def retrieval_report(
         Share of the bootstrap means of mAP inside its interval.
     n_resamples : int, default=1000
         Number of bootstrap means.
-    random_state : int, RandomState instance or None, default=0
+    random_state : int, RandomState instance, Generator or None, default=0
         Seed of the random codes and of the bootstrap.
     n_jobs : int, default=None
         Number of threads that rank binary codes; ``-1`` uses all cores.
@@ -101,11 +108,14 @@ def retrieval_report(
     """
     k = check_cut_off(k)
     check_choice(normalize, "normalize", NORMALIZE)
+    confidence_level = check_real(confidence_level, "confidence_level", "(0, 1)")
+    n_resamples = check_integer(n_resamples, "n_resamples")
+    check_seed(random_state)
     alone = gallery is None
     if alone and y_gallery is not None:
         raise ValueError("y_gallery is given without a gallery: give gallery too, or y alone.")
-    queries = halves(codes)
-    items, y_items = (queries, y) if alone else (halves(gallery), y_gallery)
+    queries = halves(codes, n_bits)
+    items, y_items = (queries, y) if alone else (halves(gallery, n_bits), y_gallery)
     labels = encode_labels(y, y_items, len(queries["image"]), len(items["image"]))
     score = partial(_score_queries, labels=labels, k=k, normalize=normalize, n_jobs=n_jobs)
 
@@ -117,14 +127,16 @@ def retrieval_report(
         elif source != target:
             raise ValueError(NOTHING_RELEVANT)
     rng = own_generator(random_state)
-    rows["random codes"] = score(*(_random_like(side["image"], rng) for side in (queries, items)))
+    rows["random codes"] = score(
+        *(_random_like(side["image"], n_bits, rng) for side in (queries, items))
+    )
     frame = pd.DataFrame(
         [_summarise(scores, confidence_level, n_resamples, rng) for scores in rows.values()],
         index=list(rows),
     )
     return RetrievalReport(
         frame,
-        codes=_describe(queries["image"]),
+        codes=_describe(queries["image"], n_bits, named=table_columns(codes) is not None),
         gallery=_describe_gallery(len(items["image"]), alone),
         k=k,
         normalize=normalize,
@@ -135,7 +147,7 @@ def retrieval_report(
 
 def _score_queries(query_codes, gallery_codes, *, labels, k, normalize, n_jobs, others=False):
     """Return a dataframe of scores, a row a query."""
-    queries, gallery = comparable(query_codes, gallery_codes)
+    queries, gallery = compare_read(query_codes, gallery_codes)
     n_gallery = gallery.shape[1] - others
     harmonic = harmonic_numbers(n_gallery)
     parts = []
@@ -173,12 +185,11 @@ def _summarise(scores, confidence_level, n_resamples, rng):
     }
 
 
-def _random_like(codes, rng):
+def _random_like(codes, n_bits, rng):
     """Draw codes of the same shape: fair bits, or real vectors in every direction alike."""
-    if code_format(codes) == "real":
+    if format_of(codes) == "real":
         return rng.standard_normal(codes.shape)
-    n_bits = codes.shape[1] * (8 if code_format(codes) == "packed" else 1)
-    return rng.random((len(codes), n_bits)) < 0.5
+    return rng.random((len(codes), count_bits(codes, n_bits))) < 0.5
 
 
 def _describe_gallery(n_items, alone):
@@ -187,8 +198,11 @@ def _describe_gallery(n_items, alone):
     return f"{n_items:,}"
 
 
-def _describe(codes):
-    form, width = code_format(codes), codes.shape[1]
+def _describe(codes, n_bits, named):
+    form, width = format_of(codes), codes.shape[1]
+    text = f"{count_bits(codes, n_bits)} bits, ranked by Hamming distance"
     if form == "real":
-        return f"{width} real values, ranked by cosine similarity"
-    return f"{8 * width if form == 'packed' else width} bits, ranked by Hamming distance"
+        text = f"{width} real values, ranked by cosine similarity"
+    elif form == "packed":
+        text = text.replace(" bits", f" bits ({width} bytes)")
+    return text if named else f"{text}; {2 * width} columns split in the middle"

@@ -3,20 +3,26 @@
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._blocks import block_slices, table_columns
-from .._scorer import has_block_names, paired_codes
-from ..codes import code_format
+from .._blocks import named_columns, table_columns
+from .._fitting import fitting
+from .._relevance import check_labels
+from .._scorer import paired_codes
+from ..codes import format_of, read_codes
 from ._rows import is_mapped, join_words, words_of
 from ._store import read_index
 from ._store_write import write_index
 
 # The block of the index that answers the queries of a block.
 _ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
+# Kinds of labels that NumPy would turn into one another.
+_LABEL_KINDS = {
+    **{"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"},
+    **{"U": "strings", "O": "strings", "S": "bytes", "M": "dates", "m": "spans of time"},
+}
 # What a saved index says of itself, beside its parameters.
 _SAVED = ("n_samples_fit_", "n_features_in_", "paired_", "packed_")
 
@@ -30,6 +36,9 @@ class CodeIndex(BaseEstimator):
     paired: bool | None
     n_features_in_: int
     y_: Any
+    # How many codes, from the first, train inverted lists: all that a pickle or a saved index must
+    # keep, besides the codes, to make the same lists again.
+    _n_trained: int
 
     def fit(self, X, y=None):
         """Index codes.
@@ -50,9 +59,10 @@ class CodeIndex(BaseEstimator):
         Raises
         ------
         TypeError
-            If the dtype names no format.
+            If the codes name no format, or could be of two (:mod:`skhash.codes`).
         ValueError
-            If a parameter is out of range, or the codes are empty, not finite or not pairs.
+            If a parameter is out of range, the codes are empty, not finite or not pairs, or labels
+            are missing, of another length or lists of labels.
         """
         return self._append(X, y, reset=True)
 
@@ -76,7 +86,7 @@ class CodeIndex(BaseEstimator):
         Raises
         ------
         ValueError
-            If codes or labels do not fit those of the index.
+            If codes or labels do not fit those of the index: in width, format or kind.
         """
         return self._append(X, y, reset=not hasattr(self, "words_"))
 
@@ -112,6 +122,7 @@ class CodeIndex(BaseEstimator):
         """
         check_is_fitted(self)
         fields = {name: getattr(self, name) for name in _SAVED}
+        fields["n_trained"] = self._n_trained
         names = getattr(self, "feature_names_in_", None)
         fields["feature_names_in_"] = None if names is None else list(names)
         arrays = self.words_ if self.y_ is None else {**self.words_, "y": self.y_}
@@ -160,6 +171,7 @@ class CodeIndex(BaseEstimator):
             setattr(index, name, fields[name])
         if fields["feature_names_in_"] is not None:
             index.feature_names_in_ = np.array(fields["feature_names_in_"], dtype=object)
+        index._n_trained = fields["n_trained"]
         index.y_ = arrays.pop("y", None)
         index.words_ = arrays
         return index
@@ -169,6 +181,12 @@ class CodeIndex(BaseEstimator):
 
     def _append(self, X, y, *, reset):
         self._check_parameters()
+        with fitting(self) as new:
+            new._extend(X, y, reset=reset)
+        return self
+
+    def _extend(self, X, y, *, reset):
+        """Replace what the index holds, or append to it."""
         words = self._read(X, reset=reset)
         n_samples = next(iter(words.values())).shape[1]
         if y is not None:
@@ -179,25 +197,22 @@ class CodeIndex(BaseEstimator):
                     "a paired index holds both codes of a row, got one: append a table with "
                     "image__* and text__* columns."
                 )
-            if (y is None) != (self.y_ is None):
-                raise ValueError(
-                    "all rows of the index have labels or none has: give y in each call or in none."
-                )
+            y = _join_labels(self.y_, y)
             words = {block: join_words(self.words_[block], words[block]) for block in words}
-            y = None if y is None else np.concatenate([self.y_, y])
             n_samples += self.n_samples_fit_
         self.words_, self.y_, self.n_samples_fit_ = words, y, n_samples
-        return self
+        if reset or n_samples > 2 * self._n_trained:
+            self._n_trained = n_samples
 
     def _read(self, X, *, reset):
         """Return the words of each block that `X` holds; `reset` decides what the index holds."""
         columns = table_columns(X)
-        named = self.paired is not False and columns is not None and has_block_names(columns)
-        blocks = list(block_slices(columns)) if named else []
-        if named:
-            X = np.asarray(X)  # the names told the modality: texts may well search images
+        named = self.paired is not False and columns is not None
+        blocks = list(named_columns(columns)) if named else []
         codes = _check_codes(X, self)
-        packed = code_format(codes) == "packed"
+        if blocks:
+            X = codes  # the names told the modality: texts may well search images
+        packed = format_of(codes) == "packed"
         if reset:
             self.packed_ = packed
             self.paired_ = bool(self.paired) or len(blocks) == 2
@@ -246,23 +261,42 @@ class CodeIndex(BaseEstimator):
 
 
 def _check_codes(X, estimator):
-    codes = check_array(X, estimator=estimator)
-    if codes.dtype.kind in "iu" and codes.dtype.itemsize > 1:
-        if codes.min() >= 0 and codes.max() <= 1:
-            raise TypeError(
-                f"{codes.dtype} codes of zeros and ones would all count as positive: "
-                "use codes.astype(bool)."
-            )
-        return codes >= 0
-    return codes
+    # Their values are judged; what is left to check is that there are rows and columns.
+    return check_array(read_codes(X), ensure_all_finite=False, estimator=estimator)
 
 
 def _check_labels(y, n_samples):
-    y = y.toarray() if sparse.issparse(y) else np.asarray(y)
-    if y.shape[:1] != (n_samples,):
+    """Return labels that can be saved, as a copy unless they lie in a file."""
+    labels = check_labels(y, n_samples)
+    if labels.dtype.kind == "O" and any(label.endswith("\0") for label in labels):
         raise ValueError(
-            f"labels of another length: got y of shape {y.shape} for {n_samples} codes."
+            "labels must not end with a zero character, which arrays of strings do not keep: strip "
+            "it."
         )
-    if y.ndim > 2:
-        raise ValueError(f"labels must have one or two dimensions, got {y.ndim}.")
-    return y if is_mapped(y) else y.copy()
+    if labels.dtype.kind == "O" and isinstance(y, (list, tuple)):
+        return np.array(labels.tolist())
+    return labels if is_mapped(labels) else labels.copy()
+
+
+def _join_labels(held, new):
+    """Append labels to those that are there, if they are of one kind."""
+    if (held is None) != (new is None):
+        raise ValueError(
+            "all rows of the index have labels or none has: give y in each call or in none."
+        )
+    if new is None:
+        return None
+    if held.shape[1:] != new.shape[1:]:
+        raise ValueError(
+            f"the labels have the shape {new.shape}, those of the index {held.shape}: give labels "
+            "of the same columns."
+        )
+    kinds = [_LABEL_KINDS[y.dtype.kind] for y in (held, new)]
+    # NumPy makes floats of int64 and uint64 together.
+    rounded = kinds == ["integers"] * 2 and np.result_type(held, new).kind == "f"
+    if held.ndim == 1 and (kinds[0] != kinds[1] or rounded):
+        raise ValueError(
+            f"the index holds labels that are {kinds[0]} ({held.dtype}), got {kinds[1]} "
+            f"({new.dtype}): convert the new ones, or fit again with labels of one kind."
+        )
+    return np.concatenate([held, new])

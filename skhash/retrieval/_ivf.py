@@ -3,9 +3,9 @@
 from contextlib import contextmanager
 
 import numpy as np
-from joblib import effective_n_jobs
 
 from .. import _search
+from .._checks import check_integer, check_n_jobs
 from .._optional import import_optional
 from ._rows import parts
 
@@ -28,27 +28,41 @@ class InvertedLists:
     ----------
     gallery : array of shape (n_words, n_codes), unsigned
         Words of the codes; faiss keeps a copy.
+    n_trained : int
+        How many codes, from the first, train the centroids: the same codes give the same lists,
+        whether they came together or were appended.
     n_lists : int or None
-        Number of lists, of which there are never more than codes; ``None`` takes
-        ``4 sqrt(n_codes)``, or fewer where a list would hold less than 39 codes.
+        Number of lists, of which there are never more than such codes; ``None`` takes
+        ``4 sqrt(n_trained)``, or fewer where a list would hold less than 39 codes.
     """
 
-    def __init__(self, gallery, n_lists):
+    def __init__(self, gallery, n_trained, n_lists):
         self._faiss = import_faiss()
-        n_codes = gallery.shape[1]
+        self.made_of = n_trained, n_lists
         if n_lists is None:
-            n_lists = max(1, min(int(4 * n_codes**0.5), n_codes // _POINTS))
+            n_lists = max(1, min(int(4 * n_trained**0.5), n_trained // _POINTS))
         n_bits = 8 * gallery.itemsize * len(gallery)
         self._centroids = self._faiss.IndexBinaryFlat(n_bits)  # faiss does not keep it alive
-        self._index = self._faiss.IndexBinaryIVF(self._centroids, n_bits, min(n_lists, n_codes))
+        self._index = self._faiss.IndexBinaryIVF(self._centroids, n_bits, min(n_lists, n_trained))
         self._index.cp.min_points_per_centroid = 1  # no warning on stderr
-        sample = np.linspace(0, n_codes - 1, min(n_codes, _POINTS * self._index.nlist)).astype(
-            np.intp
-        )
+        n_points = min(n_trained, _POINTS * self._index.nlist)
+        sample = np.linspace(0, n_trained - 1, n_points).astype(np.intp)
         with self._threads(1):
             self._index.train(_bytes(gallery[:, sample]))
+        self.add(gallery)
+
+    @property
+    def n_codes(self):
+        """Number of codes in the lists."""
+        return self._index.ntotal
+
+    def add(self, gallery):
+        """Add those codes of a gallery that are not in the lists yet."""
+        with self._threads(1):
             for part in parts(gallery):
-                self._index.add(_bytes(gallery[:, part]))
+                new = slice(max(part.start, self.n_codes), part.stop)
+                if new.start < new.stop:
+                    self._index.add(_bytes(gallery[:, new]))
 
     def nearest(self, queries, gallery, k, *, nprobe, n_jobs):
         """Find `k` near codes of each query, in the order of `_search.nearest`.
@@ -73,7 +87,7 @@ class InvertedLists:
         rows : ndarray of shape (n_queries, k), int64
             Rows of the gallery.
         """
-        self._index.nprobe = min(nprobe, self._index.nlist)
+        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         with self._threads(n_jobs):
             distances, rows = self._index.search(_bytes(queries), k)
         order = np.lexsort((rows, distances))
@@ -106,7 +120,7 @@ class InvertedLists:
         starts : ndarray of shape (n_queries + 1,), int64
             Where the items of each query start, and the last end.
         """
-        self._index.nprobe = min(nprobe, self._index.nlist)
+        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         below = int(min(radius, self._index.d)) + 1  # faiss leaves the limit itself out
         with self._threads(n_jobs):
             starts, distances, rows = self._index.range_search(_bytes(queries), below)
@@ -119,7 +133,7 @@ class InvertedLists:
     def _threads(self, n_jobs):
         """Let faiss use so many threads, for a while: its number is the process's own."""
         before = self._faiss.omp_get_max_threads()
-        self._faiss.omp_set_num_threads(effective_n_jobs(n_jobs))
+        self._faiss.omp_set_num_threads(check_n_jobs(n_jobs))
         try:
             yield
         finally:

@@ -1,13 +1,18 @@
 """Who is near a query: exactly, or in the lists of faiss."""
 
-import numbers
-
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_scalar
 
 from .. import _search
-from .._checks import check_choice
+from .._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_n_jobs,
+    check_parameter,
+    check_real,
+    check_verbose,
+)
 from ._base import CodeIndex
 from ._ivf import InvertedLists, import_faiss
 
@@ -52,6 +57,7 @@ class NeighborIndex(CodeIndex):
         ValueError
             If there are fewer items than neighbours asked for, or the queries do not fit the index.
         """
+        check_flag(return_distance, "return_distance")
         queries, block = self._one_search(X)
         alone = X is None
         k = self._check_n_neighbors(n_neighbors, self.n_samples_fit_ - alone)
@@ -86,8 +92,9 @@ class NeighborIndex(CodeIndex):
         ValueError
             If the radius is negative, or the queries do not fit the index.
         """
+        check_flag(return_distance, "return_distance")
         queries, block = self._one_search(X)
-        radius = _check_radius(self.radius if radius is None else radius)
+        radius = check_real(self.radius if radius is None else radius, "radius", "[0, inf]")
         distances, rows, starts = self._within_radius(queries, block, radius)
         if X is None:
             query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
@@ -119,8 +126,7 @@ class NeighborIndex(CodeIndex):
         ValueError
             If `mode` is unknown, or as in :meth:`kneighbors`.
         """
-        if mode not in {"connectivity", "distance"}:
-            raise ValueError(f"mode must be 'connectivity' or 'distance', got {mode!r}.")
+        check_choice(mode, "mode", ("connectivity", "distance"))
         distances, rows = self.kneighbors(X, n_neighbors)
         n_queries, k = rows.shape
         weights = distances if mode == "distance" else np.ones(rows.shape)
@@ -162,26 +168,28 @@ class NeighborIndex(CodeIndex):
         return {name: value for name, value in state.items() if name != "_lists"}
 
     def _check_parameters(self):
-        check_scalar(self.n_neighbors, "n_neighbors", numbers.Integral, min_val=1)
-        _check_radius(self.radius)
+        check_parameter(self, "n_neighbors", check_integer)
+        check_parameter(self, "radius", check_real, "[0, inf]")
         check_choice(self.algorithm, "algorithm", _ALGORITHMS)
-        check_scalar(self.nprobe, "nprobe", numbers.Integral, min_val=1)
-        if self.n_lists is not None:
-            check_scalar(self.n_lists, "n_lists", numbers.Integral, min_val=1)
+        check_n_jobs(self.n_jobs)
+        check_parameter(self, "paired", check_flag, optional=True)
+        check_parameter(self, "nprobe", check_integer)
+        check_parameter(self, "n_lists", check_integer, optional=True)
+        check_verbose(self.verbose)
         if self.algorithm == "faiss-ivf":
             import_faiss()
 
-    def _append(self, X, y, *, reset):
-        super()._append(X, y, reset=reset)
-        self._lists = {}  # faiss's objects, which no pickle holds
-        if reset and self.algorithm == "faiss-ivf":  # else the next search makes them
-            for block in self.words_:
-                self._inverted_lists(block)
-        return self
+    def _extend(self, X, y, *, reset):
+        super()._extend(X, y, reset=reset)
+        if reset:
+            self._lists = {}  # faiss's objects, which no pickle holds
+            if self.algorithm == "faiss-ivf":
+                for block in self.words_:
+                    self._inverted_lists(block)
 
     def _check_n_neighbors(self, n_neighbors, n_items):
         k = self.n_neighbors if n_neighbors is None else n_neighbors
-        check_scalar(k, "n_neighbors", numbers.Integral, min_val=1)
+        k = check_integer(k, "n_neighbors")
         if k > n_items:
             raise ValueError(
                 f"n_neighbors must be at most the number of items, got n_neighbors={k} "
@@ -190,10 +198,17 @@ class NeighborIndex(CodeIndex):
         return k
 
     def _inverted_lists(self, block):
-        lists = vars(self).setdefault("_lists", {})
-        if block not in lists:
-            lists[block] = InvertedLists(self.words_[block], self.n_lists)
-        return lists[block]
+        """Return the lists of a block, with the codes that were appended since the last search."""
+        words, made_of = self.words_[block], (self._n_trained, self.n_lists)
+        held = vars(self).setdefault("_lists", {})
+        lists = held.get(block)
+        if lists is None or lists.made_of != made_of:
+            lists = InvertedLists(words, *made_of)
+        elif lists.n_codes < words.shape[1]:
+            del held[block]  # until they are whole again
+            lists.add(words)
+        held[block] = lists
+        return lists
 
     def _nearest(self, queries, block, k):
         gallery = self.words_[block]
@@ -210,13 +225,6 @@ class NeighborIndex(CodeIndex):
 
     def _engine(self):
         return {"algorithm": self.algorithm, "n_jobs": self.n_jobs, "verbose": self.verbose}
-
-
-def _check_radius(radius):
-    check_scalar(radius, "radius", numbers.Real, min_val=0)
-    if np.isnan(radius):
-        raise ValueError("radius == nan, must be >= 0.")
-    return radius
 
 
 def _split(found, starts):

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from .._popcount import to_words
-from ..codes import code_format, pack_codes
+from ..codes import format_of, pack_read
 
 _PART = 1 << 20  # entries of an array that are read at a time
 
@@ -53,22 +53,22 @@ def words_of(codes):
     Parameters
     ----------
     codes : ndarray of shape (n_codes, n_columns)
-        The codes.
+        Codes that have been read.
 
     Returns
     -------
     ndarray or MappedWords of shape (n_words, n_codes), unsigned
         Their words.
     """
-    if code_format(codes) == "packed" and is_mapped(codes):
+    if format_of(codes) == "packed" and is_mapped(codes):
         first = to_words(codes[:2])
         if np.may_share_memory(first, codes) and first.flags.aligned:
             return to_words(codes)  # a view: the bytes of a row are a word already
         return MappedWords(codes)
-    none = to_words(pack_codes(codes[:0]))
+    none = to_words(pack_read(codes[:0]))
     words = np.empty((len(none), len(codes)), dtype=none.dtype)
     for part in parts(codes.T):
-        words[:, part] = to_words(pack_codes(codes[part]))
+        words[:, part] = to_words(pack_read(codes[part]))
     return words
 
 

@@ -18,6 +18,7 @@ save, and ``<array>`` is one of
 * ``format``: ``"skhash.HammingRetriever"``; ``version``: ``1``; ``written_by``: the release;
 * ``parameters``: those of the constructor; ``n_samples_fit_``, ``n_features_in_``, ``paired_``,
   ``packed_``, and ``feature_names_in_`` (or null): the attributes of these names;
+* ``n_trained``: how many, from the first, train inverted lists;
 * ``arrays``: for each array its ``file``, ``shape``, ``dtype``, ``bytes`` (size of the file),
   ``sha256`` of the file, and ``sampled_sha256``: that of 64 blocks of 4096 bytes, one after the
   other, of which block ``i`` starts at byte ``i * (bytes - 4096) // 63``; of the whole file if it
@@ -25,25 +26,50 @@ save, and ``<array>`` is one of
 * ``sha256``: that of the object without this entry, as JSON in ASCII with sorted keys and without
   spaces.
 
-**Writing**: each file is written under another name (``.tmp`` appended), flushed to the disk and
-renamed, index.json last. Then arrays that it does not name are deleted. So a crash leaves the old
-index or the new one. **Reading**: whoever finds an array gone reads index.json again.
+**Writing**: each file is written under a temporary name, flushed to the disk and renamed,
+index.json last. Then arrays that it does not name are deleted. So a crash leaves the old index or
+the new one. **Reading**: whoever finds an array gone reads index.json again. Sizes, checksums and
+headers are compared with what index.json says before anything parses an array, and the header of
+an array is compared as text, never parsed.
 """
 
 import hashlib
 import json
 import os
 import re
-from contextlib import suppress
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from .._checks import check_choice
+from .._files import regular
 from .._popcount import to_words
 
 FORMAT, VERSION = "skhash.HammingRetriever", 1
 NAMES = re.compile(r"(codes|image|text|y)-[0-9a-f]{16}\.npy")
+_MAGIC = b"\x93NUMPY\x01\x00"
+_LABELS = re.compile(r"[<|][biufcSUmM]\d+(\[\d*[a-zA-Zμ]+\])?")
+_SCALARS = (bool, int, float, str, type(None))
+_ENTRIES = {
+    "format": str,
+    "version": int,
+    "written_by": str,
+    "parameters": dict,
+    "n_samples_fit_": int,
+    "n_trained": int,
+    "n_features_in_": int,
+    "paired_": bool,
+    "packed_": bool,
+    "feature_names_in_": (list, type(None)),
+    "arrays": dict,
+    "sha256": str,
+}
+_ARRAY = {
+    **{"file": str, "shape": list, "dtype": str},
+    **{"bytes": int, "sha256": str, "sampled_sha256": str},
+}
+_LONGEST = 1 << 32  # bytes of a code that `to_words` is asked about
 _BLOCKS, _BLOCK = 64, 4096
 _WHOLE = 16 << 20  # bytes of arrays that are checked entirely unless told otherwise
 
@@ -87,7 +113,8 @@ def parse(folder):
     """Return the object in index.json if it is of this format, whatever its version."""
     path = folder / "index.json"
     try:
-        document = json.loads(path.read_bytes())
+        with regular(path) as file:
+            document = json.loads(file.read())
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
@@ -117,33 +144,63 @@ def _checked(folder):
     )
     if version != VERSION or document.get("sha256") != checksum(document):
         raise damaged
-    try:
-        sound = _is_sound(document)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        sound = False
-    if not sound:  # with a checksum that fits: not written by `write_index`
-        raise damaged
+    if not (_is_typed(document) and _is_sound(document)):
+        raise damaged  # with a checksum that fits: not written by `write_index`
     return document
+
+
+def _is_typed(document):
+    """Say whether all entries of index.json are there and of the right types."""
+    arrays = document.get("arrays")
+    return (
+        _fits(document, _ENTRIES)
+        and all(isinstance(value, _SCALARS) for value in document["parameters"].values())
+        and all(isinstance(name, str) for name in document["feature_names_in_"] or ())
+        and all(isinstance(entry, dict) and _fits(entry, _ARRAY) for entry in arrays.values())
+        and all(type(n) is int and n >= 0 for e in arrays.values() for n in e["shape"])
+    )
+
+
+def _fits(entries, types):
+    return entries.keys() == types.keys() and all(
+        # Not isinstance: True is no number of rows.
+        type(entries[name]) in (kinds if isinstance(kinds, tuple) else (kinds,))
+        for name, kinds in types.items()
+    )
 
 
 def _is_sound(document):
     """Say whether the entries of the arrays fit the attributes, so that no search can go astray."""
     n_samples, n_columns = document["n_samples_fit_"], document["n_features_in_"]
     arrays, paired = dict(document["arrays"]), document["paired_"]
-    n_columns //= 2 if paired else 1
-    n_bytes = n_columns if document["packed_"] else -(-n_columns // 8)
+    n_bits, odd = divmod(n_columns, 2) if paired else (n_columns, 0)
+    n_bytes = n_bits if document["packed_"] else -(-n_bits // 8)
+    if odd or not 0 < n_bytes <= _LONGEST:
+        return False
     none = to_words(np.empty((0, n_bytes), dtype=np.uint8))
     files = {name: NAMES.fullmatch(entry["file"]) for name, entry in arrays.items()}
     y, names = arrays.pop("y", None), document["feature_names_in_"]
     return (
         all(match and match[1] == name for name, match in files.items())
+        and n_samples > 0
         and set(arrays) == ({"image", "text"} if paired else {"codes"})
         and all(entry["shape"] == [len(none), n_samples] for entry in arrays.values())
         and all(entry["dtype"] == none.dtype.newbyteorder("<").str for entry in arrays.values())
-        and (y is None or y["shape"][:1] == [n_samples])
-        and (names is None or len(names) == document["n_features_in_"])
-        and isinstance(document["parameters"], dict)
+        and (y is None or (_is_plain(y["dtype"]) and y["shape"][:1] == [n_samples]))
+        and (y is None or len(y["shape"]) <= 2)
+        and (names is None or len(names) == n_columns)
+        and 0 < document["n_trained"] <= n_samples
     )
+
+
+def _is_plain(dtype):
+    """Say whether a string names the dtype of labels, just as NumPy writes it."""
+    if not _LABELS.fullmatch(dtype):
+        return False
+    try:
+        return np.dtype(dtype).str == dtype
+    except (TypeError, ValueError):
+        return False
 
 
 def _read_arrays(folder, entries, mmap_mode, verify):
@@ -157,7 +214,8 @@ def _read_arrays(folder, entries, mmap_mode, verify):
 
 
 def _read_array(path, entry, mmap_mode, verify):
-    with path.open("rb") as file:
+    """Check a file against its entry, then map or read the array; nothing is parsed."""
+    with regular(path) as file:
         n_bytes = file.seek(0, os.SEEK_END)
         if n_bytes != entry["bytes"]:
             raise ValueError(
@@ -169,18 +227,30 @@ def _read_array(path, entry, mmap_mode, verify):
             if verify == "sampled"
             else sha256(file) == entry["sha256"]
         )
-    array = None
-    with suppress(ValueError, EOFError):
-        array = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    described = (
-        isinstance(array, np.ndarray)
-        and list(array.shape) == entry["shape"]
-        and array.dtype.str == entry["dtype"]
-        and array.flags.c_contiguous
-    )
-    if not (sound and described):
-        raise ValueError(f"{path} is damaged or was changed: save the index again.")
-    return array
+        dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
+        start = _start(file, dtype, shape)
+        if not sound or start is None or start + prod(shape) * dtype.itemsize != n_bytes:
+            raise ValueError(f"{path} is damaged or was changed: save the index again.")
+        if mmap_mode == "r":
+            return np.memmap(file, dtype, "r", offset=start, shape=shape)
+        file.seek(start)
+        return np.fromfile(file, dtype, count=prod(shape)).reshape(shape)
+
+
+def _start(file, dtype, shape):
+    """Return where the data of a ``.npy`` file begin, None if its header is not the one it must be.
+
+    The header is text that follows from dtype and shape, but for the blanks at its end.
+    """
+    file.seek(0)
+    start = len(_MAGIC) + 2
+    length = int.from_bytes(file.read(start)[len(_MAGIC) :], "little")
+    expected = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': {shape}, }}"
+    file.seek(0)
+    found = file.read(start + length)
+    header = found[start:].rstrip(b" \n")
+    sound = found.startswith(_MAGIC) and header == expected.encode() and found[-1:] == b"\n"
+    return start + length if sound else None
 
 
 def canonical(document):

@@ -3,14 +3,13 @@
 import json
 import os
 import secrets
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from .. import __version__
-from .._files import replaced
+from .._files import TEMPORARY, only_writer, replaced
 from ._rows import parts
 from ._store import (
     FORMAT,
@@ -42,8 +41,14 @@ def write_index(folder, fields, arrays):
         arrays = {**arrays, "y": _storable(arrays["y"])}
     document = {"format": FORMAT, "version": VERSION, "written_by": __version__, **fields}
     canonical(document)  # before anything is written
+    for name, value in fields["parameters"].items():
+        if isinstance(value, (list, tuple, dict)):  # which `read_index` would refuse
+            raise ValueError(
+                f"{name} cannot be saved, it is a {type(value).__name__}: set it to a number, a "
+                "string or None."
+            )
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_writer(folder) as sync_folder:
+    with only_writer(folder) as sync_folder:
         if (folder / "index.json").exists():
             parse(folder)  # raises an error if it is of something else
         try:
@@ -59,29 +64,13 @@ def write_index(folder, fields, arrays):
             _sweep(folder)
 
 
-@contextmanager
-def _only_writer(folder):
-    """Keep other processes from saving here; give what makes the renames in a folder last."""
-    if os.name == "nt":  # a folder cannot be opened there
-        yield lambda: None
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # not every network file system has locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield partial(os.fsync, handle)
-    finally:
-        os.close(handle)
-
-
 def _sweep(folder):
     """Delete the arrays that index.json does not name: of before, of a crash or of a full disk."""
     index = folder / "index.json"
     named = index.read_text(encoding="utf-8") if index.exists() else ""
     for path in folder.iterdir():
-        ours = path.name == "index.json.tmp" or NAMES.fullmatch(path.name.removesuffix(".tmp"))
+        of = TEMPORARY.sub("", path.name)
+        ours = NAMES.fullmatch(of) or (of == "index.json" != path.name)
         if ours and path.name not in named:
             with suppress(PermissionError):  # Windows keeps what is mapped, until the next save
                 path.unlink()

@@ -189,7 +189,7 @@ def test_unknown_options_raise(name):
         ValueError, match="subset must be one of 'train', 'query', 'database', 'all'"
     ):
         FETCH[name](subset="test")
-    with pytest.raises(TypeError, match="random_state must be an instance of int, not None"):
+    with pytest.raises(TypeError, match="random_state must be an integer, got None"):
         FETCH[name](random_state=None)
     with pytest.raises(ValueError, match="image must be one of 'pixels', 'cnn-f', got 'sift'"):
         fetch_mscoco(image="sift")

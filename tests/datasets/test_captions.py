@@ -197,8 +197,97 @@ def test_no_json_raises_and_names_the_file(folder, write, load):
 
 def test_caption_of_an_unknown_picture_raises(folder, write):
     content = COCO | {"images": COCO["images"][:1]}
-    with pytest.raises(ValueError, match=r"COCO's captions \(KeyError: 4\)"):
+    message = r"captions\.json has 3 annotations whose image_id it does not list, first 4: list it"
+    with pytest.raises(ValueError, match=message):
         load_coco_captions(folder, write("captions.json", content))
+
+
+def test_one_id_of_two_pictures_raises(folder, write):
+    content = COCO | {"images": [*COCO["images"], {"id": 4, "file_name": "5.jpg"}]}
+    message = r"captions\.json has the id 4 twice, for '4\.jpg' and for '5\.jpg': give each its own"
+    with pytest.raises(ValueError, match=message):
+        load_coco_captions(folder, write("captions.json", content))
+
+
+def test_a_picture_that_is_listed_twice_alike_is_one(folder, write):
+    content = COCO | {"images": COCO["images"] * 2}
+    bunch = load_coco_captions(folder, write("captions.json", content))
+    assert bunch.group.tolist() == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("part", "extra", "message"),
+    [
+        ("annotations", {"image_id": 8, "category_id": 18}, "1 annotations whose image_id .* 8: l"),
+        (
+            "annotations",
+            {"image_id": 4, "category_id": 8},
+            "1 annotations whose category_id .* 8: ",
+        ),
+        ("categories", {"id": 18, "name": "wolf"}, "the id 18 twice, for 'dog' and for 'wolf'"),
+        ("images", {"id": 4, "file_name": "5.jpg"}, r"the id 4 twice, for '4\.jpg' and for '5\.j"),
+    ],
+)
+def test_instances_that_contradict_themselves_raise(folder, write, part, extra, message):
+    files = write("captions.json", COCO), write("i.json", INSTANCES)
+    write("i.json", INSTANCES | {part: [*INSTANCES[part], extra]})
+    with pytest.raises(ValueError, match=rf"i\.json has {message}"):
+        load_coco_captions(folder, files[0], instances=files[1])
+
+
+def test_instances_with_other_names_for_the_ids_raise(folder, write):
+    images = [{"id": i, "file_name": f"{j}.jpg"} for i, j in [(9, 9), (4, 5), (5, 4)]]
+    files = write("captions.json", COCO), write("i.json", INSTANCES | {"images": images})
+    with pytest.raises(
+        ValueError, match=r"i\.json names the file of image 4 '5\.jpg', the captions"
+    ):
+        load_coco_captions(folder, files[0], instances=files[1])
+
+
+def test_ids_of_several_types_are_told(folder, write):
+    other = INSTANCES | {"images": [], "annotations": []}
+    images = [*COCO["images"], {"id": "x", "file_name": "4.jpg"}]
+    annotations = [*COCO["annotations"], {"image_id": "x", "caption": "dogs"}]
+    files = (
+        write("captions.json", {"images": images, "annotations": annotations}),
+        write("instances.json", other),
+    )
+    with pytest.raises(ValueError, match="does not list 4 of the pictures that have captions"):
+        load_coco_captions(folder, files[0], instances=files[1])
+
+
+@pytest.mark.parametrize("other", ["4.jpg", "./4.jpg", "x/../4.jpg"])
+def test_a_picture_in_two_karpathy_splits_raises(folder, write, other):
+    images = [karpathy(4, "train", "two dogs"), karpathy(4, "test", "dogs") | {"filename": other}]
+    with pytest.raises(ValueError, match=r"'4\.jpg' in the splits 'train' and 'test': keep one"):
+        load_karpathy(folder, write("dataset.json", {"images": images}))
+
+
+@pytest.mark.parametrize("name", FLICKR)
+def test_a_flickr_caption_may_be_of_any_length(folder, write, name):
+    long = FLICKR[name].replace("Dogs .", "dogs " * 100_000 + ".")
+    bunch = load_flickr_captions(folder, write(name, long))
+    assert bunch.frame["text"][1] == "dogs " * 100_000 + "."
+
+
+def test_a_flickr_caption_of_several_lines_is_one(folder, write):
+    path = write("captions.txt", 'image,caption\n4.jpg,"two\ndogs"\n9.jpg,a cat\n')
+    assert load_flickr_captions(folder, path).frame["text"].tolist() == ["two\ndogs", "a cat"]
+
+
+def test_a_quote_that_is_not_closed_raises(folder, write):
+    path = write("captions.txt", 'image,caption\n4.jpg,"two dogs\n9.jpg,a cat\n')
+    with pytest.raises(ValueError, match=r"captions\.txt is no table .* a quote is not closed: m"):
+        load_flickr_captions(folder, path)
+
+
+@pytest.mark.parametrize("caption", [{"raw": "two dogs"}, ["two dogs"], None, 3, "a \ud83d dog"])
+def test_a_caption_that_is_no_text_raises(folder, write, caption):
+    coco = COCO | {"annotations": [{"image_id": 4, "caption": caption}]}
+    splits = {"images": [karpathy(4, "train") | {"sentences": [{"raw": caption}]}]}
+    for load, content in ((load_coco_captions, coco), (load_karpathy, splits)):
+        with pytest.raises(ValueError, match="row 0 of .* has the caption .*, which"):  # noqa: RUF043
+            load(folder, write("file.json", content))
 
 
 def test_path_out_of_the_folder_raises(folder, write):

@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from skhash.datasets import _download
 from skhash.datasets._download import fetch_files
 
 FILES = ["a.list", "b.mat"]
@@ -152,3 +153,24 @@ def test_download_without_pooch_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
     with pytest.raises(ImportError, match=r'pip install "scikit-hash\[datasets\]"'):
         fetch_files("toy", FILES, url="http://unused")
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(serve_zip, home, monkeypatch):
+    monkeypatch.setattr(_download, "MAX_SIZE", 1000)
+    url = serve_zip({"a.mat": bytes(1001)})
+    with pytest.raises(OSError, match="it holds 1001 bytes, more than 1000"):
+        fetch_files("a", ["a.mat"], url=url)
+    assert [path.name for path in home.rglob("*.mat")] == []
+
+
+@pytest.mark.parametrize("at", [6, 8])  # says that it is encrypted, or compressed in another way
+def test_an_archive_that_cannot_be_unpacked_raises(serve_zip, at):
+    def spoil(content):
+        content = bytearray(content)
+        for start in (0, content.index(b"PK\x01\x02") + 2):
+            content[start + at] |= 1
+        return bytes(content)
+
+    url = serve_zip({"a.mat": b"x"}, spoil)
+    with pytest.raises(OSError, match=r"could not be fetched .*: try again, or unpack it by hand"):
+        fetch_files("a", ["a.mat"], url=url)

@@ -1,13 +1,19 @@
+import csv
+import io
 import json
 import os
 import sys
+import unicodedata
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from skhash.datasets import load_image_table
+from skhash.datasets._separated import records
 
 NAMES = ["b.jpg", "sub/a.jpg", "b.jpg"]
 TEXTS = ["two dogs", 'a "cat", None', ""]
@@ -194,6 +200,145 @@ def test_caption_that_is_none_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
     with pytest.raises(ValueError, match=r"row 1 of the table has the caption .* which is no text"):
         load_image_table(folder, table(text=texts))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_cell_that_is_not_there_is_no_empty_text(folder, tmp_path, kind):
+    separator = {"csv": ",", "tsv": "\t"}[kind]
+    path = tmp_path / f"captions.{kind}"
+    lines = ["image,text", 'b.jpg,"a\nb"', "b.jpg,", "", 'b.jpg,""', "b.jpg", "b.jpg,x"]
+    path.write_text("\n".join(lines).replace(",", separator))
+    with pytest.raises(ValueError, match=r"row 3 of .* has the caption nan, which is no text"):
+        load_image_table(folder, path)
+    path.write_text("\n".join(lines[:5]).replace(",", separator))
+    assert load_image_table(folder, path).frame["text"].tolist() == ["a\nb", "", ""]
+
+
+def test_cells_that_are_not_asked_for_may_be_missing(folder, tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("image,text,source,kind\nb.jpg,x,there,dog\nb.jpg,y\n")
+    assert load_image_table(folder, path).frame["text"].tolist() == ["x", "y"]
+    with pytest.raises(ValueError, match="row 1 of .* has the label nan: give a class"):  # noqa: RUF043
+        load_image_table(folder, path, label_column="kind")
+
+
+@settings(max_examples=50)
+@given(st.lists(st.lists(st.text('ab", \n'), min_size=2, max_size=3), min_size=1))
+def test_records_are_those_of_the_csv_module(rows):
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows(rows)
+    assert list(records(file.getvalue())) == rows
+
+
+@pytest.mark.parametrize("text", [{"raw": "two dogs"}, {"a", "b"}, [["a"]], [{"raw": "a"}], b"a"])
+def test_a_caption_of_another_type_is_not_taken_apart(folder, text):
+    texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
+    with pytest.raises(ValueError, match=r"row 1 of the table has the caption .* which is no text"):
+        load_image_table(folder, table(text=texts))
+
+
+@pytest.mark.parametrize("label", [{"raw": "dog"}, {"dog"}, [["dog"]], ["dog", None]])
+def test_a_label_of_another_type_raises(folder, label):
+    labels = pd.Series(["dog", label, "dog"], dtype=object)
+    with pytest.raises(ValueError, match="row 1 of the table has the label .*: give a class"):  # noqa: RUF043
+        load_image_table(folder, table(kind=labels), label_column="kind")
+
+
+def test_a_lone_surrogate_raises_and_names_the_row(folder, tmp_path):
+    path = tmp_path / "captions.json"
+    path.write_text(json.dumps([{"image": "b.jpg", "text": "a \ud83d dog"}]))
+    with pytest.raises(ValueError, match=r"row 0 of .* has the caption 'a \\ud83d dog', which hol"):
+        load_image_table(folder, path)
+    names = pd.Series(["b.jpg", "\ud83d.jpg", "b.jpg"], dtype=object)
+    with pytest.raises(ValueError, match=r"row 1 of the table names the picture '\\ud83d\.jpg'"):
+        load_image_table(folder, table(image=names))
+
+
+@pytest.mark.parametrize("huge", [b"x" * 8_000_000, ["x" * 8_000_000]])
+def test_messages_quote_no_megabytes(folder, huge):
+    cells = pd.Series([huge] * 3, dtype=object)
+    with pytest.raises(ValueError, match="row 0 of the table has the caption") as caught:
+        load_image_table(
+            folder, table(text=cells if isinstance(huge, bytes) else [{"a": huge}] * 3)
+        )
+    assert len(str(caught.value)) < 400
+
+
+def test_cells_may_be_long(folder, tmp_path):
+    texts = ["a" * 200_000, "b", "c"]
+    path = write(tmp_path / "captions.csv", table(text=texts))
+    assert load_image_table(folder, path).frame["text"].tolist() == texts
+
+
+@pytest.mark.parametrize("kind", ["parquet", "pandas", "polars"])
+def test_pictures_may_come_as_bytes_or_as_cells_of_arrow_files(folder, tmp_path, kind):
+    cells = [
+        {"bytes": b"B", "path": "x.png"},
+        {"bytes": None, "path": "b.jpg"},
+        {"bytes": b"B", "path": None},
+        {"bytes": None, "path": "./b.jpg"},
+    ]
+    frame = pd.DataFrame({"image": cells, "text": list("abcd")})
+    if kind == "parquet":
+        captions = write(tmp_path / "captions.parquet", frame)
+    else:
+        captions = (
+            frame if kind == "pandas" else pl.DataFrame({"image": cells, "text": list("abcd")})
+        )
+    bunch = load_image_table(folder, captions)
+    path = os.path.join(folder, "b.jpg")
+    assert bunch.frame["image"].tolist() == [b"B", path, b"B", path]
+    assert bunch.group.tolist() == [0, 1, 0, 1]
+
+
+def test_a_dict_of_neither_bytes_nor_path_raises(folder):
+    cells = pd.Series([{"bytes": None, "path": None}, {"url": "x"}, {}], dtype=object)
+    with pytest.raises(ValueError, match="row 0 of the table names the picture None"):
+        load_image_table(folder, table(image=cells))
+    with pytest.raises(ValueError, match=r"row 0 of the table names the picture \{'url': 'x'\}"):
+        load_image_table(folder, table(image=cells[[1, 2, 1]].reset_index(drop=True)))
+
+
+SPELLINGS = ["b.jpg", "./b.jpg", "sub/../b.jpg", "sub//../b.jpg", "{folder}/b.jpg", "link.jpg"]
+
+
+def test_all_spellings_of_a_path_are_one_picture(folder):
+    (folder / "link.jpg").symlink_to("b.jpg")
+    (folder / "self").symlink_to(folder)
+    names = [name.format(folder=folder) for name in [*SPELLINGS, "self/b.jpg", "sub/a.jpg"]]
+    bunch = load_image_table(folder, pd.DataFrame({"image": names, "text": names}))
+    assert bunch.group.tolist() == [0] * 7 + [1]
+    assert bunch.frame["image"].tolist()[:5] == [os.path.join(folder, "b.jpg")] * 5
+
+
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+def test_an_accent_may_be_written_in_two_ways(folder, on_disk):
+    names = [unicodedata.normalize(form, "\xe9t\xe9.jpg") for form in ("NFC", "NFD")]
+    path = folder / unicodedata.normalize(on_disk, "\xe9t\xe9.jpg")
+    path.touch()
+    bunch = load_image_table(folder, pd.DataFrame({"image": names, "text": names}))
+    assert bunch.group.tolist() == [0, 0]
+    assert bunch.frame["image"].tolist() == [str(path)] * 2
+
+
+def test_missing_pictures_are_counted_by_picture_not_by_spelling(folder):
+    frame = pd.DataFrame({"image": ["c.jpg", "./c.jpg", "b.jpg"], "text": TEXTS})
+    with pytest.raises(FileNotFoundError, match="1 of 2 pictures are missing"):
+        load_image_table(folder, frame)
+
+
+@pytest.mark.parametrize("linked", ["file", "folder"])
+def test_a_link_that_leads_out_of_the_folder_raises(folder, tmp_path, linked):
+    target = tmp_path / "secret.txt" if linked == "file" else tmp_path
+    (folder / "link").symlink_to(target)
+    name = "link" if linked == "file" else "link/secret.txt"
+    with pytest.raises(ValueError, match=rf"row 2 of the table names '{name}', which leads out of"):
+        load_image_table(folder, table(image=[*NAMES[:2], name]))
+
+
+def test_the_folder_itself_may_be_a_link(folder, tmp_path):
+    (tmp_path / "album").symlink_to(folder)
+    check_pairs(load_image_table(tmp_path / "album", table()), tmp_path / "album")
 
 
 def test_missing_folder_and_file_raise(folder, tmp_path):

@@ -152,6 +152,65 @@ def test_values_that_are_not_finite_raise(tmp_path):
         read_matrix(tmp_path / "y.mat", "YAll", (2, 3))
 
 
+@pytest.mark.parametrize("target", ["external", "soft", "group"])
+def test_a_link_is_not_followed(path, tmp_path, target):
+    with h5py.File(tmp_path / "secret.h5", "w") as other:
+        other["YAll"] = MATRIX.T
+    with h5py.File(path, "a") as file:
+        del file["YAll"]
+        if target == "soft":
+            file["other"] = MATRIX.T
+            file["YAll"] = h5py.SoftLink("/other")
+        elif target == "external":
+            file["YAll"] = h5py.ExternalLink(tmp_path / "secret.h5", "/YAll")
+        else:
+            file["out"] = h5py.ExternalLink(tmp_path / "secret.h5", "/")
+    name = "out/YAll" if target == "group" else "YAll"
+    with pytest.raises(ValueError, match=rf"all\.mat cannot be read .*{name} is a link, which may"):
+        read_matrix(path, name, (7, 3))
+
+
+@pytest.mark.parametrize("kind", ["external", "virtual"])
+def test_values_that_lie_in_another_file_are_not_read(path, tmp_path, kind):
+    (tmp_path / "secret").write_bytes(MATRIX.T.tobytes())
+    with h5py.File(path, "a") as file:
+        del file["YAll"]
+        if kind == "external":
+            storage = [(str(tmp_path / "secret"), 0, MATRIX.nbytes)]
+            file.create_dataset("YAll", (3, 7), "f8", external=storage)
+        else:
+            layout = h5py.VirtualLayout((3, 7), "f8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "secret"), "YAll", (3, 7))
+            file.create_virtual_dataset("YAll", layout)
+    with pytest.raises(ValueError, match="YAll is no matrix within this file"):
+        read_matrix(path, "YAll", (7, 3))
+
+
+def test_more_values_than_a_file_can_hold_are_not_made(tmp_path):
+    with h5py.File(tmp_path / "y.mat", "w") as file:
+        file.create_dataset("YAll", (3, 10**9), "f8", chunks=(3, 1000))
+    with pytest.raises(ValueError, match="YAll would fill 24000000000 bytes, the file has"):
+        read_matrix(tmp_path / "y.mat", "YAll", (None, 3))
+
+
+@pytest.mark.parametrize("numbers", [[1.5], [np.nan], [0.0], [], [np.inf]])
+def test_numbers_that_are_no_rows_raise(path, numbers):
+    with h5py.File(path, "a") as file:
+        del file["param/index"]
+        file["param/index"] = np.array([numbers])
+    with pytest.raises(ValueError, match="param/index holds numbers that are not 1 to 7"):
+        read_numbers(path, "param/index", 7)
+
+
+def test_a_damaged_picture_names_the_file(pictures, path):
+    content = path.read_bytes()
+    with h5py.File(path, "r") as file:
+        at = file["IAll"].id.get_chunk_info(0).byte_offset
+    path.write_bytes(content[:at] + bytes(20) + content[at + 20 :])
+    with pytest.raises(ValueError, match=r"all\.mat cannot be read .*: replace it by the official"):
+        list(pictures)
+
+
 @pytest.mark.parametrize("name", ["YAll", "IAll"])
 def test_missing_variable_raises_and_names_the_file(tmp_path, name):
     savemat(tmp_path / "five.mat", {"other": MATRIX})

@@ -216,14 +216,16 @@ def test_global_generator_is_untouched():
     ("name", "value"), [("n_samples", 0), ("image_size", 15), ("n_captions", 0)]
 )
 def test_too_small_raises(name, value):
-    with pytest.raises(ValueError, match=f"{name} == {value}, must be >= {max(1, value + 1)}"):
+    with pytest.raises(
+        ValueError, match=f"{name} must be at least {max(1, value + 1)}, got {value}"
+    ):
         make_scenes(**{"n_samples": 1, name: value})
 
 
 @pytest.mark.parametrize("name", ["n_samples", "image_size", "n_captions"])
 @pytest.mark.parametrize("value", [20.0, "20", None])
 def test_no_integer_raises(name, value):
-    with pytest.raises(TypeError, match=f"{name} must be an instance of"):
+    with pytest.raises(TypeError, match=f"{name} must be an integer"):
         make_scenes(**{"n_samples": 1, name: value})
 
 

@@ -1,3 +1,4 @@
+import gzip
 import io
 import json
 import os
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from skhash.datasets import load_webdataset
+from skhash.datasets import _shards, load_webdataset
 from skhash.features import PatchFeaturizer
 
 
@@ -180,6 +181,175 @@ def test_truncated_shard_raises_and_names_it(write, mode):
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(ValueError, match=r"the shard .*0\.tar cannot be read .*: replace it"):
         load_webdataset(path)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {"22.05.jpg": b"J", "22.05.txt": b"T"},
+            r"22\.05 .* has no picture, got 22\.05\.jpg, 22\.",
+        ),
+        ({"22.05.jpg": b"J"}, r"sample 22 of .* has no picture, got 22\.05\.jpg"),
+        (
+            {"photo.jpg": b"J", "photo.v2.txt": b"T"},
+            r"photo of .* has no caption, got .*photo\.v2\.t",
+        ),
+        (
+            {"u/2.1.jpg": b"J", "u/2.txt": b"T"},
+            r"sample u/2 of .* has no picture, got txt, 2\.1\.jpg",
+        ),
+    ],
+)
+def test_a_second_dot_in_a_name_is_told(write, more, message):
+    path = write(SAMPLES | more)
+    with pytest.raises(ValueError, match=f"{message}.*: .* ends at its first dot, so rename"):
+        load_webdataset(path)
+    with pytest.warns(UserWarning, match="1 samples without"):
+        assert len(load_webdataset(path, on_missing="drop").frame) == 2
+
+
+def test_a_pair_of_a_longer_name_beside_a_whole_sample_is_told(write):
+    members = {"22.jpg": b"J", "22.txt": b"T", "22.05.jpg": b"K", "22.05.json": {"caption": "U"}}
+    with pytest.raises(
+        ValueError, match=r"sample 22\.05 of .* has no picture, got 22\.05\.jpg, 22"
+    ):
+        load_webdataset(write(members))
+
+
+@pytest.mark.parametrize("name", ["5.mp3", "7.heic"])
+def test_a_sample_of_other_kinds_only_is_told(write, name):
+    with pytest.raises(ValueError, match=f"has no picture, got {name}"):
+        load_webdataset(write(SAMPLES | {name: b"?"}))
+
+
+def test_names_of_one_sample_may_be_spelt_in_several_ways(write):
+    members = {"./u/\xe9.jpg": b"J", "u/e\u0301.txt": b"T"}
+    assert load_webdataset(write(members)).key.tolist() == ["u/\xe9"]
+
+
+def test_hard_link_is_told(tmp_path):
+    (tmp_path / "1.jpg").write_bytes(b"J")
+    os.link(tmp_path / "1.jpg", tmp_path / "2.jpg")
+    (tmp_path / "2.txt").touch()
+    (tmp_path / "1.txt").touch()
+    path = tmp_path / "0.tar"
+    with tarfile.open(path, "w") as shard:
+        for name in ("1.jpg", "1.txt", "2.jpg", "2.txt"):
+            shard.add(tmp_path / name, name)
+    with pytest.raises(
+        ValueError, match=r"2 of .* has no picture, got txt, 2\.jpg \(a link or dev"
+    ):
+        load_webdataset(path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("block", [1, 4, 9, 17])
+def test_a_flipped_bit_in_a_header_does_not_end_the_shard(write, mode, block):
+    path = write({f"{i}.{kind}": b"x" for i in range(5) for kind in ("jpg", "txt")})
+    content = bytearray(path.read_bytes())
+    content[1024 * (block // 2) * 2 + 3] ^= 4
+    path.write_bytes(gzip.compress(content) if mode == "w:gz" else content)
+    with pytest.raises(ValueError, match=r"0\.tar cannot be read .*: replace it"):
+        load_webdataset(path)
+
+
+def test_a_shard_that_is_cut_between_two_members_raises(write):
+    path = write(SAMPLES)
+    path.write_bytes(path.read_bytes()[:2048])
+    with pytest.raises(ValueError, match="no member and no end of the archive"):
+        load_webdataset(path)
+
+
+def test_what_follows_the_end_of_a_shard_is_told(write):
+    path = write(SAMPLES)
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(ValueError, match="it goes on behind its end"):
+        load_webdataset(path)
+
+
+def test_a_flipped_bit_in_a_checksum_of_gzip_is_told(write):
+    path = write(SAMPLES, mode="w:gz")
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="CRC"):
+        load_webdataset(path)
+
+
+@pytest.fixture
+def bombs(tmp_path, monkeypatch):
+    """Shards of 8 kB that hold 8 MB: a member, one not asked for, a header, a sparse file."""
+    monkeypatch.setattr(_shards, "ALWAYS", 2**16)
+    size = 2**23
+
+    def member(name, **attributes):
+        info = tarfile.TarInfo(name)
+        for key, value in attributes.items():
+            setattr(info, key, value)
+        return info.tobuf(tarfile.GNU_FORMAT)
+
+    headers = {
+        "member": member("1.jpg", size=size),
+        "other": member("1.npy", size=size),
+        "header": member("1.jpg", size=size, type=tarfile.XHDTYPE),
+    }
+    paths = {}
+    for name, header in headers.items():
+        paths[name] = tmp_path / f"{name}.tar"
+        paths[name].write_bytes(gzip.compress(header + bytes(size + 1024)))
+    sparse = bytearray(member("1.jpg", size=512, type=tarfile.GNUTYPE_SPARSE))
+    sparse[386:410] = b"00000000000\0" + b"00000001000\0"  # 512 bytes at 0 are there
+    sparse[483:495] = f"{size:011o}\0".encode()
+    sparse[148:156] = b" " * 8
+    sparse[148:156] = f"{sum(sparse):06o}\0 ".encode()
+    paths["sparse"] = tmp_path / "sparse.tar"
+    paths["sparse"].write_bytes(sparse + b"x" * 512 + bytes(1024))
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["member", "other", "header", "sparse"])
+def test_a_shard_that_would_fill_the_memory_raises(bombs, kind):
+    message = r"cannot be read .*it holds more than \d+ bytes, many .* or set max_expansion"
+    with pytest.raises(ValueError, match=message):
+        load_webdataset(bombs[kind])
+
+
+def test_the_limit_of_a_shard_can_be_raised(bombs):
+    with pytest.raises(ValueError, match=r"sample 1 of .* has no caption"):
+        load_webdataset(bombs["sparse"], max_expansion=np.inf)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 0.5, np.nan])
+def test_no_limit_below_the_size_of_the_file_is_taken(write, limit):
+    with pytest.raises(ValueError, match=f"max_expansion must be at least 1, got {limit}"):
+        load_webdataset(write(SAMPLES), max_expansion=limit)
+
+
+def test_one_shard_under_two_names_raises(write, tmp_path):
+    path = write(SAMPLES)
+    (tmp_path / "link.tar").symlink_to(path)
+    for other in (tmp_path / "shards" / ".." / "shards" / "0.tar", tmp_path / "link.tar"):
+        with pytest.raises(ValueError, match="are one shard: name it once"):
+            load_webdataset([path, other])
+
+
+def test_a_lone_surrogate_in_a_caption_raises(write):
+    path = write({"7.jpg": b"J", "7.json": {"caption": "a \ud83d dog"}})
+    with pytest.raises(ValueError, match=r"a caption of sample 7 of .* holds half a character"):
+        load_webdataset(path)
+
+
+def test_messages_quote_no_megabytes(write):
+    for member in ({"7.cls": b"9" * 8_000_000}, {"7.json": ["x" * 8_000_000]}):
+        path = write({"7.jpg": b"J", "7.txt": b"T"} | member)
+        with pytest.raises(ValueError, match="sample 7") as caught:
+            load_webdataset(
+                path,
+                labels="7.cls" in member,
+                **{} if "7.cls" in member else {"text_field": "caption"},
+            )
+        assert len(str(caught.value)) < 600
 
 
 def test_shards_that_are_no_path_raise():

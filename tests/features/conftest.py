@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -134,3 +137,48 @@ def counted(monkeypatch):
 
     monkeypatch.setattr(_clip, "embedded", counting)
     return counts
+
+
+class Disk:
+    """What is written below a folder, and how many times it goes well."""
+
+    def __init__(self, folder):
+        self.folder, self.on, self.error = str(folder), False, OSError()
+        self.n_writes, self.n_allowed = 0, 0
+
+    def write(self, path):
+        if self.on and str(path).startswith(self.folder):
+            self.n_writes += 1
+            if self.n_writes > self.n_allowed:
+                raise self.error
+
+    @contextmanager
+    def failing(self, error, after=0):
+        """Let all that is written fail, but for the first times."""
+        self.n_writes, self.n_allowed, self.error, self.on = 0, after, error, True
+        try:
+            yield
+        finally:
+            self.on = False
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    """A disk that can be full or read-only below `tmp_path`, whatever the user may do there."""
+    disk, fsync = Disk(tmp_path), os.fsync
+
+    def audit(event, args):  # stays to the end, so that it must do nothing when it is off
+        if not disk.on:
+            return
+        if event in {"os.mkdir", "os.rename", "os.remove"} or (
+            event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+        ):
+            disk.write(os.fspath(args[0]) if not isinstance(args[0], int) else "")
+
+    def synced(handle):
+        disk.write(disk.folder)
+        fsync(handle)
+
+    sys.addaudithook(audit)
+    monkeypatch.setattr(os, "fsync", synced)
+    return disk

@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from skhash.features import BoWTextFeaturizer
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*hold none of the .* known terms")
 TEXTS = ["two dogs on a beach", "", "a dog dog and a cat", "two cats"]
 
 
@@ -65,9 +66,32 @@ def test_the_most_frequent_terms_are_kept():
 
 
 def test_a_text_without_known_words_is_a_row_of_zeros():
-    features = BoWTextFeaturizer().fit(TEXTS).transform(["", "zebra"])
+    featurizer = BoWTextFeaturizer().fit(TEXTS)
+    with pytest.warns(
+        UserWarning, match=r"2 of 2 texts hold none of the \d+ known terms"
+    ) as caught:
+        features = featurizer.transform(["", "zebra"])
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     assert features.shape[0] == 2
     assert features.nnz == 0
+
+
+@pytest.mark.parametrize("method", ["fit", "fit_transform", "transform"])
+@pytest.mark.parametrize("weighting", ["binary", "count", "tfidf"])
+def test_texts_without_known_words_are_counted_once(method, weighting):
+    texts = ["two dogs", "the", "", "dogs"]
+    featurizer = BoWTextFeaturizer(weighting=weighting)
+    if method == "transform":
+        featurizer.fit(["two dogs"])
+    with pytest.warns(UserWarning, match=r"^2 of 4 texts hold none of the \d known") as caught:
+        getattr(featurizer, method)(texts)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.filterwarnings("error")
+def test_texts_with_a_known_word_cause_no_warning():
+    BoWTextFeaturizer().fit(["two dogs", "a cat"]).transform(["zebras and cat"])
 
 
 def test_a_vocabulary_can_be_given():
@@ -169,7 +193,9 @@ def test_terms_that_are_all_pruned_name_the_parameters():
 
 
 def test_an_unknown_weighting_is_refused():
-    with pytest.raises(ValueError, match="weighting must be one of binary, count, tfidf, got 'x'"):
+    with pytest.raises(
+        ValueError, match="weighting must be one of 'binary', 'count', 'tfidf', got 'x'"
+    ):
         BoWTextFeaturizer(weighting="x").fit(TEXTS)
 
 

@@ -87,6 +87,8 @@ def test_every_kind_of_image_gives_the_same(images, pictures, paths):
         pd.DataFrame({"image": paths}),
         pl.DataFrame({"image": [str(path) for path in paths]}),
         np.array(paths, dtype=object).reshape(-1, 1),
+        [{"bytes": path.read_bytes(), "path": path.name} for path in paths],
+        pl.DataFrame({"image": [{"bytes": None, "path": str(path)} for path in paths]}),
     ):
         np.testing.assert_array_equal(images.transform(items), expected)
 
@@ -374,8 +376,8 @@ def test_long_texts_warn_with_their_number(texts):
         ("on_error", "skip", "on_error must be one of 'raise', 'nan', got 'skip'"),
         ("long_text", "cut", "long_text must be one of 'truncate', 'raise', got 'cut'"),
         ("precision", "int8", "precision must be one of 'fp32', 'bf16', 'fp16', got 'int8'"),
-        ("batch_size", 0, "batch_size == 0, must be >= 1"),
-        ("n_workers", -1, "n_workers == -1, must be >= 0"),
+        ("batch_size", 0, "batch_size must be at least 1, got 0"),
+        ("n_workers", -1, "n_workers must be at least 0, got -1"),
     ],
 )
 def test_a_wrong_parameter_is_refused(images, name, value, message):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from errno import ENOSPC
+from errno import EACCES, EIO, ENOSPC, EROFS
 from io import BytesIO
 
 import numpy as np
@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from skhash.features import CLIPFeaturizer, _clip, _clip_cache, list_features
 from skhash.features._clip_cache import _files
 from skhash.features._clip_forward import embedded
+from skhash.features._feature_shards import Shards
 from skhash.features._feature_store import FeatureStore
 from skhash.features._open_clip import Located
 
@@ -219,11 +220,89 @@ def test_a_cache_that_is_full_costs_one_warning(monkeypatch, images, paths):
         raise OSError(ENOSPC, "No space left on device")
 
     monkeypatch.setattr(FeatureStore, "put", put)
-    with pytest.warns(UserWarning, match=r"takes no more embeddings \(OSError: .*space") as caught:
+    with pytest.warns(UserWarning, match=r"cannot be used any more \(OSError: .*space") as caught:
         vectors = images.transform(paths)
     assert len(caught) == len(tries) == 1
     assert caught[0].filename == __file__
     close(vectors, without_cache(images, paths))
+
+
+WRITE_ERRORS = [
+    OSError(ENOSPC, "No space left on device"),
+    OSError(EROFS, "Read-only file system"),
+    PermissionError(EACCES, "Permission denied"),
+]
+
+
+@pytest.mark.parametrize("error", WRITE_ERRORS, ids=str)
+def test_a_disk_that_fails_at_any_write_costs_one_warning(images, paths, tmp_path, disk, error):
+    paths = paths[:3]  # two batches
+    for path in paths:  # old, so that their keys are kept
+        os.utime(path, (1e9, 1e9))
+    expected = without_cache(images, paths)
+    with disk.failing(error, after=10**9):
+        images.set_params(cache_dir=tmp_path / "good").transform(paths)
+    n_writes = disk.n_writes
+    assert n_writes > 10
+    for after in range(n_writes):
+        images.set_params(cache_dir=tmp_path / f"cache {after}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with disk.failing(error, after=after):
+                close(images.transform(paths), expected)
+        assert len(caught) <= 1  # none where only what is known of files could not be kept
+        for warning in caught:
+            assert "cannot be used any more" in str(warning.message)
+            assert error.strerror in str(warning.message)
+            assert warning.filename == __file__
+        assert caught or after > 5
+        close(images.transform(paths), expected)  # what was begun is no hindrance later
+
+
+def test_a_read_only_cache_gives_what_it_holds(counted, images, paths, disk):
+    images.transform(paths)
+    counted.clear()
+    with disk.failing(OSError(EROFS, "Read-only file system")):
+        images.transform(paths)
+    assert counted == []
+
+
+def test_another_model_in_a_read_only_cache_costs_one_warning(images, paths, disk):
+    images.transform(paths)
+    images.set_params(normalize=False)
+    with (
+        pytest.warns(UserWarning, match="cannot be used any more") as caught,
+        disk.failing(OSError(EROFS, "Read-only file system")),
+    ):
+        vectors = images.transform(paths)
+    assert len(caught) == 1
+    close(vectors, without_cache(images, paths))
+
+
+@pytest.mark.parametrize("of", ["embeddings", "files"])
+def test_a_cache_that_cannot_be_read_costs_one_warning(monkeypatch, images, paths, of):
+    images.transform(paths)
+    get = Shards.get
+
+    def failing(self, keys):
+        if (self.folder.name == "files") == (of == "files"):
+            raise OSError(EIO, "Input/output error")
+        return get(self, keys)
+
+    monkeypatch.setattr(Shards, "get", failing)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        vectors = images.transform(paths)
+    assert len(caught) == (of == "embeddings")
+    assert all("(OSError: [Errno 5] Input/output" in str(w.message) for w in caught)
+    close(vectors, without_cache(images, paths))
+
+
+@pytest.mark.parametrize("below", ["", "cache"])
+def test_a_file_in_place_of_the_cache_is_refused(images, paths, tmp_path, below):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ValueError, match="a file is in the way: give a cache another folder"):
+        images.set_params(cache_dir=tmp_path / "file" / below).transform(paths)
 
 
 def test_a_folder_of_other_files_is_refused(images, paths):

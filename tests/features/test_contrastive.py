@@ -1,7 +1,12 @@
+import copy
+import hashlib
+import io
 import json
+import os
 import pickle
 import subprocess
 import sys
+from errno import EACCES, ENOSPC, EROFS
 
 import joblib
 import numpy as np
@@ -71,6 +76,17 @@ def test_one_column_alone_is_encoded_as_beside_the_other(fitted, table, block):
     np.testing.assert_allclose(encode(table[block]), alone, atol=1e-6)
 
 
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame])
+def test_pictures_may_be_cells_of_arrow_files(fitted, table, library):
+    cells = []
+    for picture in table["image"]:
+        file = io.BytesIO()
+        picture.save(file, "PNG")
+        cells.append({"bytes": file.getvalue(), "path": None})
+    features = fitted.transform(library({"image": cells, "text": table["text"].tolist()}))
+    np.testing.assert_allclose(features.to_numpy(), fitted.transform(table).to_numpy(), atol=1e-6)
+
+
 def test_the_container_is_that_of_the_table_or_the_one_asked_for(fitted, table):
     features = fitted.transform(table).to_numpy()
     array = np.empty((len(table), 2), dtype=object)
@@ -102,6 +118,7 @@ def test_pictures_that_are_not_kept_in_memory_give_the_same_bits(fitted, table, 
         np.testing.assert_array_equal(again.state_[name], weights)
 
 
+@pytest.mark.filterwarnings("ignore:one of 2 clusters holds")
 def test_fitting_changes_no_parameter(table):
     featurizer = tiny(n_clusters=2, mask_threshold=0.9, early_stopping=True)
     before = featurizer.get_params()
@@ -191,6 +208,26 @@ def test_chunks_train_one_pass_each(table):
     assert featurizer.transform(table).shape == (24, 16)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+def test_the_encoders_and_the_optimizer_are_built_once(table, monkeypatch, device):
+    from skhash.features import _contrastive_fit, _contrastive_training
+
+    built = []
+
+    def counting(module, name):
+        build = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, **k: built.append(name) or build(*a, **k))
+
+    counting(_contrastive_fit, "build_towers")
+    counting(_contrastive_fit, "rebuild_towers")
+    counting(_contrastive_training, "_make_optimizer")
+    featurizer = tiny(device=device).partial_fit(table)
+    featurizer.encode_text(["a red ring"])
+    featurizer.encode_image(table["image"][:1])
+    featurizer.partial_fit(table).transform(table)
+    assert built == ["build_towers", "_make_optimizer"]
+
+
 def test_a_chunk_after_a_fit_that_failed_is_learned(table, tmp_path):
     featurizer = tiny(checkpoint_dir=tmp_path).partial_fit(table)
     (tmp_path / "contrastive.pt").write_bytes(b"no checkpoint")
@@ -232,6 +269,21 @@ def test_saved_towers_are_loaded_by_clip_and_by_itself(fitted, table, tmp_path):
     np.testing.assert_allclose(
         tuned.encode_text(table["text"]), fitted.encode_text(table["text"]), atol=1e-4
     )
+
+
+def test_texts_without_a_known_word_are_counted_once(fitted, table):
+    unknown = r"^2 of 3 texts hold no word that the text encoder knows"
+    texts = ["zebras", "", f"zebras and {table['text'][0]}"]
+    with pytest.warns(UserWarning, match=unknown) as caught:
+        vectors = fitted.encode_text(texts)
+    assert len(caught) == 1
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    with pytest.warns(UserWarning, match=unknown) as caught:
+        fitted.transform(pd.DataFrame({"text": texts}))
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=r"^1 of 24 texts hold no word") as caught:
+        tiny().fit(broken(table, "text", 3, "?"))
+    assert len(caught) == 1
 
 
 def test_not_fitted(table):
@@ -287,9 +339,9 @@ BAD = {
         ValueError,
         "give fit\\(X, groups=ids\\)",
     ),
-    "weight": (lambda t: t, {"image_weight": -1}, ValueError, "image_weight == -1"),
+    "weight": (lambda t: t, {"image_weight": -1}, ValueError, "image_weight must be .* got -1"),
     "choice": (lambda t: t, {"augment": "wild"}, ValueError, "augment must be one of"),
-    "batch": (lambda t: t, {"batch_size": 1}, ValueError, "batch_size == 1"),
+    "batch": (lambda t: t, {"batch_size": 1}, ValueError, "batch_size must be at least 2, got 1"),
     "no epochs": (
         lambda t: t,
         {"joint_epochs": 0, "n_rounds": 0},
@@ -356,6 +408,57 @@ def test_ctrl_c_keeps_the_last_whole_epoch(table, monkeypatch):
     assert featurizer.transform(table).shape == (24, 16)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
+def test_a_first_epoch_that_is_interrupted_leaves_the_former_towers(table, monkeypatch, error):
+    from skhash.features import _contrastive_training
+
+    new, former = tiny(), tiny(warm_start=True, random_state=1).fit(table)
+    before = former.transform(table)
+    original, calls = _contrastive_training.Trainer._terms, iter(range(100))
+
+    def terms(self, *arguments):
+        if next(calls) % 2:
+            raise error
+        return original(self, *arguments)
+
+    monkeypatch.setattr(_contrastive_training.Trainer, "_terms", terms)
+    for featurizer in (new, former):
+        for train in (featurizer.fit, featurizer.partial_fit):
+            with pytest.raises(error):
+                train(table)
+    pd.testing.assert_frame_equal(former.transform(table), before)
+    with pytest.raises(NotFittedError):
+        new.transform(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("embed_dim", 16), ("vocabulary_size", 9), ("towers", ("ViT-B-32", None))]
+)
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_parameter_of_the_towers_that_changes_after_fit_changes_no_feature(
+    table, name, value, pickled
+):
+    featurizer = tiny(warm_start=True).fit(table)
+    before = featurizer.transform(table)
+    featurizer.set_params(**{name: value})
+    if pickled:
+        featurizer = pickle.loads(pickle.dumps(featurizer))
+    pd.testing.assert_frame_equal(featurizer.transform(table), before)
+    for go_on in (featurizer.fit, featurizer.partial_fit):
+        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the towers"):
+            go_on(table)
+    pd.testing.assert_frame_equal(featurizer.transform(table), before)
+
+
+@pytest.mark.parametrize("changed", [{"image_head": "linear"}, {"text_temperature": 0.2}])
+def test_a_chunk_is_trained_with_the_parameters_of_now(table, changed):
+    ways = []
+    for copied in (lambda featurizer: featurizer, copy.deepcopy):
+        featurizer = copied(tiny().partial_fit(table))
+        ways.append(featurizer.set_params(**changed).partial_fit(table).transform(table))
+    pd.testing.assert_frame_equal(*ways)
+
+
 class Killed(BaseException):
     pass
 
@@ -386,6 +489,63 @@ def test_a_run_that_was_killed_resumes_bit_for_bit(table, tmp_path, monkeypatch,
     )
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(ENOSPC, "No space left on device"),
+        OSError(EROFS, "Read-only file system"),
+        PermissionError(EACCES, "Permission denied"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_cannot_be_written_costs_one_warning(
+    fitted, table, tmp_path, disk, error
+):
+    with disk.failing(error, after=10**9):
+        tiny(checkpoint_dir=tmp_path / "good").fit(table)
+    n_writes = disk.n_writes
+    assert n_writes >= 4
+    for after in range(n_writes):
+        featurizer = tiny(checkpoint_dir=tmp_path / f"folder {after}")
+        with (
+            pytest.warns(UserWarning, match="cannot be written .*training goes on") as caught,
+            disk.failing(error, after=after),
+        ):
+            featurizer.fit(table)
+        assert len(caught) == 1
+        assert error.strerror in str(caught[0].message)
+        assert caught[0].filename == __file__
+        for name, weights in fitted.state_.items():
+            np.testing.assert_array_equal(featurizer.state_[name], weights)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no limits of a process")
+def test_a_disk_that_is_full_in_the_middle_of_a_checkpoint_costs_one_warning(table, tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.warns(UserWarning, match=r"written \(OSError: .*too large\)") as caught:
+            featurizer = tiny(checkpoint_dir=tmp_path).fit(table)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(caught) == 1
+    assert len(featurizer.history_) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_torch_that_is_not_of_the_disk_is_raised(table, tmp_path, monkeypatch):
+    from skhash.features import _contrastive_checkpoint
+
+    def save(content, file):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(_contrastive_checkpoint.torch, "save", save)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        tiny(checkpoint_dir=tmp_path).fit(table)
+
+
 def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path):
     featurizer = tiny(n_rounds=0, checkpoint_dir=tmp_path).fit(table)
     with pytest.raises(ValueError, match="is of a run with other data or parameters"):
@@ -395,6 +555,52 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused(table, tmp_path)
     (tmp_path / "contrastive.pt").write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
         clone(featurizer).fit(table)
+
+
+def test_a_damaged_checkpoint_is_refused(table, tmp_path):
+    featurizer = tiny(n_rounds=0, checkpoint_dir=tmp_path).fit(table)
+    path = tmp_path / "contrastive.pt"
+    content = path.read_bytes()
+    middle = len(content) // 2  # among the weights
+    flipped = content[:middle] + bytes([content[middle] ^ 64]) + content[middle + 1 :]
+    for damaged in (flipped, content[:middle]):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is no checkpoint, or a damaged one: delete it"):
+            clone(featurizer).fit(table)
+
+
+def test_any_flipped_bit_of_a_checkpoint_is_seen():
+    from skhash.features._contrastive_checkpoint import _is_whole
+
+    content = bytes(range(200))
+    content += hashlib.sha256(content).digest()
+    assert _is_whole(io.BytesIO(content))
+    for position in range(len(content)):
+        flipped = bytes([content[position] ^ 1])
+        assert not _is_whole(io.BytesIO(content[:position] + flipped + content[position + 1 :]))
+    for n_bytes in range(len(content)):
+        assert not _is_whole(io.BytesIO(content[:n_bytes]))
+
+
+def test_a_named_pipe_in_place_of_a_checkpoint_is_refused_at_once(table, tmp_path):
+    os.mkfifo(tmp_path / "contrastive.pt")
+    with pytest.raises(ValueError, match="is no checkpoint, or a damaged one"):
+        tiny(n_rounds=0, checkpoint_dir=tmp_path).fit(table)
+
+
+def test_a_checkpoint_follows_no_links_and_removes_what_a_kill_left(table, tmp_path):
+    thesis = tmp_path / "thesis"
+    thesis.write_text("years of work")
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "contrastive.pt.tmp").symlink_to(thesis)
+    (folder / "contrastive.pt.0123456789abcdef.tmp").symlink_to(thesis)
+    tiny(n_rounds=0, checkpoint_dir=folder).fit(table)
+    assert thesis.read_text() == "years of work"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "contrastive.pt",
+        "contrastive.pt.tmp",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -489,9 +695,7 @@ def test_checkpointed_activations_change_nothing_but_memory(table):
      ("text", ("visual",))],
 )  # fmt: skip
 def test_what_is_not_trained_keeps_every_bit(fitted, table, train, frozen):
-    tuned = clone(fitted).set_params(train=train, warm_start=True, n_rounds=0)
-    tuned.state_, tuned.config_ = fitted.state_, fitted.config_
-    tuned.history_ = fitted.history_
+    tuned = copy.deepcopy(fitted).set_params(train=train, warm_start=True, n_rounds=0)
     tuned.fit(table)
     for name, weights in fitted.state_.items():
         if name.startswith(frozen):

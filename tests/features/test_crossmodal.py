@@ -260,6 +260,7 @@ def test_sparse_output_refuses_to_be_a_dataframe():
         featurizer.fit_transform(make_frame())
 
 
+@pytest.mark.filterwarnings("ignore:.*hold none of the .* known terms")
 def test_nested_parameters_can_be_searched():
     featurizer = make_featurizer()
     assert featurizer.get_params()["text__max_features"] == 2000

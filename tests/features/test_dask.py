@@ -201,6 +201,7 @@ class TestInOneProcess:
 
     @pytest.mark.parametrize("convert", [True, False])
     @pytest.mark.parametrize("kind", [pd.Series, pd.DataFrame])
+    @pytest.mark.filterwarnings("ignore:.*hold none of the .* known terms")
     def test_featurizers_read_the_strings_of_dask(self, kind, convert, path):
         texts = kind(np.array(["a cat", "two dogs", "", "a dog"], dtype=object))
         featurizer = BoWTextFeaturizer(sparse_output=False).fit(texts)

@@ -456,3 +456,15 @@ def test_a_fingerprint_of_other_values_is_refused(tmp_path, value):
 def test_an_image_of_another_kind_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"row 1 must be a path, .* got int"):
         FeatureStore(tmp_path, IMAGE, 3).keys([b"", 3])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_named_pipes_in_a_cache_are_not_opened(tmp_path):
+    store = FeatureStore(tmp_path, {"modality": "text"}, 3)
+    os.mkfifo(store.folder / "0123456789abcdef.shard")
+    with pytest.warns(UserWarning, match="0123456789abcdef.shard is damaged and left out"):
+        assert len(store) == 0
+    (store.folder / "manifest.json").unlink()
+    os.mkfifo(store.folder / "manifest.json")
+    with pytest.raises(ValueError, match=r"manifest.json is damaged"):
+        FeatureStore(tmp_path, {"modality": "text"}, 3)

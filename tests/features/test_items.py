@@ -2,6 +2,8 @@ import os
 import socket
 import struct
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO, StringIO
 from pathlib import Path
 
@@ -168,8 +170,11 @@ def test_a_missing_decoder_is_told(monkeypatch):
     from PIL import WebPImagePlugin
 
     monkeypatch.setattr(WebPImagePlugin, "SUPPORTED", False)
-    message = r"as a picture \(image file could not be identified because WEBP .*\)$"
-    with pytest.raises(ValueError, match=message):
+    message = "image file could not be identified because WEBP"
+    with (
+        pytest.warns(UserWarning, match=message),
+        pytest.raises(ValueError, match=r"as a picture$"),
+    ):
         open_image(b"RIFF\x24\0\0\0WEBPVP8 " + bytes(20))
 
 
@@ -191,8 +196,7 @@ def test_a_picture_without_pixels_cannot_be_read():
         open_image(Image.new("RGB", (0, 5)))
 
 
-@pytest.mark.parametrize("exif_orientation", [False, True])
-@pytest.mark.parametrize(
+ODD = pytest.mark.parametrize(
     "odd",
     [
         (0x010F, 2, 100, 5000),  # a text that lies behind the end
@@ -200,26 +204,43 @@ def test_a_picture_without_pixels_cannot_be_read():
         (0x0112, 3, 2, 0x00010001),  # two orientations
     ],
 )
-def test_odd_metadata_cause_no_warning(odd, exif_orientation):
+
+
+@ODD
+def test_odd_metadata_change_no_pixel(odd):
+    with pytest.warns(UserWarning, match=r"EXIF|Metadata|Tag data|Truncated"):
+        opened = open_image(encoded(picture(), "JPEG", exif=exif_of(odd)), exif_orientation=True)
+    np.testing.assert_array_equal(opened, open_image(encoded(picture(), "JPEG")))
+
+
+@ODD
+def test_a_warning_that_a_filter_makes_an_error_is_named(odd):
     content = encoded(picture(), "JPEG", exif=exif_of(odd))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with Image.open(BytesIO(content)) as opened:
-            ImageOps.exif_transpose(opened)
-        assert caught
-        caught.clear()
-        open_image(content, exif_orientation=exif_orientation)
-    assert not caught
+    with pytest.raises(ValueError, match=r"^UserWarning: .*(EXIF|Metadata|Tag data|Truncated)"):
+        open_image(content, exif_orientation=True)
 
 
-def test_filters_of_warnings_are_left_as_they_were():
-    before = list(warnings.filters)
-    open_image(picture())
-    with pytest.raises(ValueError, match="cannot identify"):
-        open_image(b"junk")
-    assert warnings.filters == before
+def test_filters_of_warnings_are_left_alone_by_eight_threads():
+    contents = [encoded(picture(), "JPEG", exif=exif_of((0x010F, 2, 100, 5000))), b"junk"]
+
+    def read(row):
+        with suppress(ValueError):
+            open_image(contents[row % 2], exif_orientation=True)
+
+    before, shown = list(warnings.filters), warnings.showwarning
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(read, range(2000)))
+    assert (warnings.filters, warnings.showwarning) == (before, shown)
 
 
+def test_a_palette_with_transparency_is_read_without_a_warning():
+    noise = np.random.default_rng(0).integers(0, 256, (9, 9, 4), dtype=np.uint8)
+    palette = Image.fromarray(noise).quantize()
+    opened = open_image(encoded(palette, "PNG"))
+    np.testing.assert_array_equal(opened, np.asarray(palette.convert("RGBA"))[:, :, :3])
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_picture_is_refused_beyond_twice_the_limit_of_pillow(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert open_image(encoded(Image.new("L", (10, 20)), "PNG")).size == (10, 20)
@@ -297,3 +318,17 @@ def test_paths_may_come_in_any_sequence(rows, tmp_path):
     images = as_images(rows(paths))
     assert [describe_image(image) for image in images] == [repr(path) for path in paths]
     assert [open_image(image).size for image in images] == [(4, 3), (4, 3)]
+
+
+def test_a_text_that_no_encoder_reads_is_named():
+    with pytest.raises(
+        ValueError, match=r"row 1 of X holds half a character, .* at 2: '\\ud83d x'"
+    ):
+        as_texts(["a", "a \ud83d x"])
+
+
+def test_messages_about_huge_items_are_short():
+    with pytest.raises(ValueError, match="File name too long") as caught:
+        open_image("a" * 8_000_000)
+    assert len(str(caught.value)) < 400
+    assert len(describe_image("a" * 8_000_000)) <= 300

@@ -69,7 +69,7 @@ def test_a_broken_picture_is_named_by_row_and_path(pictures, tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_patterns": 0}, "n_patterns == 0, must be >= 1"),
+        ({"n_patterns": 0}, "n_patterns must be at least 1, got 0"),
         ({"patch_size": 33}, "patch_size=33 is more than image_size=32"),
         ({"n_patterns": 60, "n_patches": 12}, "n_patterns=60 is more than the 12 patches drawn"),
     ],
@@ -82,3 +82,10 @@ def test_a_parameter_out_of_range_is_named(pictures, parameters, message):
 def test_nothing_is_transformed_before_fit(pictures):
     with pytest.raises(NotFittedError):
         featurizer().transform(pictures)
+
+
+@pytest.mark.parametrize("random_state", [None, 0])
+def test_the_global_generator_is_left_alone(pictures, random_state):
+    before = np.random.get_state()[1].copy()  # noqa: NPY002 - the global generator is meant
+    featurizer(random_state=random_state).fit(pictures)
+    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002

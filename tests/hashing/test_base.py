@@ -111,7 +111,7 @@ def test_rows_without_any_word_are_announced(hasher, pairs):
 
 
 def test_groups_of_another_length_are_refused(hasher, pairs):
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="one id per row, got 29 ids for 30 rows"):
         hasher().fit(pairs, groups=np.arange(29))
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from skhash import make_table
 from skhash.hashing import CFRHHasher
 
 
@@ -97,3 +98,72 @@ def test_one_row_is_too_few(hasher, pairs):
 def test_sparse_features_of_another_kind_are_refused(hasher, pairs, kind):
     with pytest.raises(TypeError, match=f"must be CSR, .* got {kind}: use X.tocsr"):
         hasher().fit(sparse.csr_matrix(pairs).asformat(kind))
+
+
+def test_a_number_of_image_columns_that_contradicts_the_names_is_refused(hasher, pairs, table):
+    message = r"n_image_features=5 contradicts the names .*'image__5' as column 5 and 6 image"
+    with pytest.raises(ValueError, match=message):
+        hasher(n_image_features=5).fit(table)
+    with pytest.raises(ValueError, match=r"n_image_features=7 contradicts .*'text__0' as column 6"):
+        hasher(n_image_features=7).fit(table)
+    assert hasher(n_image_features=6).fit(table).n_image_features_ == 6
+
+
+def test_names_that_contradict_the_split_of_fit_are_refused(hasher, pairs, table):
+    model = hasher().fit(pairs)
+    other = make_table(image=pairs[:, :7], text=pairs[:, 7:])
+    with (
+        pytest.warns(UserWarning, match="was fitted without"),
+        pytest.raises(ValueError, match="n_image_features=6 contradicts the names"),
+    ):
+        model.transform(other)
+    with pytest.raises(ValueError, match=r"image block has a column of the other, got 'text__0'"):
+        model.encode_image(table.filter(like="text__").iloc[:, :6])
+
+
+def test_a_name_tells_its_block_behind_a_prefix(hasher, pairs, table):
+    named = table.set_axis([f"union__{name}" for name in table], axis=1)
+    model = hasher(n_image_features=None).fit(named)
+    assert model.n_image_features_ == 6
+    np.testing.assert_array_equal(model.transform(named), hasher().fit_transform(pairs))
+    with pytest.raises(ValueError, match="n_image_features=5 contradicts the names"):
+        hasher(n_image_features=5).fit(named)
+
+
+def test_blocks_that_are_no_halves_of_a_table_are_refused(hasher, table):
+    parts = [table.set_axis([f"{step}__{name}" for name in table], axis=1) for step in "ab"]
+    union = pd.concat(parts, axis=1)
+    with pytest.raises(ValueError, match="wrong order: all image__"):
+        hasher(n_image_features=None).fit(union)
+    with pytest.raises(ValueError, match="n_image_features=15 contradicts the names"):
+        hasher(n_image_features=15).fit(union)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
+def test_features_beyond_float32_are_refused_wherever_they_come(hasher, pairs, make):
+    large = pairs.astype(np.float64)
+    large[4, 2] = 1e39
+    large, fitted = make(large), hasher().fit(pairs)
+    calls = {
+        "fit": lambda: hasher().fit(large),
+        "partial_fit": lambda: hasher().partial_fit(large),
+        "a later partial_fit": lambda: fitted.partial_fit(large),
+        "X_val": lambda: hasher().fit(pairs, X_val=large),
+        "transform": lambda: fitted.transform(large),
+        "encode_image": lambda: fitted.encode_image(large[:, :6]),
+        "score": lambda: fitted.score(large),
+        "affinity": lambda: fitted.affinity(large),
+        "affinity before fit": lambda: hasher().affinity(large),
+    }
+    for name, call in calls.items():
+        with pytest.raises(ValueError, match="beyond those of float32") as refusal:
+            call()
+        assert "learning_rate" not in str(refusal.value), name
+
+
+@pytest.mark.filterwarnings("ignore:.*codes have collapsed")
+def test_one_row_that_has_all_the_spread_is_named(hasher, pairs):
+    pairs = pairs.copy()
+    pairs[4] = 1e20
+    with pytest.warns(UserWarning, match=r"1 rows of the .* block .* \(rows 4\)"):
+        hasher().fit(pairs)

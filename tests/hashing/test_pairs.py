@@ -3,7 +3,7 @@ import pytest
 from scipy import sparse
 
 from skhash.hashing import _pairs
-from skhash.hashing._pairs import Pairs, block_statistics, dense_rows, warn_of_empty_rows
+from skhash.hashing._pairs import Pairs, block_statistics, dense_rows, warn_of_rows
 
 
 @pytest.fixture
@@ -16,11 +16,12 @@ def block():
 @pytest.mark.parametrize("center", [True, False])
 def test_statistics_go_through_a_block_in_chunks(block, center, monkeypatch):
     monkeypatch.setattr(_pairs, "CHUNK", 7)
-    mean, scale, empty = block_statistics(block, center=center)
+    mean, scale, empty, outlying = block_statistics(block, center=center)
     origin = block.mean(axis=0) if center else np.zeros(4)
     np.testing.assert_allclose(mean, origin, atol=1e-6)
     assert scale == pytest.approx(np.sqrt(np.mean((block - origin) ** 2)), rel=1e-5)
     np.testing.assert_array_equal(empty, [3, 17])
+    assert outlying.size == 0
 
 
 def test_a_constant_block_has_scale_one():
@@ -50,7 +51,7 @@ def test_empty_rows_are_counted_and_named():
     with pytest.warns(
         UserWarning, match=r"7 rows of the text block are all zeros \(rows 0, 1, 2, 3, 4, ...\)"
     ):
-        warn_of_empty_rows("text", np.arange(7))
+        warn_of_rows("text", np.arange(7), np.arange(0))
 
 
 def test_rows_of_a_read_only_block_are_writable(block):
@@ -59,3 +60,29 @@ def test_rows_of_a_read_only_block_are_writable(block):
     rows = dense_rows(block, slice(0, 3))
     assert rows.flags.writeable
     np.testing.assert_array_equal(rows, block[:3])
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e20, -1e20])
+@pytest.mark.parametrize("offset", [0, 100])
+def test_rows_that_have_all_the_spread_are_found(block, factor, offset, monkeypatch):
+    monkeypatch.setattr(_pairs, "CHUNK", 7)
+    block[[5, 21]] *= factor
+    np.testing.assert_array_equal(block_statistics(block + offset, center=True)[3], [5, 21])
+
+
+def test_few_rows_or_constant_rows_have_no_outliers(block):
+    block[5] *= 1e4
+    assert block_statistics(block[:7], center=True)[3].size == 0
+    assert block_statistics(np.full((25, 2), 3.0), center=True)[3].size == 0
+
+
+def test_outlying_rows_are_named_with_the_remedy():
+    with pytest.warns(UserWarning, match=r"1 rows of the image .* \(rows 7\) .*RobustScaler"):
+        warn_of_rows("image", np.arange(0), np.array([7]))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
+def test_features_beyond_float32_are_refused_with_the_remedy(block, make):
+    block[5, 1] = -1e39
+    with pytest.raises(ValueError, match=r"features hold values beyond .*StandardScaler"):
+        dense_rows(make(block), slice(0, 10))

@@ -121,7 +121,7 @@ def test_ranks_beyond_the_gallery_hold_nothing_relevant():
 def test_batches_of_queries_do_not_change_the_scores(monkeypatch, metric, ties, real):
     query, gallery, *labels = example(n_queries=9)
     if real:
-        query, gallery = query.astype(float), gallery.astype(float)
+        query, gallery = (convert_codes(codes, "real") for codes in (query, gallery))
     options = {"k": [1, 3], "ties": ties, "per_query": True}
     whole = metric(query, gallery, *labels, **options)
     monkeypatch.setattr(_ranking, "_BLOCK", 60)
@@ -150,11 +150,11 @@ bits = np.ones((2, 8), dtype=bool)
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"k": 0}, ValueError, "k == 0, must be >= 1"),
-        ({"k": [3, 0]}, ValueError, "k must be >= 1, got 0"),
-        ({"k": 2.5}, TypeError, "k must be an instance of"),
-        ({"k": None}, TypeError, "k must be an instance of"),
-        ({"k": "all"}, TypeError, "k must be an instance of"),
+        ({"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ({"k": [3, 0]}, ValueError, "k must be at least 1, got 0"),
+        ({"k": 2.5}, TypeError, "k must be an integer"),
+        ({"k": None}, TypeError, "k must be an integer"),
+        ({"k": "all"}, TypeError, "k must be an integer"),
         ({"k": [1.0, 2.0]}, TypeError, "k must be an int or a sequence of ints"),
         ({"k": []}, TypeError, "k must be an int or a sequence of ints"),
         ({"ties": "random"}, ValueError, "ties must be one of 'expected'"),

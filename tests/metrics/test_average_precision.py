@@ -140,7 +140,7 @@ def test_bounds_enclose_the_expectation_and_the_index_order(seed, k, normalize):
 def test_the_order_of_the_gallery_does_not_matter(seed, k, ties, normalize, real):
     query, gallery, y_query, y_gallery = example(seed)
     if real:
-        query, gallery = query.astype(np.float32), gallery.astype(np.float32)
+        query, gallery = (convert_codes(codes, "real") for codes in (query, gallery))
     order = np.random.default_rng(seed).permutation(len(gallery))
     options = {"k": k, "ties": ties, "normalize": normalize}
     np.testing.assert_allclose(
@@ -157,6 +157,14 @@ def test_without_a_cut_off_the_definitions_agree(seed, ties):
     scores = [average_precision(*data, ties=ties, normalize=name) for name in NORMALIZE]
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-14)
     np.testing.assert_allclose(scores[0], scores[2], rtol=1e-14)
+
+
+@pytest.mark.parametrize("factor", [1e-300, 1e-200, 1e39, 1e200, 1e300])
+def test_the_length_of_real_vectors_does_not_matter(factor):
+    vectors = np.random.default_rng(0).standard_normal((20, 8))
+    expected = average_precision(vectors[:5], vectors, np.arange(5), np.arange(20) % 5)
+    found = average_precision(vectors[:5] * factor, vectors, np.arange(5), np.arange(20) % 5)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("form", ["packed", "signs", "real"])
@@ -243,8 +251,9 @@ def test_the_mean_is_the_mean():
 
 
 def test_a_zero_vector_is_as_near_to_all():
-    scores = average_precision(np.zeros((1, 2)), np.eye(2), [0], [0, 1])
-    assert scores == pytest.approx((1 + 1 / 2) / 2)
+    query, gallery = np.array([[0, 0], [0.5, -1]]), np.eye(2) - 0.5
+    scores = average_precision(query, gallery, [0, 0], [0, 1])
+    assert scores[0] == pytest.approx((1 + 1 / 2) / 2)
 
 
 bits = np.ones((2, 8), dtype=bool)
@@ -263,22 +272,22 @@ bits = np.ones((2, 8), dtype=bool)
         ((bits, bits[:, :7]), {}, ValueError, "have 8 columns, the gallery codes 7"),
         ((bits, bits.view(np.uint8)), {}, TypeError, "are bits, the gallery codes packed"),
         ((bits, bits.astype(float)), {}, TypeError, "are bits, the gallery codes real"),
-        ((bits, bits.astype(int)), {}, TypeError, "codes must be bool"),
+        ((bits, bits.astype(int)), {}, TypeError, "are bits, the gallery codes signs"),
         ((bits[:0], bits), {}, ValueError, "the codes are empty, got 0 queries"),
         ((bits, bits[:0]), {}, ValueError, "the codes are empty"),
         ((bits[0], bits), {}, ValueError, "must have two dimensions"),
         ((np.full((2, 2), np.nan), np.ones((2, 2))), {}, ValueError, "must be finite"),
         ((bits, bits), {"ties": "random"}, ValueError, "ties must be one of 'expected'"),
         ((bits, bits), {"normalize": "trec"}, ValueError, "normalize must be one of 'hits'"),
-        ((bits, bits), {"k": 0}, ValueError, "k == 0, must be >= 1"),
-        ((bits, bits), {"radius": -1}, ValueError, "radius == -1, must be >= 0"),
-        ((bits, bits), {"radius": "2"}, TypeError, "radius must be an instance of"),
+        ((bits, bits), {"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ((bits, bits), {"radius": -1}, ValueError, "radius must be a number in .*, got -1"),
+        ((bits, bits), {"radius": "2"}, TypeError, "radius must be a number"),
         ((np.ones((2, 2)), np.ones((2, 2))), {"radius": 2}, TypeError, "have no Hamming distance"),
         ((bits, bits, [1, 2], [3, 4]), {}, ValueError, "no query has a relevant item"),
         ((bits, bits, [[0], [0]], [[1], [0]]), {}, ValueError, "query labels are all 0"),
         ((bits, bits, [[1], [0]], [[0], [0]]), {}, ValueError, "gallery labels are all 0"),
         ((bits, bits, [[1], [0]], [[1, 1], [0, 1]]), {}, ValueError, "indicators of the same"),
-        ((bits, bits), {"k": 2.5}, TypeError, "k must be an instance of"),
+        ((bits, bits), {"k": 2.5}, TypeError, "k must be an integer"),
     ],
 )
 def test_bad_input_is_named(arguments, options, error, message):

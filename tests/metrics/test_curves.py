@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 
 from skhash import _ranking
-from skhash.codes import convert_codes
+from skhash.codes import convert_codes, pack_codes
 from skhash.metrics import (
     precision_at_k,
     precision_recall_by_radius,
@@ -142,9 +142,19 @@ def test_bad_input_is_named(metric, arguments, error, message):
 @pytest.mark.parametrize(
     ("metric", "options", "error", "message"),
     [
-        (precision_within_radius, {"radius": -1}, ValueError, "radius == -1, must be >= 0"),
-        (precision_within_radius, {"radius": "2"}, TypeError, "radius must be an instance of"),
-        (precision_recall_by_rank, {"ranks": [0, 1]}, ValueError, "ranks must be >= 1, got 0"),
+        (
+            precision_within_radius,
+            {"radius": -1},
+            ValueError,
+            "radius must be a number in .*, got -1",
+        ),
+        (precision_within_radius, {"radius": "2"}, TypeError, "radius must be a number"),
+        (
+            precision_recall_by_rank,
+            {"ranks": [0, 1]},
+            ValueError,
+            "ranks must be at least 1, got 0",
+        ),
         (precision_recall_by_rank, {"ranks": []}, TypeError, "ranks must be an int or a sequence"),
         (precision_recall_by_rank, {"ties": "random"}, ValueError, "ties must be one of"),
     ],
@@ -152,3 +162,10 @@ def test_bad_input_is_named(metric, arguments, error, message):
 def test_bad_options_are_named(metric, options, error, message):
     with pytest.raises(error, match=message):
         metric(bits, bits, **options)
+
+
+def test_radii_of_packed_codes_end_at_their_length():
+    bits = np.random.default_rng(0).random((6, 13)) < 0.5
+    expected = precision_recall_by_radius(bits, bits)
+    found = precision_recall_by_radius(pack_codes(bits), pack_codes(bits), n_bits=13)
+    np.testing.assert_array_equal(found, expected)

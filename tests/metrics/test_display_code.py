@@ -145,7 +145,7 @@ def test_the_name_is_the_title():
 
 def test_real_codes_are_refused():
     with pytest.raises(TypeError, match=r"convert_codes\(codes, 'bits'\)"):
-        CodeDisplay.from_codes(np.eye(3), np.eye(3))
+        CodeDisplay.from_codes(np.eye(3) / 2, np.eye(3) / 2)
 
 
 def test_packed_codes_of_another_length_are_told():

@@ -117,4 +117,4 @@ def test_k_of_another_kind_is_told():
 
 def test_real_codes_have_no_radius():
     with pytest.raises(TypeError, match="real embeddings have no Hamming distance"):
-        RetrievalCurveDisplay.from_codes(np.eye(3), np.eye(3), kind="radius")
+        RetrievalCurveDisplay.from_codes(np.eye(3) / 2, np.eye(3) / 2, kind="radius")

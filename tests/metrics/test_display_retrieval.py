@@ -162,10 +162,10 @@ def test_another_number_of_items_than_codes_is_told(side):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_queries": 0}, "n_queries == 0, must be >= 1"),
-        ({"n_queries": 7}, "n_queries == 7, must be <= 6"),
-        ({"n_neighbors": 0}, "n_neighbors == 0, must be >= 1"),
-        ({"n_neighbors": 9}, "n_neighbors == 9, must be <= 8"),
+        ({"n_queries": 0}, "n_queries must be at least 1, got 0"),
+        ({"n_queries": 7}, "n_queries must be at most 6, got 7"),
+        ({"n_neighbors": 0}, "n_neighbors must be at least 1, got 0"),
+        ({"n_neighbors": 9}, "n_neighbors must be at most 8, got 9"),
     ],
 )
 def test_numbers_out_of_range_are_told(options, message):

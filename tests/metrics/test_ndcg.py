@@ -131,8 +131,8 @@ def test_queries_without_relevant_items_count_zero_and_are_reported():
     ("options", "error", "message"),
     [
         ({"gain": "cubic"}, ValueError, "gain must be one of 'linear', 'exponential', got 'cubic'"),
-        ({"k": 0}, ValueError, "k == 0, must be >= 1"),
-        ({"k": 2.5}, TypeError, "k must be an instance of"),
+        ({"k": 0}, ValueError, "k must be at least 1, got 0"),
+        ({"k": 2.5}, TypeError, "k must be an integer"),
         ({"ties": "random"}, ValueError, "ties must be one of 'expected'"),
     ],
 )

@@ -2,6 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import sparse
+from sklearn.exceptions import NotFittedError
 
 from skhash import make_table
 from skhash.codes import convert_codes
@@ -102,15 +103,15 @@ def test_texts_may_search_a_plain_index_of_images():
     ("X", "error", "message"),
     [
         (codes[:0], ValueError, "0 sample"),
-        (codes[0], ValueError, "Expected 2D array"),
-        (np.full((2, 3), np.nan), ValueError, "contains NaN"),
-        (np.zeros((2, 3), dtype=np.int8), ValueError, r"must hold only \+1 and -1"),
+        (codes[0], ValueError, "must have two dimensions .*, got 1"),
+        (np.full((2, 3), np.nan), ValueError, "must be finite, got NaN or infinity"),
+        (np.zeros((2, 3), dtype=np.int8), TypeError, r"must hold only \+1 and -1"),
         (
             codes.astype(int),
             TypeError,
-            r"int64 codes of zeros and ones .* use codes.astype\(bool\)",
+            r"int64 codes must hold only \+1 and -1: use astype\(bool\) for zeros and ones",
         ),
-        (codes.astype(np.float16), TypeError, "codes must be bool .*, got float16"),
+        (codes.astype(np.float16), TypeError, r"float16 codes .* use astype\(bool\) for zeros"),
         (
             make_table(image=image, text=text[:, :5]),
             ValueError,
@@ -147,8 +148,8 @@ def test_bits_do_not_mix_with_bytes(method):
     ("X", "message"),
     [
         (queries[:0], "0 sample"),
-        (np.full((2, 12), np.nan), "contains NaN"),
-        (np.full((2, 12), np.inf), "contains infinity"),
+        (np.full((2, 12), np.nan), "must be finite, got NaN"),
+        (np.full((2, 12), np.inf), "must be finite, got NaN or infinity"),
     ],
 )
 @pytest.mark.parametrize("method", ["kneighbors", "radius_neighbors", "predict", "score"])
@@ -158,10 +159,69 @@ def test_bad_queries_are_named(X, message, method):
         getattr(index, method)(X)
 
 
-@pytest.mark.parametrize("y", [np.arange(39), np.float64(1)])
-def test_labels_of_another_length_are_an_error(y):
+def test_labels_of_another_length_are_an_error():
+    with pytest.raises(ValueError, match="labels of another length: got 39 rows of labels for 40"):
+        HammingRetriever().fit(codes, np.arange(39))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_refused_fit_leaves_the_old_index(tmp_path, method):
+    index = HammingRetriever(1).fit(codes, np.arange(40))
+    with pytest.raises(ValueError, match=r"labels of another length|features"):
+        getattr(index, method)(random_bits(30, 70), y=np.arange(29))
+    np.testing.assert_array_equal(
+        index.predict(codes), HammingRetriever(1).fit(codes, np.arange(40)).predict(codes)
+    )
+    index.save(tmp_path)
+    opened = HammingRetriever.open(tmp_path)
+    assert_neighbors(opened.kneighbors(queries), brute_force(queries, codes, 1))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_refused_first_fit_leaves_no_index(tmp_path, method):
+    index = HammingRetriever()
     with pytest.raises(ValueError, match="labels of another length"):
-        HammingRetriever().fit(codes, y)
+        getattr(index, method)(codes, np.arange(39))
+    for answer in (index.kneighbors, index.radius_neighbors, index.predict, index.score):
+        with pytest.raises(NotFittedError):
+            answer(codes)
+    with pytest.raises(NotFittedError):
+        index.save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (np.arange(20), list("ab" * 10), "labels that are integers .int64., got strings"),
+        (list("ab" * 10), np.arange(20), "labels that are strings .<U1., got integers"),
+        (np.arange(20), np.arange(20) / 2, "labels that are integers .*, got floats"),
+        (np.arange(20) > 3, np.arange(20), "labels that are booleans .*, got integers"),
+        (np.arange(20), np.arange(20, dtype=np.uint64), "are integers .int64., got integers .uint"),
+        (np.arange(20), np.eye(20), r"shape \(20, 20\), those of the index \(20,\)"),
+        (np.eye(20), np.eye(20)[:, :3], r"shape \(20, 3\), those of the index \(20, 20\)"),
+    ],
+)
+def test_labels_of_another_kind_cannot_be_appended(first, second, message):
+    index = HammingRetriever(1).fit(codes[:20], first)
+    before = index.y_
+    with pytest.raises(ValueError, match=message):
+        index.partial_fit(codes[20:], second)
+    assert index.y_ is before
+    assert index.n_samples_fit_ == 20
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (np.arange(20, dtype=np.int8), np.arange(20)),
+        (list("ab" * 10), np.array(["long", "c"] * 10, dtype=object)),
+        (np.eye(20) > 0, np.eye(20, dtype=int)),
+    ],
+    ids=["integers", "strings", "indicators"],
+)
+def test_labels_of_one_kind_can_be_appended(first, second):
+    index = HammingRetriever(1).fit(codes[:20], first).partial_fit(codes[20:], second)
+    np.testing.assert_array_equal(index.y_, [*first, *second])
 
 
 def test_labels_of_three_dimensions_are_an_error():

@@ -13,7 +13,13 @@ faiss = pytest.importorskip("faiss")
 
 @pytest.mark.parametrize(
     ("estimator", "check"),
-    list(estimator_checks_generator(HammingRetriever(algorithm="faiss-ivf"), mark="skip")),
+    list(
+        estimator_checks_generator(
+            HammingRetriever(algorithm="faiss-ivf"),
+            expected_failed_checks={"check_estimators_dtypes": "integers are no codes"},
+            mark="skip",
+        )
+    ),
     ids=lambda value: getattr(getattr(value, "func", value), "__name__", type(value).__name__),
 )
 def test_it_keeps_the_rules_of_scikit_learn(estimator, check):
@@ -147,6 +153,89 @@ def test_the_same_codes_give_the_same_lists(again):
     np.testing.assert_array_equal(again(index).kneighbors(queries, 8), found)
 
 
+@pytest.fixture
+def trained(monkeypatch):
+    """How many codes each k-means was trained on, from now on."""
+    counts, original = [], faiss.IndexBinaryIVF.train
+
+    def train(self, points):
+        counts.append(len(points))
+        return original(self, points)
+
+    monkeypatch.setattr(faiss.IndexBinaryIVF, "train", train)
+    return counts
+
+
+def test_appended_codes_are_added_to_the_lists(trained):
+    index = ivf(nprobe=12, n_lists=12).fit(codes[:200])
+    assert len(trained) == 1
+    for rows in (slice(200, 201), slice(201, 300)):
+        index.partial_fit(codes[rows])
+        found, _ = index.kneighbors(queries, 8)
+        exact, _ = HammingRetriever().fit(codes[: rows.stop]).kneighbors(queries, 8)
+        np.testing.assert_array_equal(found, exact)
+    assert len(trained) == 1
+
+
+def test_an_index_that_has_doubled_makes_its_lists_anew(trained):
+    index = ivf(n_lists=4).fit(codes[:100]).partial_fit(codes[100:200])
+    index.kneighbors(queries)
+    assert len(trained) == 1
+    index.partial_fit(codes[200:201]).kneighbors(queries)
+    assert len(trained) == 2
+
+
+@pytest.mark.parametrize("searched", [False, True])
+@pytest.mark.parametrize("copy", ["pickle", "save"])
+def test_a_copy_of_an_index_with_appended_codes_has_the_same_lists(tmp_path, copy, searched):
+    index = ivf(nprobe=2, n_lists=12).fit(codes[:200])
+    if searched:
+        index.kneighbors(queries)
+    index.partial_fit(codes[200:])
+    found = index.kneighbors(queries, 8)
+    if copy == "pickle":
+        again = pickle.loads(pickle.dumps(index))
+    else:
+        index.save(tmp_path)
+        again = HammingRetriever.open(tmp_path)
+    np.testing.assert_array_equal(again.kneighbors(queries, 8), found)
+    others = ivf(nprobe=2, n_lists=12).fit(codes).kneighbors(queries, 8)
+    assert not np.array_equal(found, others)
+
+
+def test_another_number_of_lists_makes_them_anew():
+    index = ivf(nprobe=1, n_lists=12).fit(codes)
+    before = index.kneighbors(queries, 8)
+    found = index.set_params(n_lists=3).kneighbors(queries, 8)
+    expected = ivf(nprobe=1, n_lists=3).fit(codes).kneighbors(queries, 8)
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(found, before)
+
+
+def test_lists_that_could_not_be_appended_to_are_made_again(monkeypatch):
+    index = ivf(nprobe=2, n_lists=12).fit(codes[:200]).partial_fit(codes[200:])
+    expected = pickle.loads(pickle.dumps(index)).kneighbors(queries, 8)
+    original = faiss.IndexBinaryIVF.add
+
+    def add(self, points):
+        original(self, points[:50])
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(faiss.IndexBinaryIVF, "add", add)
+        with pytest.raises(MemoryError):
+            index.kneighbors(queries, 8)
+    np.testing.assert_array_equal(index.kneighbors(queries, 8), expected)
+
+
+def test_a_refused_fit_keeps_the_lists():
+    index = ivf(nprobe=2, n_lists=12).fit(codes)
+    before = index.kneighbors(queries, 8)
+    with pytest.raises(ValueError, match="labels of another length"):
+        index.fit(random_bits(30, 70), np.arange(29))
+    np.testing.assert_array_equal(index.kneighbors(queries, 8), before)
+
+
 def test_the_threads_of_faiss_stay_as_they_were(monkeypatch):
     before = faiss.omp_get_max_threads()
     used = []
@@ -155,7 +244,7 @@ def test_the_threads_of_faiss_stay_as_they_were(monkeypatch):
         faiss, "omp_set_num_threads", lambda number: (used.append(number), original(number))
     )
     ivf(n_jobs=2).fit(codes).kneighbors(queries)
-    assert used == [1, before, 2, before]
+    assert used == [1, before, 1, before, 2, before]  # to train, to add, to search
     assert faiss.omp_get_max_threads() == before
 
 

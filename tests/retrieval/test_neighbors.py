@@ -116,12 +116,12 @@ def test_an_exact_engine_finds_all():
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"n_neighbors": 0}, ValueError, "n_neighbors == 0, must be >= 1"),
-        ({"n_neighbors": 2.0}, TypeError, "n_neighbors must be an instance of"),
-        ({"radius": -1}, ValueError, "radius == -1, must be >= 0"),
-        ({"radius": np.nan}, ValueError, "radius == nan, must be >= 0"),
-        ({"nprobe": 0}, ValueError, "nprobe == 0, must be >= 1"),
-        ({"n_lists": 0}, ValueError, "n_lists == 0, must be >= 1"),
+        ({"n_neighbors": 0}, ValueError, "n_neighbors must be at least 1, got 0"),
+        ({"n_neighbors": 2.0}, TypeError, "n_neighbors must be an integer"),
+        ({"radius": -1}, ValueError, "radius must be a number in .*, got -1"),
+        ({"radius": np.nan}, ValueError, "radius must be a number in .*, got nan"),
+        ({"nprobe": 0}, ValueError, "nprobe must be at least 1, got 0"),
+        ({"n_lists": 0}, ValueError, "n_lists must be at least 1, got 0"),
         (
             {"algorithm": "tree"},
             ValueError,
@@ -138,7 +138,7 @@ def test_bad_parameters_are_named(parameters, error, message):
 def test_fewer_neighbours_than_one_is_an_error(k):
     index = HammingRetriever().fit(codes)
     for search in (index.kneighbors, index.kneighbors_graph, index.recall_against_exact):
-        with pytest.raises(ValueError, match=f"n_neighbors == {k}, must be >= 1"):
+        with pytest.raises(ValueError, match=f"n_neighbors must be at least 1, got {k}"):
             search(queries, k)
 
 
@@ -156,8 +156,25 @@ def test_a_row_is_not_its_own_neighbour():
 
 @pytest.mark.parametrize("radius", [-1, np.nan])
 def test_a_radius_that_is_none_is_an_error(radius):
-    with pytest.raises(ValueError, match=f"radius == {radius}, must be >= 0"):
+    with pytest.raises(ValueError, match=f"radius must be a number in .*, got {radius}"):
         HammingRetriever().fit(codes).radius_neighbors(queries, radius)
+
+
+@pytest.mark.parametrize("n_jobs", [np.int8(100), 100_000, 10**9])
+@pytest.mark.parametrize("algorithm", ["numpy", "numba", "faiss-ivf"])
+def test_any_number_of_threads_finds_the_same(n_jobs, algorithm):
+    alone, many = (
+        HammingRetriever(algorithm=algorithm, n_lists=1, n_jobs=jobs).fit(codes)
+        for jobs in (1, n_jobs)
+    )
+    for expected, found in zip(alone.kneighbors(queries), many.kneighbors(queries), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("radius", [2**70, np.inf, 10**400, np.int8(127)])
+def test_a_radius_beyond_all_distances_finds_everything(radius):
+    _, rows = HammingRetriever(radius=radius).fit(codes).radius_neighbors(queries)
+    assert {len(found) for found in rows} == {len(codes)}
 
 
 @pytest.mark.parametrize(("library", "algorithm"), [("numba", "numba"), ("faiss", "faiss-ivf")])
@@ -169,7 +186,9 @@ def test_an_engine_that_is_not_installed_names_its_extra(library, algorithm, mon
 
 
 def test_an_unknown_mode_is_an_error():
-    with pytest.raises(ValueError, match="mode must be 'connectivity' or 'distance', got 'angle'"):
+    with pytest.raises(
+        ValueError, match="mode must be one of 'connectivity', 'distance', got 'angle'"
+    ):
         HammingRetriever().fit(codes).kneighbors_graph(queries, mode="angle")
 
 

@@ -1,6 +1,9 @@
+import contextlib
 import json
+import os
 import pickle
 import shutil
+import socket
 
 import numpy as np
 import pandas as pd
@@ -18,6 +21,7 @@ def random_bits(n_samples, n_bits=20, seed=0):
 
 codes, queries, labels = random_bits(50), random_bits(6, seed=1), np.arange(50) % 4
 FILE = "*-*.npy"
+N_DAMAGED = 300
 
 
 @pytest.fixture
@@ -232,6 +236,74 @@ def test_an_array_of_objects_is_not_unpickled(folder, monkeypatch):
         HammingRetriever.open(folder, verify=False)
 
 
+def damage(rng, content):
+    """Flip a bit, cut the end off, cut something out, or put bytes in."""
+    start, stop = sorted(rng.integers(len(content), size=2).tolist())
+    kind = rng.integers(4)
+    if kind == 0:
+        flipped = bytes([content[start] ^ (1 << int(rng.integers(8)))])
+        return content[:start] + flipped + content[start + 1 :]
+    if kind == 1:
+        return content[:start]
+    if kind == 2:
+        return content[:start] + content[stop:]
+    return content[:start] + rng.bytes(int(rng.integers(1, 20))) + content[start:]
+
+
+@pytest.mark.parametrize("verify", [True, False, None])
+def test_a_damaged_file_is_an_error_of_one_kind(tmp_path, verify):
+    rng = np.random.default_rng(0)
+    index = HammingRetriever(n_neighbors=3).fit(codes, labels)
+    index.save(tmp_path)
+    answers = index.kneighbors(queries)
+    contents = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    n_refused = 0
+    for _ in range(N_DAMAGED):
+        path = sorted(contents)[rng.integers(len(contents))]
+        path.write_bytes(damage(rng, contents[path]))
+        try:
+            opened = HammingRetriever.open(tmp_path, verify=verify)
+            found = opened.kneighbors(queries)
+        except (ValueError, FileNotFoundError):
+            n_refused += 1
+        else:
+            if verify is not False:
+                np.testing.assert_array_equal(found, answers)
+                np.testing.assert_array_equal(opened.y_, labels)
+        path.write_bytes(contents[path])
+    assert n_refused > N_DAMAGED / 2
+
+
+def test_a_file_that_its_checksum_refuses_is_not_parsed(folder, monkeypatch):
+    path = next(folder.glob("codes-*"))
+    flip(path, -1 % path.stat().st_size)
+    for name in ("load", "memmap", "fromfile"):
+        monkeypatch.setattr(np, name, None)
+    for mmap_mode in ("r", None):
+        with pytest.raises(ValueError, match="is damaged or was changed"):
+            HammingRetriever.open(folder, mmap_mode=mmap_mode)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["index.json", "codes-*", "y-*"])
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "folder"])
+def test_what_is_no_regular_file_is_refused_at_once(folder, name, kind):
+    path = next(folder.glob(name))
+    path.unlink()
+    with contextlib.ExitStack() as stack:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        elif kind == "folder":
+            path.mkdir()
+        else:
+            stack.enter_context(contextlib.chdir(folder))  # a name of a socket must be short
+            stack.enter_context(socket.socket(socket.AF_UNIX)).bind(path.name)
+        with pytest.raises(ValueError, match=r"not a regular file|is no index of HammingRetriever"):
+            HammingRetriever.open(folder)
+
+
 # Checks of index.json
 
 
@@ -324,6 +396,11 @@ def test_names_of_files_lead_nowhere_else(folder, name):
         {"arrays": {"codes": 1}},
         {"feature_names_in_": ["a"]},
         {"parameters": []},
+        {"n_trained": 0},
+        {"n_trained": 51},
+        {"n_trained": 2.5},
+        {"n_trained": True},
+        {"n_trained": "50"},
     ],
     ids=str,
 )
@@ -331,6 +408,55 @@ def test_entries_that_do_not_fit_each_other_are_an_error(folder, entries):
     rewrite(folder, **entries)
     with pytest.raises(ValueError, match=r"index\.json is damaged or was changed"):
         HammingRetriever.open(folder)
+
+
+HOSTILE = [None, True, -1, 0, 1.5, 50.0, 2**31, 2**70, "50", "", [], [1, 50], [True], {}, {"a": 1}]
+
+
+def test_an_entry_of_another_type_is_an_error(folder):
+    document = json.loads((folder / "index.json").read_text())
+    answers = HammingRetriever.open(folder).kneighbors(queries)
+    n_refused = 0
+    for path in [(name,) for name in document] + [
+        ("arrays", array, name)
+        for array, entry in document["arrays"].items()
+        for name in ("", *entry)
+    ]:
+        for value in HOSTILE:
+            if (path, value) == (("parameters",), {}):
+                continue  # all of them have their defaults then
+            changed = json.loads(json.dumps(document))
+            place = changed
+            *above, last = [part for part in path if part]
+            for part in above:
+                place = place[part]
+            place[last] = value
+            rewrite(folder, **changed)
+            try:
+                found = HammingRetriever.open(folder, verify=False).kneighbors(queries)
+            except ValueError:
+                n_refused += 1
+            else:  # what no answer depends on, such as checksums that are not compared
+                np.testing.assert_array_equal(found, answers)
+    assert n_refused > 200
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}])
+def test_a_parameter_that_is_no_scalar_is_an_error(folder, value):
+    rewrite(folder, parameters={"n_neighbors": value})
+    with pytest.raises(ValueError, match=r"index\.json is damaged or was changed"):
+        HammingRetriever.open(folder)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["<f4", "<U99", "|O", "<i8,<i8", "f8", ">i8", "<m8[x]", "(2,)<i4"]
+)
+def test_a_dtype_of_labels_is_checked_before_numpy_reads_it(folder, dtype):
+    document = json.loads((folder / "index.json").read_text())
+    document["arrays"]["y"]["dtype"] = dtype
+    rewrite(folder, arrays=document["arrays"])
+    with pytest.raises(ValueError, match="is damaged or was changed"):
+        HammingRetriever.open(folder, verify=False)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,26 @@
 """Bases of the hashers that train networks."""
 
+import copy
 import math
 import warnings
 from typing import Any
 
 import torch
 
+from ..._checks import check_n_jobs, check_real, check_verbose, shown
+from ..._device import check_device
+from ..._fitting import fitting
 from ..._seed import draw_seed
 from .._base import PairHasher
 from .._docs import hasher
 from .._parameters import (
     check_parameters,
-    check_positive,
     choice,
     count,
     not_negative,
     parameter,
     positive,
+    switch,
 )
 from . import functional as F
 from .networks import Encoder
@@ -25,11 +29,16 @@ from .training import Run, hold_out, keep, start, train, wake
 
 
 def _check_alpha(value, name):
-    if isinstance(value, str):
-        if value != "sqrt":
-            raise ValueError(f"{name} must be 'sqrt' or a positive number, got {value!r}.")
-    else:
-        check_positive(value, name)
+    if not isinstance(value, str):
+        return check_real(value, name, "(0, inf)")
+    if value != "sqrt":
+        raise ValueError(f"{name} must be 'sqrt' or a positive number, got {shown(value)}.")
+    return value
+
+
+def _check_threads(value, name):
+    check_n_jobs(value)
+    return value
 
 
 def sharpness(default):
@@ -123,14 +132,14 @@ class DeepHasher(PairHasher):
     text_learning_rate: float | None = positive(None, none=True)
     momentum: float = not_negative(0.9)
     weight_decay: float = not_negative(5e-4)
-    early_stopping: bool = False
-    validation_fraction: float = positive(0.1, below=1)
+    early_stopping: bool = switch(False)
+    validation_fraction: float = positive(0.1, below="1")
     n_iter_no_change: int = count(5)
     tol: float = not_negative(1e-4)
-    warm_start: bool = False
-    device: str = "auto"
-    n_jobs: int | None = count(None, none=True)
-    verbose: int = 0
+    warm_start: bool = switch(False)
+    device: str = parameter("auto", check_device)
+    n_jobs: int | None = parameter(None, _check_threads)
+    verbose: int = parameter(0, check_verbose)
 
     # What a method defines.
 
@@ -201,6 +210,7 @@ class DeepHasher(PairHasher):
         FloatingPointError
             If the loss stops being finite.
         """
+        check_parameters(self)
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
         return self._train(X, groups, X_val, phases=self._phases(), fresh=fresh)
 
@@ -224,29 +234,30 @@ class DeepHasher(PairHasher):
         self : object
             The hasher.
         """
+        check_parameters(self)
         fresh = not self.__sklearn_is_fitted__()
         phases = dict.fromkeys(self._phases(), 1)
         return self._train(X, groups, None, phases=phases, fresh=fresh, go_on=True)
 
     def _train(self, X, groups, X_val, *, phases, fresh, go_on=False):
-        trial: Any = self._trial(fitted=not fresh)
-        check_parameters(self)
-        pairs, validation = trial._check_pairs(X, groups, reset=fresh), None
-        if len(pairs) < self.batch_size and not go_on:
-            warnings.warn(
-                f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch is "
-                "one batch of all rows.",
-                UserWarning,
-                stacklevel=3,
-            )
-        seed = draw_seed(self.random_state)
-        if X_val is not None:
-            validation = trial._check_pairs(X_val, None, reset=False)
-        elif self.early_stopping and not go_on:
-            pairs, validation = hold_out(pairs, self.validation_fraction, seed)
-        live = train(trial, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)
-        self._adopt(trial)
-        keep(self, live)
+        with fitting(self) as new:
+            if fresh:
+                new._forget()
+            pairs, validation = new._check_pairs(X, groups, reset=fresh), None
+            if len(pairs) < self.batch_size and not go_on:
+                warnings.warn(
+                    f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch "
+                    "is one batch of all rows.",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            seed = draw_seed(self.random_state)
+            if X_val is not None:
+                validation = new._check_pairs(X_val, None, reset=False)
+            elif self.early_stopping and not go_on:
+                pairs, validation = hold_out(pairs, self.validation_fraction, seed)
+            live = train(new, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)
+            keep(self, live)
         return self
 
     def _optimizer(self, networks, **settings):
@@ -315,10 +326,12 @@ class AffinityHasher(DeepHasher):
         """
         check_parameters(self)
         fitted = self.__sklearn_is_fitted__()
-        trial: Any = self._trial(fitted=fitted)
-        pairs = trial._check_pairs(X, None, reset=not fitted)
-        live = wake(self) if fitted else start(trial, pairs, seed=0)
-        run = Run(trial, live, pairs, seed=0, fresh=not fitted)
-        trial._begin(run, next(iter(trial._phases())))
+        new: Any = copy.copy(self)
+        if not fitted:
+            new._forget()
+        pairs = new._check_pairs(X, None, reset=not fitted)
+        live = wake(self) if fitted else start(new, pairs, seed=0)
+        run = Run(new, live, pairs, seed=0, fresh=not fitted)
+        new._begin(run, next(iter(new._phases())))
         with torch.no_grad():
-            return trial._target(run, run.whole()).cpu().numpy()
+            return new._target(run, run.whole()).cpu().numpy()

@@ -3,7 +3,7 @@
 import torch
 
 from .._docs import hasher
-from .._parameters import choice, count, not_negative, positive
+from .._parameters import choice, count, not_negative, positive, switch
 from . import functional as F
 from .base import AffinityHasher
 from .networks import Autoencoder
@@ -110,7 +110,7 @@ class CFRHHasher(AffinityHasher):
     joint_weight: float = not_negative(0.3)
     joint: str = choice("cosine", "cosine", "rownorm")
     scale: float = positive(1.4)
-    reweight: bool = False
+    reweight: bool = switch(False)
     intra_weight: float = not_negative(0.5)
     cross_weight: float = not_negative(1.0)
     pairing_weight: float = not_negative(1.0)

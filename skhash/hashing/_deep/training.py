@@ -11,8 +11,9 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import gen_batches
 
 from ..._blocks import BLOCKS
+from ..._checks import check_n_jobs
 from ..._device import resolve_device
-from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_empty_rows
+from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_rows
 from .networks import from_numpy, to_numpy
 from .threads import threads
 from .watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
@@ -27,6 +28,7 @@ class Live:
     networks: torch.nn.ModuleDict
     device: torch.device
     optimizers: dict[str, torch.optim.Optimizer] | None = None
+    state: dict | None = None  # the hasher's weights that the networks have
 
     @torch.no_grad()
     def encode(self, block, values, alpha=1.0):
@@ -51,21 +53,40 @@ def wake(hasher):
     """Return a fitted hasher's live networks, made from its weights where there are none."""
     device = resolve_device(hasher.device)
     live = _live.get(hasher)
-    if live is not None and live.device == device:
-        return live
-    states = {"image": hasher.image_state_, "text": hasher.text_state_, **hasher.training_state_}
-    widths = {block: len(states[block]["mean"]) for block in BLOCKS}
-    networks = torch.nn.ModuleDict(hasher._networks(widths, torch.Generator()))
-    try:
-        for name, state in states.items():
+    if live is None or live.device != device or live.state is not hasher.image_state_:
+        networks = _networks(hasher, hasher._fitted_with)
+        for name, state in _states(hasher).items():
             from_numpy(networks[name], state)
-    except RuntimeError as error:
-        raise ValueError(
-            "n_bits, hidden_units or another parameter of the networks has changed since fit: "
-            "set it back, or fit again."
-        ) from error
-    live = _live[hasher] = Live(networks.to(device), device)
+        live = _live[hasher] = Live(networks.to(device), device, state=hasher.image_state_)
     return live
+
+
+def _states(hasher):
+    return {"image": hasher.image_state_, "text": hasher.text_state_, **hasher.training_state_}
+
+
+def _networks(hasher, parameters):
+    """Make networks as parameters say, of the widths that a hasher was fitted with."""
+    widths = {block: len(_states(hasher)[block]["mean"]) for block in BLOCKS}
+    networks = type(hasher)(**parameters)._networks(widths, torch.Generator())
+    return torch.nn.ModuleDict(networks)
+
+
+def _check_shapes(hasher):
+    """Raise an error if a parameter asks for networks of another shape than was fitted."""
+
+    def shapes(**changed):
+        networks = _networks(hasher, {**fitted_with, **changed})
+        return {name: weight.shape for name, weight in networks.state_dict().items()}
+
+    fitted_with = hasher._fitted_with
+    for name, then in fitted_with.items():
+        now = getattr(hasher, name)
+        if now != then and shapes(**{name: now}) != shapes():
+            raise ValueError(
+                f"training cannot go on with {name}={now}, the networks were made with "
+                f"{name}={then}: set it back, or fit with warm_start=False."
+            )
 
 
 @dataclass(eq=False)
@@ -186,14 +207,12 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         The networks.
     """
     fresh = not hasher.__sklearn_is_fitted__()
-    if not fresh and hasher.n_bits != hasher.n_bits_:
-        raise ValueError(
-            f"training cannot go on with n_bits={hasher.n_bits}, the codes have {hasher.n_bits_} "
-            "bits: set it back, or fit with warm_start=False."
-        )
-    with threads(hasher.n_jobs or 1):
+    if not fresh:
+        _check_shapes(hasher)
+    with threads(check_n_jobs(hasher.n_jobs)):
         live = start(hasher, pairs, seed) if fresh else wake(former)
-        _live.pop(former, None)  # if training fails, its networks are made anew from its weights
+        if not fresh:
+            _live.pop(former, None)  # these networks are going to change
         if live.optimizers is None or not go_on:
             live.optimizers = hasher._optimizers(live.networks)
         first = 0 if fresh else hasher.n_iter_
@@ -230,7 +249,10 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         states = {name: to_numpy(network) for name, network in live.networks.items()}
         hasher.image_state_, hasher.text_state_ = (states.pop(block) for block in BLOCKS)
         hasher.training_state_ = states
+        parameters = hasher.get_params(deep=False)
+        hasher._fitted_with = {n: v for n, v in parameters.items() if n != "random_state"}
         _look_at_codes(hasher, live, pairs)
+        live.state = hasher.image_state_
     return live
 
 
@@ -240,8 +262,8 @@ def start(hasher, pairs, seed):
     widths = {block: values.shape[1] for block, values in pairs.blocks.items()}
     networks = torch.nn.ModuleDict(hasher._networks(widths, torch.Generator().manual_seed(seed)))
     for block, values in pairs.blocks.items():
-        mean, scale, empty = block_statistics(values, center=hasher.center)
-        warn_of_empty_rows(block, empty)
+        mean, scale, *rows = block_statistics(values, center=hasher.center)
+        warn_of_rows(block, *rows)
         network: Any = networks[block]
         network.mean.copy_(torch.from_numpy(mean))
         network.scale.fill_(scale)

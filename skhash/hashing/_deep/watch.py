@@ -71,7 +71,7 @@ def warn_of_collapse(statistics, n_rows, threshold=0.02):
         share = values["unique_share"]
         # Two rows must share a code where there are more rows than codes, so few rows prove
         # nothing.
-        if n_rows >= 8 and share < max(threshold, 2 / n_rows):
+        if n_rows >= 8 and share <= max(threshold, 2 / n_rows):
             warnings.warn(
                 f"the {block} codes have collapsed: of {n_rows} rows only {share:.1%} of the "
                 "possible codes are "

@@ -19,7 +19,7 @@ def test_the_number_of_threads_is_one_inside_and_restored_outside():
         torch.set_num_threads(before)
 
 
-def test_the_last_of_several_python_threads_restores_the_number():
+def test_every_python_thread_gets_the_number_back():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     entered, leave, seen = threading.Event(), threading.Event(), []
@@ -29,6 +29,7 @@ def test_the_last_of_several_python_threads_restores_the_number():
             entered.set()
             leave.wait(timeout=10)
             seen.append(torch.get_num_threads())
+        seen.append(torch.get_num_threads())
 
     def run(function):
         thread = threading.Thread(target=function)
@@ -39,9 +40,11 @@ def test_the_last_of_several_python_threads_restores_the_number():
         with threads(1):
             thread = run(other)
             entered.wait(timeout=10)
+        seen.append(torch.get_num_threads())
         leave.set()
         thread.join()
         run(lambda: seen.append(torch.get_num_threads())).join()
-        assert seen == [1, 2]
+        assert seen == [2, 1, 2, 2]
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

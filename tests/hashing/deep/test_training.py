@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from skhash.hashing import CFRHHasher
 from skhash.hashing._deep import training as _training
@@ -78,17 +78,31 @@ def test_training_goes_on_after_a_pickle(hasher, pairs):
     assert loaded.partial_fit(pairs).n_iter_ == 2
 
 
-def test_networks_that_no_longer_fit_the_parameters_are_refused(hasher, pairs):
+@pytest.mark.parametrize("name", ["n_bits", "hidden_units", "decoder_hidden_units"])
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_parameter_of_the_networks_that_changes_after_fit_changes_no_code(
+    hasher, pairs, name, pickled
+):
     model = hasher(warm_start=True).fit(pairs)
-    loaded = pickle.loads(pickle.dumps(model)).set_params(hidden_units=7)
-    with pytest.raises(ValueError, match=r"hidden_units or another parameter .* changed since fit"):
-        loaded.transform(pairs)
+    codes, names = model.transform(pairs), model.get_feature_names_out()
+    model.set_params(**{name: 7})
+    if pickled:
+        model = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(model.transform(pairs), codes)
+    np.testing.assert_array_equal(model.get_feature_names_out(), names)
+    for go_on in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"training cannot go on with {name}=7, the networks"):
+            go_on(pairs)
+    np.testing.assert_array_equal(model.transform(pairs), codes)
+    assert model.set_params(warm_start=False, n_bits=7).fit(pairs).transform(pairs).shape == (
+        30,
+        14,
+    )
 
 
-def test_training_cannot_go_on_with_another_number_of_bits(hasher, pairs):
-    model = hasher(warm_start=True).fit(pairs).set_params(n_bits=11)
-    with pytest.raises(ValueError, match="cannot go on with n_bits=11, the codes have 10 bits"):
-        model.fit(pairs)
+def test_training_goes_on_with_another_learning_rate(hasher, pairs):
+    model = hasher(warm_start=True).fit(pairs).set_params(learning_rate=0.1)
+    assert model.fit(pairs).n_iter_ == 6
 
 
 def test_training_that_fails_leaves_the_fitted_weights_in_use(hasher, pairs):
@@ -138,6 +152,21 @@ def test_interrupted_training_leaves_a_usable_hasher_and_says_so(hasher, pairs, 
         model.fit(pairs)
     assert model.n_iter_ == 1
     assert model.transform(pairs).shape == (30, 20)
+
+
+def test_a_first_epoch_that_is_interrupted_leaves_the_former_codes(hasher, pairs, monkeypatch):
+    def interrupted(self, *arguments):
+        raise KeyboardInterrupt
+
+    new, former = hasher(), hasher(warm_start=True).fit(pairs)
+    codes = former.transform(pairs)
+    monkeypatch.setattr(CFRHHasher, "_step", interrupted)
+    for model in (new, former):
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(pairs[::2])
+    np.testing.assert_array_equal(former.transform(pairs), codes)
+    with pytest.raises(NotFittedError):
+        new.transform(pairs)
 
 
 def test_a_loss_that_is_not_finite_stops_training(hasher, pairs):

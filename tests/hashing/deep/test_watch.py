@@ -22,6 +22,11 @@ def test_collapse_warns_with_its_figures_and_a_remedy():
         warn_of_collapse(statistics, n_rows=2000)
 
 
+def test_two_codes_for_many_rows_are_a_collapse():
+    with pytest.warns(ConvergenceWarning, match=r"text codes have collapsed"):
+        warn_of_collapse({"text": {"unique_share": 2 / 60, "mean_abs": 1.0}}, n_rows=60)
+
+
 def test_healthy_codes_do_not_warn(recwarn):
     warn_of_collapse({"text": {"unique_share": 0.16, "mean_abs": 0.98}}, n_rows=2000)
     assert not recwarn
