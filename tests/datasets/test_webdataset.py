@@ -322,7 +322,7 @@ def test_the_limit_of_a_shard_can_be_raised(bombs):
 
 @pytest.mark.parametrize("limit", [0, -1, 0.5, np.nan])
 def test_no_limit_below_the_size_of_the_file_is_taken(write, limit):
-    with pytest.raises(ValueError, match=f"max_expansion must be at least 1, got {limit}"):
+    with pytest.raises(ValueError, match=rf"max_expansion must be a number in .* got {limit}"):
         load_webdataset(write(SAMPLES), max_expansion=limit)
 
 

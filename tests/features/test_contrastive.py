@@ -365,6 +365,10 @@ def test_positives_by_dropout_need_a_tower_with_dropout(fitted, table, tmp_path)
     bert = json.loads(path.read_text())
     bert.update(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
     path.write_text(json.dumps(bert))
+    about = tmp_path / "towers" / "open_clip_config.json"
+    document = json.loads(about.read_text())
+    del document["sha256"]  # of the file as it was
+    about.write_text(json.dumps(document))
     featurizer = tiny(towers=f"local-dir:{tmp_path / 'towers'}")
     with pytest.raises(ValueError, match="needs a text tower with dropout, and this one has none"):
         featurizer.fit(table)
