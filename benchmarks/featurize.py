@@ -177,7 +177,7 @@ def main():
     warnings.filterwarnings("ignore", message=".*random weights")
     logging.disable(logging.WARNING)
     header("torch", "open_clip_torch", "pillow")
-    from skhash.features._open_clip import load_model, locate
+    from skhash.features._towers.models import load_model, locate
 
     located = locate(options.model, None, weights_dir=None, local_files_only=True)
     model, preprocess = load_model(located, options.device)

@@ -27,9 +27,10 @@ import torch
 from _timing import header
 from PIL import Image
 
-from skhash.features import CLIPFeaturizer, _clip
-from skhash.features._clip_cache import open_cache
-from skhash.features._clip_forward import embedded
+from skhash.features import CLIPFeaturizer
+from skhash.features._clip import featurizer as _clip
+from skhash.features._clip.cache import open_cache
+from skhash.features._clip.forward import embedded
 
 N_IMAGES = 1500
 MODEL = {

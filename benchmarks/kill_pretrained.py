@@ -24,8 +24,8 @@ import numpy as np
 from _timing import header
 
 from skhash import _files
-from skhash.features._contrastive_saving import save_towers
-from skhash.features._model_folder import read_document
+from skhash.features._towers.folder import save_towers
+from skhash.features._towers.strangers import read_document
 
 
 def known_models():

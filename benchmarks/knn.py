@@ -39,9 +39,9 @@ from _timing import (
 )
 from sklearn.neighbors import NearestNeighbors
 
-from skhash import _search
-from skhash._comparable import comparable
-from skhash._relevance import encode_labels
+from skhash._hamming import search as _search
+from skhash._hamming.comparable import comparable
+from skhash._ranking.relevance import encode_labels
 
 BARS = {  # of faiss, at k = 10
     ("skhash numba", 16): 40,

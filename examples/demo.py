@@ -28,12 +28,7 @@ from skhash.features import (
     CrossModalFeaturizer,
 )
 from skhash.hashing import CFRHHasher
-from skhash.metrics import (
-    RetrievalDisplay,
-    hit_rate_at_k,
-    mean_average_precision,
-    retrieval_report,
-)
+from skhash.metrics import RetrievalDisplay, hit_rate_at_k, mean_average_precision, retrieval_report
 from skhash.retrieval import HammingRetriever
 
 GRID = {"hash__n_bits": [16, 32, 64], "hash__reconstruction_weight": [0.1, 1.0]}

@@ -21,7 +21,7 @@ __version__ = "0.1.0.dev0"
 _FUNCTIONS = {
     "make_table": "_blocks",
     "show_versions": "_versions",
-    "split_towers": "_towers",
+    "split_towers": "_pipelines",
 }
 
 __all__ = [  # noqa: RUF022  rooms first

@@ -16,7 +16,7 @@ from scipy import sparse
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from ._checks import check_choice
+from ._inputs.checks import check_choice
 
 BLOCKS = ("image", "text")
 

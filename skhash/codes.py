@@ -31,8 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from ._checks import check_choice, check_integer
-from ._plain import plain_array
+from ._inputs.arrays import plain_array
+from ._inputs.checks import check_choice, check_integer
 
 __all__ = ["code_format", "convert_codes", "pack_codes", "unpack_codes"]
 

@@ -4,14 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from skhash.codes import (
-    FORMATS,
-    code_format,
-    convert_codes,
-    pack_codes,
-    read_codes,
-    unpack_codes,
-)
+from skhash.codes import FORMATS, code_format, convert_codes, pack_codes, read_codes, unpack_codes
 
 
 def random_bits(n_samples, n_bits, seed=0):

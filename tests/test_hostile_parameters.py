@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn.preprocessing import FunctionTransformer
 
 from skhash import make_table
-from skhash._checks import check_integer, check_real
+from skhash._inputs.checks import check_integer, check_real
 
 from .test_docstrings import DISPLAYS, PUBLIC
 
@@ -207,7 +207,7 @@ SPECIAL = {
     "SignHasher.n_bits": 2,
 }
 # What would take long, once the parameters have been checked.
-STUBS = ["skhash.features._contrastive_fit.fit", "skhash.datasets._download._download"]
+STUBS = ["skhash.features._contrastive.fit.fit", "skhash.datasets._download._download"]
 
 
 class Passed(Exception):
@@ -257,7 +257,7 @@ def kind_of(path, method, name):
             return PARAMETERS[key]
     raise AssertionError(
         f"say in PARAMETERS of {__name__} which values {name!r} of {path} may have, and check it "
-        "with skhash._checks."
+        "with skhash._inputs.checks."
     )
 
 

@@ -133,7 +133,7 @@ def test_scenes_without_a_seed_leave_the_global_generator_alone():
 @pytest.mark.filterwarnings("ignore:.*has random weights")
 def test_eight_threads_build_one_model_with_the_same_random_weights(model_name, candidates):
     from skhash.features import CLIPFeaturizer
-    from skhash.features._open_clip import load_model
+    from skhash.features._towers.models import load_model
 
     featurizer = CLIPFeaturizer(model_name, pretrained=None, device="cpu")
     images = candidates[2]

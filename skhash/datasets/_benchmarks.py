@@ -4,8 +4,8 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from sklearn.utils import Bunch
 
-from .._checks import check_choice, check_integer
-from .._seed import LAST_SEED, own_generator
+from .._inputs.checks import check_choice, check_integer
+from .._inputs.seed import LAST_SEED, own_generator
 from ._download import fetch_files
 from ._mat import official, open_pictures, pick_rows, read_matrix, read_numbers
 from ._splits import split_by_class

@@ -4,7 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from .._cells import shorten
+from .._inputs.cells import shorten
 
 
 class PictureFolder:

@@ -10,8 +10,8 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._blocks import make_table
-from .._cells import cut, is_path, lone_surrogate, shorten
-from .._checks import check_choice
+from .._inputs.cells import cut, is_path, lone_surrogate, shorten
+from .._inputs.checks import check_choice
 from ._folder import PictureFolder
 
 

@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.utils import Bunch
 
 from .._blocks import make_table
-from .._checks import check_integer
-from .._seed import own_generator
+from .._inputs.checks import check_integer
+from .._inputs.seed import own_generator
 
 # Each colour: its family, its red, green and blue in [0, 1], and the words for it.
 COLOURS = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._seed import own_generator
+from .._inputs.seed import own_generator
 
 
 def split_by_class(target, first, other, random_state):

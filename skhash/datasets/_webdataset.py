@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import make_table
-from .._cells import cut, lone_surrogate, shorten
-from .._checks import check_flag, check_real
+from .._inputs.cells import cut, lone_surrogate, shorten
+from .._inputs.checks import check_flag, check_real
 from ._image_table import TEXT_COLUMNS
 from ._pairs import check_on_missing, describe, existing_file, warn_dropped
 from ._shards import read_shard

@@ -6,11 +6,11 @@ imported by the first call that needs them.
 """
 
 from ._bow import BoWTextFeaturizer
-from ._clip import CLIPFeaturizer
-from ._contrastive import ContrastiveFeaturizer
+from ._cache.folders import clear_features, list_features
+from ._clip.featurizer import CLIPFeaturizer
+from ._contrastive.featurizer import ContrastiveFeaturizer
 from ._crossmodal import CrossModalFeaturizer
 from ._dask import transform_partitions
-from ._feature_folders import clear_features, list_features
 from ._patches import PatchFeaturizer
 
 __all__ = [

@@ -10,10 +10,10 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
-from .._checks import check_flag
 from .._fitting import fitting
+from .._inputs.checks import check_flag
 from ._bow import BoWTextFeaturizer
-from ._clip import CLIPFeaturizer
+from ._clip.featurizer import CLIPFeaturizer
 from ._tables import (
     as_float32,
     check_both_blocks,

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from .._optional import import_optional
-from ._feature_files import written
+from ._cache.files import written
 
 _BUFFER = 1 << 24  # bytes that are copied at once
 

@@ -10,7 +10,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from .._cells import cut, lone_surrogate, shorten, unwrap_image
+from .._inputs.cells import cut, lone_surrogate, shorten, unwrap_image
 
 _URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _KINDS = {"d": "folder", "p": "named pipe", "s": "socket"}

@@ -7,8 +7,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
 from .._fitting import fitting
-from .._ids import encode_ids
-from .._seed import draw_seed
+from .._inputs.ids import encode_ids
+from .._inputs.seed import draw_seed
 from ..codes import FORMATS, convert_codes
 from ._docs import hasher
 from ._inputs import check_block, check_pairs, split_blocks

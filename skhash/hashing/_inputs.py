@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
-from .._checks import check_integer
+from .._inputs.checks import check_integer
 
 _READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 

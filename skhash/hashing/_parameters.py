@@ -3,8 +3,8 @@
 from dataclasses import field, fields
 from typing import Any
 
-from .._checks import check_choice, check_flag, check_integer, check_parameter, check_real
-from .._seed import check_seed
+from .._inputs.checks import check_choice, check_flag, check_integer, check_parameter, check_real
+from .._inputs.seed import check_seed
 
 
 def parameter(default, check, *arguments, none=False, **options) -> Any:

@@ -1,6 +1,6 @@
 """Neighbours to numbers: how good a ranking by codes is."""
 
-from .._scorer import RetrievalScorer
+from .._ranking.scorer import RetrievalScorer
 from ._at_k import hit_rate_at_k, precision_at_k, recall_at_k
 from ._average_precision import average_precision, mean_average_precision
 from ._bootstrap import bootstrap_interval

@@ -1,8 +1,8 @@
 """Metrics of the first k items: precision, recall and hit rate."""
 
-from .._at_k import mean_over_queries, scores_at_k
-from .._checks import check_flag
-from .._comparable import comparable
+from .._hamming.comparable import comparable
+from .._inputs.checks import check_flag
+from .._ranking.scores import mean_over_queries, scores_at_k
 
 
 def precision_at_k(

@@ -4,8 +4,8 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_array
 
-from .._checks import check_integer, check_real
-from .._seed import own_generator
+from .._inputs.checks import check_integer, check_real
+from .._inputs.seed import own_generator
 
 _DRAWS = 1 << 21  # scores drawn at a time: some megabytes
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .._at_k import check_cut_offs
-from .._buckets import relevance_by_rank
-from .._checks import check_flag
-from .._comparable import check_bits, check_radius, comparable, compare_read
-from .._ranking import rankings, score_queries
+from .._hamming.comparable import check_bits, check_radius, comparable, compare_read
+from .._inputs.checks import check_flag
+from .._ranking.buckets import relevance_by_rank
+from .._ranking.counts import rankings, score_queries
+from .._ranking.scores import check_cut_offs
 from ..codes import count_bits, read_codes
 
 

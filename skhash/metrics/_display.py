@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .._checks import check_choice
+from .._inputs.checks import check_choice
 from .._optional import import_optional
-from .._scorer import DIRECTIONS, halves
+from .._ranking.scorer import DIRECTIONS, halves
 
 # Okabe and Ito's palette: told apart by any eye.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"

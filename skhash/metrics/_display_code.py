@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.utils import gen_batches
 
-from .. import _search
-from .._comparable import check_bits, compare_read
-from .._relevance import encode_labels
+from .._hamming import search as _search
+from .._hamming.comparable import check_bits, compare_read
+from .._ranking.relevance import encode_labels
 from ..codes import convert_codes, read_codes
 from ._display import BLUE, GREY, ORANGE, encode_sides, hide_spines, subplots
 

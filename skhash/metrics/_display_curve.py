@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from .._at_k import check_cut_offs
-from .._checks import check_choice, check_flag
+from .._inputs.checks import check_choice, check_flag
+from .._ranking.scores import check_cut_offs
 from ..codes import read_codes
 from ._at_k import precision_at_k
 from ._curves import precision_recall_by_radius, precision_recall_by_rank

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import BLOCKS, table_column, table_columns
-from .._cells import cut, unwrap_image
+from .._inputs.cells import cut, unwrap_image
 
 
 def column_items(table, block):

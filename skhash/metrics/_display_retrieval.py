@@ -5,10 +5,10 @@ from itertools import chain
 
 import numpy as np
 
-from .. import _search
-from .._checks import check_flag, check_integer
-from .._comparable import comparable, is_binary
-from .._relevance import encode_labels
+from .._hamming import search as _search
+from .._hamming.comparable import comparable, is_binary
+from .._inputs.checks import check_flag, check_integer
+from .._ranking.relevance import encode_labels
 from ._display import BLUE, GREY, ORANGE, encode_sides, subplots
 from ._display_items import column_items, open_image, write
 

@@ -1,8 +1,8 @@
 """Normalised discounted cumulative gain."""
 
-from .._at_k import mean_over_queries, ndcg_scores
-from .._checks import check_flag
-from .._comparable import comparable
+from .._hamming.comparable import comparable
+from .._inputs.checks import check_flag
+from .._ranking.scores import mean_over_queries, ndcg_scores
 
 
 def ndcg_at_k(

@@ -6,13 +6,18 @@ import numpy as np
 import pandas as pd
 
 from .._blocks import table_columns
-from .._buckets import bucket_average_precision, harmonic_numbers, hit_chance_at_k, hits_at_k
-from .._checks import check_choice, check_integer, check_real
-from .._comparable import compare_read, is_binary
-from .._ranking import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
-from .._relevance import encode_labels
-from .._scorer import halves
-from .._seed import check_seed, own_generator
+from .._hamming.comparable import compare_read, is_binary
+from .._inputs.checks import check_choice, check_integer, check_real
+from .._inputs.seed import check_seed, own_generator
+from .._ranking.buckets import (
+    bucket_average_precision,
+    harmonic_numbers,
+    hit_chance_at_k,
+    hits_at_k,
+)
+from .._ranking.counts import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
+from .._ranking.relevance import encode_labels
+from .._ranking.scorer import halves
 from ..codes import count_bits, format_of
 from ._bootstrap import bootstrap_interval
 from ._report_table import RADIUS, RetrievalReport

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._blocks import named_columns, table_columns
 from .._fitting import fitting
-from .._relevance import check_labels
-from .._scorer import paired_codes
+from .._ranking.relevance import check_labels
+from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
 from ._rows import is_mapped, join_words, words_of
 from ._store import read_index

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._ranking import average_precisions
-from .._scorer import RetrievalScorer
+from .._ranking.counts import average_precisions
+from .._ranking.scorer import RetrievalScorer
 from ._neighbors import NeighborIndex
 
 

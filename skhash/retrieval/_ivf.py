@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .. import _search
-from .._checks import check_integer, check_n_jobs
+from .._hamming import search as _search
+from .._inputs.checks import check_integer, check_n_jobs
 from .._optional import import_optional
 from ._rows import parts
 

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from .. import _search
-from .._checks import (
+from .._hamming import search as _search
+from .._inputs.checks import (
     check_choice,
     check_flag,
     check_integer,

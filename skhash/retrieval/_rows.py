@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 from sklearn.utils import gen_batches
 
-from .._popcount import to_words
+from .._hamming.engine_numpy import to_words
 from ..codes import format_of, pack_read
 
 _PART = 1 << 20  # entries of an array that are read at a time

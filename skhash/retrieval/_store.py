@@ -42,9 +42,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .._checks import check_choice
 from .._files import regular
-from .._popcount import to_words
+from .._hamming.engine_numpy import to_words
+from .._inputs.checks import check_choice
 
 FORMAT, VERSION = "skhash.HammingRetriever", 1
 NAMES = re.compile(r"(codes|image|text|y)-[0-9a-f]{16}\.npy")

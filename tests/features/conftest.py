@@ -125,8 +125,8 @@ def paths(pictures, tmp_path):
 @pytest.fixture
 def counted(monkeypatch):
     """How many items each batch through a model had, from now on."""
-    from skhash.features import _clip
-    from skhash.features._clip_forward import embedded
+    from skhash.features._clip import featurizer as _clip
+    from skhash.features._clip.forward import embedded
 
     counts = []
 

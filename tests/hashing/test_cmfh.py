@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skhash._seed import draw_seed
+from skhash._inputs.seed import draw_seed
 from skhash.hashing import CMFHHasher
 
 N_BITS, MU, GAMMA, RIDGE, WEIGHTS = 2, 20.0, 0.3, 0.2, (0.7, 0.4)

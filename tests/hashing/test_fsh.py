@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skhash._seed import draw_seed
+from skhash._inputs.seed import draw_seed
 from skhash.hashing import FSHHasher
 from skhash.hashing._fsh import _fused_graph
 from skhash.hashing._linear import principal_axes

@@ -5,13 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from skhash.metrics import (
-    average_precision,
-    hit_rate_at_k,
-    ndcg_at_k,
-    precision_at_k,
-    recall_at_k,
-)
+from skhash.metrics import average_precision, hit_rate_at_k, ndcg_at_k, precision_at_k, recall_at_k
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhash import _ranking
+from skhash._ranking import counts as _ranking
 from skhash.codes import convert_codes
 from skhash.metrics import hit_rate_at_k, precision_at_k, recall_at_k
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhash import _buckets, _ranking
+from skhash._ranking import buckets as _buckets
+from skhash._ranking import counts as _ranking
 from skhash.codes import convert_codes
 from skhash.metrics import average_precision, mean_average_precision
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 
-from skhash import _ranking
+from skhash._ranking import counts as _ranking
 from skhash.codes import convert_codes, pack_codes
 from skhash.metrics import (
     precision_at_k,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from skhash import _search
+from skhash._hamming import search as _search
 from skhash.codes import convert_codes
 from skhash.metrics import CodeDisplay, _display_code
 

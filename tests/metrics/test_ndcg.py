@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import ndcg_score
 
-from skhash import _ranking
+from skhash._ranking import counts as _ranking
 from skhash.codes import convert_codes
 from skhash.metrics import ndcg_at_k
 

@@ -3,7 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from skhash import _search, make_table
+from skhash import make_table
+from skhash._hamming import search as _search
 from skhash.retrieval import HammingRetriever
 
 

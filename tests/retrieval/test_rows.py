@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils import check_array
 
-from skhash._popcount import to_words
+from skhash._hamming.engine_numpy import to_words
 from skhash.codes import convert_codes, pack_codes
 from skhash.retrieval import HammingRetriever, _rows
 from skhash.retrieval._rows import MappedWords, is_mapped, join_words, parts, words_of

@@ -7,24 +7,16 @@ from typing import Any
 
 import torch
 
-from ..._checks import check_n_jobs, check_real, check_verbose, shown
-from ..._device import check_device
 from ..._fitting import fitting
-from ..._seed import draw_seed
+from ..._inputs.checks import check_n_jobs, check_real, check_verbose, shown
+from ..._inputs.seed import draw_seed
+from ..._torch.device import check_device
+from ..._torch.threads import threads
 from .._base import PairHasher
 from .._docs import hasher
-from .._parameters import (
-    check_parameters,
-    choice,
-    count,
-    not_negative,
-    parameter,
-    positive,
-    switch,
-)
+from .._parameters import check_parameters, choice, count, not_negative, parameter, positive, switch
 from . import functional as F
 from .networks import Encoder
-from .threads import threads
 from .training import Run, hold_out, keep, start, train, wake
 
 

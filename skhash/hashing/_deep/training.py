@@ -11,11 +11,11 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import gen_batches
 
 from ..._blocks import BLOCKS
-from ..._checks import check_n_jobs
-from ..._device import resolve_device
+from ..._inputs.checks import check_n_jobs
+from ..._torch.device import resolve_device
+from ..._torch.threads import threads
 from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_rows
 from .networks import from_numpy, to_numpy
-from .threads import threads
 from .watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
 
 SAMPLE = 2048  # rows that are enough to prepare a target, or to notice a collapse

@@ -1,0 +1,1 @@
+"""Search of codes by Hamming distance."""

@@ -1,0 +1,207 @@
+"""Search and rank words: chooses the engine and shares the work among threads.
+
+A gallery is an array of words, or anything of the same shape whose ``gallery[:, part]`` gives words
+(codes in a file, say): that is read part by part.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.utils import gen_batches, gen_even_slices
+
+from .._inputs.checks import check_choice, check_n_jobs
+from .._optional import import_optional
+from . import engine_numpy as _popcount
+
+ALGORITHMS = ("auto", "numpy", "numba")
+_COMPILED = "skhash._hamming.engine_numba"
+_LITTLE = 1 << 24  # pairs of words to compare that are not worth loading the compiled engine
+_CHUNK = 1 << 23  # bytes of a gallery that is not in memory, read at a time
+_FEW = 16  # queries a thread: if there are fewer, threads share the gallery instead
+
+
+def nearest(queries, gallery, k, *, algorithm="auto", n_jobs=None, verbose=0):
+    """Find the `k` nearest codes of each query.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_words, n_queries)
+        Words of the queries.
+    gallery : ndarray of shape (n_words, n_codes)
+        Words of the gallery.
+    k : int
+        Number of neighbours, from 1 to ``n_codes``.
+    algorithm : {"auto", "numpy", "numba"}, default="auto"
+        Engine; all give the same.
+    n_jobs : int, default=None
+        Number of threads.
+    verbose : int, default=0
+        Whether to say that an engine is compiled.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_queries, k), int32
+        Distances in bits, ascending.
+    rows : ndarray of shape (n_queries, k), int64
+        Rows of the gallery; of equal distances the lowest row comes first.
+    """
+    engine, options = _engine(algorithm, queries, gallery, verbose)
+
+    def task(batch, words, part, first):
+        n_found = min(k, part.stop - part.start)
+        distances, rows = engine.nearest(queries[:, batch], words, part, n_found, **options)
+        return distances, rows + first
+
+    def merge(results):
+        distances, rows = (np.hstack(arrays) for arrays in zip(*results, strict=True))
+        first = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(distances, first, axis=1), np.take_along_axis(rows, first, axis=1)
+
+    def join(results):
+        return tuple(map(np.concatenate, zip(*results, strict=True)))
+
+    return _share(task, queries, gallery, n_jobs, merge, join)
+
+
+def within_radius(queries, gallery, radius, *, algorithm="auto", n_jobs=None, verbose=0):
+    """Find all codes within a Hamming ball around each query.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_words, n_queries)
+        Words of the queries.
+    gallery : ndarray of shape (n_words, n_codes)
+        Words of the gallery.
+    radius : float
+        Largest distance in bits that counts.
+    algorithm, n_jobs, verbose
+        As in `nearest`.
+
+    Returns
+    -------
+    distances : ndarray of shape (n_found,), int32
+        Distances in bits, ascending for each query; those of all queries one after another.
+    rows : ndarray of shape (n_found,), int64
+        Rows of the gallery; of equal distances the lowest row comes first.
+    starts : ndarray of shape (n_queries + 1,), int64
+        Where the items of each query start.
+    """
+    engine, options = _engine(algorithm, queries, gallery, verbose)
+    radius = int(min(radius, _popcount.n_distances(gallery)))
+
+    def task(batch, words, part, first):
+        found = engine.within_radius(queries[:, batch], words, part, radius, **options)
+        distances, rows, starts = found
+        return distances, rows + first, starts
+
+    def merge(results):
+        numbers = [np.repeat(np.arange(len(s) - 1), np.diff(s)) for _, _, s in results]
+        number, distances, rows = map(
+            np.concatenate, (numbers, *zip(*((d, r) for d, r, _ in results), strict=True))
+        )
+        order = np.lexsort((distances, number))  # stable: rows stay in order
+        return distances[order], rows[order], sum(s for _, _, s in results)
+
+    def join(results):
+        distances, rows, starts = zip(*results, strict=True)
+        sizes = [np.diff(s) for s in starts]
+        return (
+            np.concatenate(distances),
+            np.concatenate(rows),
+            np.concatenate([[0], np.cumsum(np.concatenate(sizes))]),
+        )
+
+    return _share(task, queries, gallery, n_jobs, merge, join)
+
+
+def histograms(
+    queries, gallery, y_query, y_gallery, *, n_grades=2, algorithm="auto", n_jobs=None, verbose=0
+):
+    """Count the codes at each distance of each query, apart by grade of relevance.
+
+    Parameters
+    ----------
+    queries : ndarray of shape (n_words, n_queries)
+        Words of the queries.
+    gallery : ndarray of shape (n_words, n_codes)
+        Words of the gallery.
+    y_query, y_gallery : ndarray of shape (n_codes,), int64, or (n_label_words, n_codes), uint64
+        Ids, of grade 1 where they are equal; or words of label bits, whose grade is the number of
+        shared labels.
+    n_grades : int, default=2
+        Number of grades; higher ones count as the highest.
+    algorithm, n_jobs, verbose
+        As in `nearest`.
+
+    Returns
+    -------
+    ndarray of shape (n_queries, n_distances, n_grades), int64
+        The counts.
+    """
+    engine, options = _engine(algorithm, queries, gallery, verbose)
+
+    def task(batch, words, part, first):
+        y_words = y_gallery[..., first : first + words.shape[1]]
+        labels = y_query[..., batch], y_words
+        return engine.histograms(queries[:, batch], words, part, *labels, n_grades, **options)
+
+    return _share(task, queries, gallery, n_jobs, sum, np.concatenate)
+
+
+def _engine(algorithm, queries, gallery, verbose):
+    """Return the module that searches, and the options that its functions take."""
+    check_choice(algorithm, "algorithm", ALGORITHMS)
+    if algorithm == "auto":
+        little = queries.size * gallery.shape[1] < _LITTLE and _COMPILED not in sys.modules
+        algorithm = "numpy" if little or not _can_compile() else "numba"
+    if algorithm == "numpy":
+        return _popcount, {}
+    import_optional("numba", extra="fast", purpose="algorithm='numba'")
+    return importlib.import_module(_COMPILED), {"verbose": verbose}
+
+
+def _can_compile():
+    try:
+        importlib.import_module(_COMPILED)
+    except ImportError:  # not there, or not for this NumPy
+        return False
+    return True
+
+
+def _share(task, queries, gallery, n_jobs, merge, join) -> Any:
+    """Run a task on parts of the queries or of the gallery, in threads, and unite the results."""
+    n_threads = check_n_jobs(n_jobs)
+    n_queries = queries.shape[1]
+    whole = slice(0, n_queries)
+    by_queries = n_queries >= _FEW * n_threads
+    united = None
+    for first, words in _in_memory(gallery):
+        part = slice(0, words.shape[1])
+        if n_threads == 1:
+            result = task(whole, words, part, first)
+        elif by_queries:
+            batches = gen_even_slices(n_queries, min(4 * n_threads, n_queries // _FEW))
+            jobs = [(batch, words, part, first) for batch in batches]
+            result = join(_in_threads(task, jobs, n_threads))
+        else:
+            jobs = [(whole, words, p, first) for p in gen_even_slices(part.stop, n_threads)]
+            result = merge(_in_threads(task, jobs, n_threads))
+        united = result if united is None else merge([united, result])
+    return united
+
+
+def _in_threads(task, jobs, n_threads):
+    return Parallel(n_jobs=n_threads, require="sharedmem")(delayed(task)(*job) for job in jobs)
+
+
+def _in_memory(gallery):
+    """Yield the parts of a gallery as words that lie one after another, and where they start."""
+    if isinstance(gallery, np.ndarray) and gallery.flags.c_contiguous and gallery.flags.aligned:
+        yield 0, gallery
+        return
+    size = max(1, _CHUNK // (gallery.itemsize * gallery.shape[0]))
+    for part in gen_batches(gallery.shape[1], size):
+        yield part.start, np.require(gallery[:, part], requirements=["C", "A"])

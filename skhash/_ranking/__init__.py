@@ -1,0 +1,1 @@
+"""Ranking by distance, with ties, and what is scored of it."""

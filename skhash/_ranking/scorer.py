@@ -1,0 +1,208 @@
+"""A scorer of cross-modal retrieval for any pipeline."""
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
+
+from .._blocks import BLOCKS, named_columns, table_columns
+from .._hamming.comparable import compare_read
+from .._inputs.checks import check_choice
+from .._inputs.ids import check_ids
+from ..codes import count_bits, read_codes
+from .counts import average_precisions
+from .scores import METRICS_AT_K, ndcg_scores, scores_at_k
+
+METRICS = ("map", *METRICS_AT_K, "ndcg")
+
+DIRECTIONS = {
+    "image_to_text": [("image", "text")],
+    "text_to_image": [("text", "image")],
+    "mean": [("image", "text"), ("text", "image")],
+}
+
+
+def paired_codes(codes, columns=None):
+    """Split codes that have been read by the names of their columns, or else in the middle.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples, n_columns)
+        Codes or features; without names the image block first.
+    columns : list of str, default=None
+        Names of the columns, if they have any.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The blocks ``"image"`` and ``"text"``, of equal width.
+    """
+    width = codes.shape[1]
+    columns = None if columns is None or columns in _numbers(width) else columns
+    if columns is None:
+        half, odd = divmod(width, 2)
+        if odd:
+            raise ValueError(
+                f"paired codes of {width} columns cannot be split in half: "
+                "give the image codes, then text codes of the same length."
+            )
+        return {"image": codes[:, :half], "text": codes[:, half:]}
+    blocks = {block: codes[:, places] for block, places in named_columns(columns).items()}
+    if not blocks and columns:
+        raise ValueError(
+            f"the columns are named, but not image__* and text__*, got {columns[0]!r}: build the "
+            "table with skhash.make_table, or give an array of image codes, then text codes."
+        )
+    n_images, n_texts = (blocks[block].shape[1] if block in blocks else 0 for block in BLOCKS)
+    if n_images != n_texts:
+        raise ValueError(
+            "paired codes need as many image__* as text__* columns, got "
+            f"{n_images} and {n_texts}: give both codes of each row."
+        )
+    return blocks
+
+
+def _numbers(width):
+    """Return the names that pandas and polars give to columns of no name."""
+    return [[f"{prefix}{column}" for column in range(width)] for prefix in ("", "column_")]
+
+
+class RetrievalScorer(BaseEstimator):
+    """Score an estimator by how well its codes find the other modality.
+
+    The scorer calls ``estimator.transform(X)``, splits the columns of the result into an image and
+    a text half, by their names or else in the middle, and ranks one half for each row of the other:
+    binary codes by Hamming distance, float features by cosine similarity. It serves as ``scoring``
+    of any model selection tool, for any estimator or pipeline whose ``transform`` gives both
+    modalities.
+
+    Parameters
+    ----------
+    metric : {"map", "precision", "recall", "hit_rate", "ndcg"}, default="map"
+        Mean average precision, or the metric of that name at k, as in
+        :func:`skhash.metrics.precision_at_k` and its kin.
+    k : int, default=None
+        Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
+    direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
+        What queries what; ``"mean"`` is the mean of both.
+    gallery : table or array, default=None
+        Database that is transformed and searched; ``None`` searches the scored rows themselves.
+    gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
+        Ids, classes or label indicators of the database.
+    ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
+        As in :func:`skhash.metrics.average_precision`.
+    normalize : {"hits", "possible", "relevant"}, default="hits"
+        As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
+    n_jobs : int, default=None
+        Number of threads that rank binary codes; ``-1`` uses all cores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from skhash.metrics import RetrievalScorer
+    >>> pairs = np.array([[1.0, 0.0, 0.9, 0.1], [0.0, 1.0, 0.2, 0.8]])
+    >>> RetrievalScorer()(FunctionTransformer(), pairs)
+    1.0
+    """
+
+    def __init__(
+        self,
+        metric="map",
+        *,
+        k=None,
+        direction="mean",
+        gallery=None,
+        gallery_y=None,
+        ties="expected",
+        normalize="hits",
+        n_jobs=None,
+    ):
+        self.metric = metric
+        self.k = k
+        self.direction = direction
+        self.gallery = gallery
+        self.gallery_y = gallery_y
+        self.ties = ties
+        self.normalize = normalize
+        self.n_jobs = n_jobs
+
+    def __call__(self, estimator, X, y=None, *, groups=None):
+        """Score a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Fitted; its ``transform`` gives the codes or features of both modalities.
+        X : table or array of shape (n_samples, n_columns)
+            Rows that hold both modalities.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
+            Ids or classes (equal values are relevant) or label indicators (one shared label is
+            enough). ``None`` means the paired row alone is relevant.
+        groups : array-like of shape (n_samples,), default=None
+            Ids that take the place of `y` where that is None. With metadata routing, ask for them
+            with ``set_score_request(groups=True)``.
+
+        Returns
+        -------
+        float
+            The score, from 0 to 1; greater is better.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is unknown, the columns cannot be halved, or the labels do not fit.
+        """
+        check_choice(self.metric, "metric", METRICS)
+        check_choice(self.direction, "direction", DIRECTIONS)
+        if self.k is None and self.metric in METRICS_AT_K:
+            raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
+        queries = halves(estimator.transform(X))
+        if y is None and groups is not None:
+            y = check_ids(groups, "groups", len(queries["image"]))
+        gallery, gallery_y = queries, y
+        if self.gallery is not None:
+            gallery, gallery_y = halves(estimator.transform(self.gallery)), self.gallery_y
+        scores = [
+            self._score_queries(
+                *compare_read(queries[source], gallery[target]), y, gallery_y
+            ).mean()
+            for source, target in DIRECTIONS[self.direction]
+        ]
+        return float(np.mean(scores))
+
+    def _score_queries(self, *sides):
+        options = {"k": self.k, "ties": self.ties, "n_jobs": self.n_jobs}
+        if self.metric == "map":
+            return average_precisions(*sides, normalize=self.normalize, **options)
+        if self.metric == "ndcg":
+            return ndcg_scores(*sides, **options)
+        return scores_at_k(self.metric, *sides, **options)
+
+    # scikit-learn reads what can be routed to a scorer from a method of this name.
+    score = __call__
+    __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
+
+
+def halves(codes, n_bits=None):
+    """Split what a transformer gave into its image and its text half.
+
+    Parameters
+    ----------
+    codes : table, array or sparse matrix of shape (n_samples, n_columns)
+        Codes or features of pairs.
+    n_bits : int, default=None
+        Length in bits that each code must have.
+
+    Returns
+    -------
+    dict of str to ndarray
+        The blocks ``"image"`` and ``"text"``, of equal width.
+    """
+    columns = table_columns(codes)
+    codes = codes.toarray() if sparse.issparse(codes) else codes
+    blocks = paired_codes(read_codes(codes, packed=n_bits is not None), columns)
+    if n_bits is not None:
+        for block in blocks.values():
+            count_bits(block, n_bits)
+    return blocks

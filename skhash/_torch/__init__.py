@@ -1,0 +1,1 @@
+"""What trains and runs networks of torch, whatever they are for."""

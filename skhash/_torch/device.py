@@ -1,0 +1,32 @@
+"""Where torch computes."""
+
+from .._inputs.checks import shown
+
+
+def check_device(device, name="device"):
+    """Check the type of a `device` parameter, without torch; return it."""
+    if not isinstance(device, str) and type(device).__name__ != "device":
+        raise TypeError(f"{name} must be a str or a torch.device, got {shown(device)}.")
+    return device
+
+
+def resolve_device(device):
+    """Turn a `device` parameter into a torch.device, or say that it is not here.
+
+    The result is what tensors there report, so that both compare as equal: ``"cuda"`` becomes
+    ``cuda:0``, and ``"cpu:0"`` becomes ``cpu``.
+    """
+    import torch
+
+    check_device(device)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        tensor = torch.empty(0, device=torch.device(device))
+        tensor.cpu()  # refuses "meta", which holds no numbers
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(
+            "device must be 'auto' or a device that torch finds here, such as 'cpu' or 'cuda', "
+            f"got {shown(device)}."
+        ) from error
+    return tensor.device

@@ -1,0 +1,1 @@
+"""CLIPFeaturizer and its parts."""

@@ -1,0 +1,326 @@
+"""Images or texts as embeddings of CLIP."""
+
+from contextlib import closing
+from functools import partial
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from ..._inputs.checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_parameter,
+    check_verbose,
+)
+from ..._torch.device import check_device, resolve_device
+from ..._torch.generator import generator_lock
+from .._items import as_images, as_texts, distinct, take
+from .._towers.models import load_model, locate, read_config
+from .._towers.tokens import load_tokenizer
+from .cache import open_cache, recalled
+from .forward import embedded
+from .images import picture_batches
+from .messages import (
+    failed_rows,
+    refuse,
+    refuse_open_files,
+    warn_of_cut,
+    warn_of_failed,
+    warn_of_preprocessing,
+)
+from .texts import text_batches, text_encoder
+
+_FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
+
+
+class CLIPFeaturizer(TransformerMixin, BaseEstimator):
+    r"""Embeddings of images or texts by a model of open_clip.
+
+    An image :math:`x` becomes :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is one tower of a
+    network that was trained to give an image and its caption the same direction [1]_. Nothing is
+    learned here: ``transform`` works without ``fit``. A process loads a model once, at the
+    first ``transform``; a pickle holds its name, not its weights.
+
+    Parameters
+    ----------
+    model_name : str, default="ViT-B-32"
+        A name that open_clip knows, ``"hf-hub:<owner>/<name>"``, or ``"local-dir:<folder>"``.
+    pretrained : str, os.PathLike or None, default="openai"
+        A tag of open_clip, or the path of a state dict; a model of a hub or a folder brings its
+        own weights. ``None`` means random weights, the same in every process, for tests.
+        Tags whose weights need QuickGELU get it. A file says nothing of it: give the
+        model name that ends in ``-quickgelu`` where it does.
+    modality : {"image", "text"}, default="image"
+        What a row of `X` is. A str is a path for images and a text for texts.
+    batch_size : int, default=32
+        Number of items that pass the network at once.
+    normalize : bool, default=True
+        Whether to divide each embedding by its Euclidean norm.
+    on_error : {"raise", "nan"}, default="raise"
+        What an image that cannot be read does: raise a ValueError that names its row and path, or
+        give a row of NaN, one warning and a line of `errors_`. The number of rows never changes.
+    long_text : {"truncate", "raise"}, default="truncate"
+        What a text does that has more tokens than the model reads, 77 for most: lose its end, with
+        one warning that counts such texts, or raise a ValueError that names its row.
+    exif_orientation : bool, default=False
+        Whether to turn photographs as their EXIF data says. open_clip does not, so neither did the
+        training of its models; with True the embeddings of such photographs are not open_clip's.
+    n_workers : int, default=0
+        Number of processes that read and resize images while the model works; with 0, or in a
+        process that may start no others, this one does both in turn. Texts need none.
+    precision : {"fp32", "bf16", "fp16"}, default="fp32"
+        Numbers that the model computes with, by torch's autocast; weights and results stay
+        float32. ``"fp16"`` is for GPUs.
+    compile : bool, default=False
+        Whether torch compiles the model at its first batch, which takes a minute or more.
+    cache_dir : str, os.PathLike or None, default=None
+        Folder that keeps embeddings, new, empty or made for this: what was embedded before, by any
+        process, is not embedded again. ``None`` keeps none.
+    local_files_only : bool, default=False
+        Whether to use only what is on this disk, without asking the network.
+    weights_dir : str, os.PathLike or None, default=None
+        Folder of downloaded weights; ``None`` means that of huggingface_hub.
+    device : str, default="auto"
+        Device of torch; ``"auto"`` takes ``"cuda"`` where there is one, else ``"cpu"``.
+    verbose : int, default=0
+        Whether to show a bar with the items a second and the time left.
+
+    Attributes
+    ----------
+    errors_ : DataFrame of shape (n_failed, 3)
+        With ``on_error="nan"``, the images that the last `transform` could not read: ``row`` in
+        `X`, ``item`` (the path or the kind of the image) and ``message``. It is the one thing that
+        ``transform`` writes down, and only in this mode; ``clone`` leaves it behind.
+
+    Notes
+    -----
+    Images are read as open_clip reads them and converted to RGB: of an animation the first frame,
+    of transparency nothing. Grey pictures of 16 bits are scaled to 8. A picture of more pixels than
+    Pillow allows (twice ``PIL.Image.MAX_IMAGE_PIXELS``) counts as one that cannot be read.
+
+    Texts of like length share a batch, and a batch is as long as its longest text wherever the
+    padding cannot be seen by the model. Embeddings of one item agree to 1e-5 between batch sizes,
+    numbers of workers and neighbours in a batch, not to the last bit (in ``"fp32"``).
+
+    Worker processes start as multiprocessing starts them on the platform. Where that is not by
+    fork, a script needs the usual ``if __name__ == "__main__":``.
+
+    The cache knows an item by its content: a text, the bytes of a file, the pixels of a picture. A
+    model has a part of its own there, chosen by its architecture, the content of its weights, the
+    preprocessing, `modality`, `normalize`, `precision`, `exif_orientation`, `long_text` and the
+    versions of open_clip, torch, torchvision and Pillow; not by the device. Each batch is on the
+    disk before the next one, so that a run that was killed goes on where it was. Any number of
+    processes may share a cache. Images that cannot be read are tried again each time; a text that
+    was cut when it was embedded is not counted again.
+    `list_features` shows what a folder holds, and `clear_features` empties it.
+
+    References
+    ----------
+    .. [1] A. Radford et al., "Learning Transferable Visual Models From Natural Language
+       Supervision", ICML 2021.
+
+    Examples
+    --------
+    >>> from skhash.features import CLIPFeaturizer
+    >>> CLIPFeaturizer("ViT-B-16", modality="text")
+    CLIPFeaturizer(modality='text', model_name='ViT-B-16')
+    """
+
+    def __init__(
+        self,
+        model_name="ViT-B-32",
+        *,
+        pretrained="openai",
+        modality="image",
+        batch_size=32,
+        normalize=True,
+        on_error="raise",
+        long_text="truncate",
+        exif_orientation=False,
+        n_workers=0,
+        precision="fp32",
+        compile=False,
+        cache_dir=None,
+        local_files_only=False,
+        weights_dir=None,
+        device="auto",
+        verbose=0,
+    ):
+        self.model_name = model_name
+        self.pretrained = pretrained
+        self.modality = modality
+        self.batch_size = batch_size
+        self.normalize = normalize
+        self.on_error = on_error
+        self.long_text = long_text
+        self.exif_orientation = exif_orientation
+        self.n_workers = n_workers
+        self.precision = precision
+        self.compile = compile
+        self.cache_dir = cache_dir
+        self.local_files_only = local_files_only
+        self.weights_dir = weights_dir
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X, y=None):
+        """Check the parameters and the rows; nothing is learned and no model is loaded.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,)
+            As in `transform`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        CLIPFeaturizer
+            The featurizer itself.
+        """
+        self._check(X)
+        return self
+
+    def transform(self, X):
+        """Embed images or texts, each distinct path, bytes or str once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples,)
+            For images: paths, bytes of files, files open for reading bytes, PIL images, uint8
+            arrays of shape (height, width) or (height, width, 3 or 4), or a dict of ``bytes`` and
+            ``path``, of which one may be None. For texts: str. A one-column dataframe or array will
+            do. Of a sequence of images that is no list or tuple, such as one that reads them from a
+            file, no more than a few batches are held.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_dimensions), float32
+            The embeddings.
+
+        Raises
+        ------
+        ValueError
+            If there are no rows, a row is missing or a URL, an image cannot be read and `on_error`
+            is ``"raise"``, a text is too long and `long_text` is ``"raise"``, the model or tag is
+            unknown, the weights do not fit the model, or `cache_dir` holds other files.
+        TypeError
+            If `X` is no sequence or a row is of another kind.
+        OSError
+            If weights are neither on this disk nor to be had.
+        """
+        items = self._check(X)
+        first, inverse = distinct(items)
+        located = self._locate()
+        if self.modality == "image":
+            warn_of_preprocessing(located, self.pretrained)
+        is_strict = (self.long_text if self.modality == "text" else self.on_error) == "raise"
+        encode = partial(self._encode, located)
+        store = None if self.cache_dir is None else open_cache(self, located)
+        if store is not None:
+            encode = partial(recalled, store, encode=encode)
+        vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
+        troubles = {}
+        batches = encode(take(items, first))
+        with closing(batches), self._progress(len(first)) as progress:
+            for positions, embeddings, trouble in batches:
+                if trouble and is_strict:
+                    refuse(trouble, items, first, self.modality)
+                troubles.update(trouble)
+                if positions:
+                    vectors[positions] = embeddings
+                progress.update(len({*positions, *trouble}))
+        if self.modality == "image" and self.on_error == "nan":
+            self.errors_ = failed_rows(troubles, items, inverse)
+        if troubles and self.modality == "image":
+            warn_of_failed(self.errors_, len(items))
+        elif troubles:
+            warn_of_cut(troubles, len(first))
+        return vectors if len(first) == len(items) else vectors[inverse]
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names ``clip0``, ``clip1``, ...
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        ndarray of shape (n_dimensions,), object
+            The names.
+        """
+        _, config = read_config(self.model_name, **self._hub())
+        return np.array([f"clip{j}" for j in range(config["embed_dim"])], dtype=object)
+
+    def _check(self, X):
+        check_choice(self.modality, "modality", ("image", "text"))
+        check_choice(self.on_error, "on_error", ("raise", "nan"))
+        check_choice(self.long_text, "long_text", ("truncate", "raise"))
+        check_choice(self.precision, "precision", ("fp32", "bf16", "fp16"))
+        check_parameter(self, "batch_size", check_integer)
+        check_parameter(self, "n_workers", check_integer, 0)
+        for name in _FLAGS:
+            check_flag(getattr(self, name), name)
+        check_device(self.device)
+        check_verbose(self.verbose)
+        if self.modality == "text":
+            return as_texts(X)
+        images = as_images(X)
+        if self.n_workers:
+            refuse_open_files(images)
+        return images
+
+    def _locate(self):
+        return locate(self.model_name, self.pretrained, **self._hub())
+
+    def _hub(self):
+        return {"weights_dir": self.weights_dir, "local_files_only": bool(self.local_files_only)}
+
+    def _device(self):
+        device = resolve_device(self.device)
+        if self.precision == "fp16" and device.type == "cpu":
+            raise ValueError(
+                "precision='fp16' is for GPUs, and the device is the CPU: use 'bf16' or 'fp32'."
+            )
+        return str(device)
+
+    def _encode(self, located, items):
+        """Yield positions, embeddings and troubles of items, a batch at a time."""
+        device = self._device()
+        with generator_lock:  # threads that need the same model share one
+            model, preprocess = load_model(located, device, bool(self.compile))
+        if self.modality == "image":
+            tower = partial(model.encode_image, normalize=False)
+            batches = picture_batches(
+                items,
+                preprocess,
+                exif_orientation=bool(self.exif_orientation),
+                batch_size=self.batch_size,
+                n_workers=min(self.n_workers, len(items)),
+                pin_memory=device.startswith("cuda"),
+            )
+        else:
+            tower = text_encoder(model)
+            tokenizer = load_tokenizer(located, **self._hub())
+            batches = text_batches(items, tokenizer, model, batch_size=self.batch_size)
+        return embedded(
+            batches, tower, device, precision=self.precision, normalize=bool(self.normalize)
+        )
+
+    def _progress(self, n_items):
+        from tqdm import tqdm
+
+        return tqdm(total=n_items, unit=f" {self.modality}s", disable=not self.verbose)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        return tags

@@ -1,0 +1,127 @@
+"""Pictures on their way into a model, read a batch ahead by other processes if wanted."""
+
+import pickle
+from multiprocessing import current_process
+from typing import Any
+
+from ..._torchvision import import_with_torchvision
+from .._items import open_image
+
+
+class _Pictures:
+    """The data set of a DataLoader: a position becomes a tensor, or the reason why not."""
+
+    def __init__(self, images, preprocess, exif_orientation):
+        self.images, self.preprocess = images, preprocess
+        self.exif_orientation = exif_orientation
+
+    def __getstate__(self):
+        from PIL import Image
+
+        # A process that is not forked would have the default limit.
+        preprocess = pickle.dumps(self.preprocess)
+        return {**vars(self), "preprocess": preprocess}, Image.MAX_IMAGE_PIXELS
+
+    def __setstate__(self, state):
+        from PIL import Image
+
+        import_with_torchvision("open_clip")  # before what it needs is unpickled, in a new process
+        attributes, Image.MAX_IMAGE_PIXELS = state
+        vars(self).update(attributes, preprocess=pickle.loads(attributes["preprocess"]))
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, position):
+        image = self.images[position]
+        try:
+            picture = open_image(image, exif_orientation=self.exif_orientation)
+            check_resized(picture, getattr(self.preprocess, "transforms", ()))
+            return position, self.preprocess(picture)
+        except ValueError as error:
+            return position, str(error)
+
+
+def check_resized(picture, steps):
+    """Refuse a strip so long that resizing its short side would fill the memory.
+
+    open_clip resizes before it crops, and Pillow's limit is for what comes from a file only.
+
+    Parameters
+    ----------
+    picture : PIL.Image.Image
+        The picture.
+    steps : sequence
+        What open_clip does to it, the resizing first.
+    """
+    from PIL import Image
+
+    height, width = _resized(picture, *steps[:1])
+    limit = Image.MAX_IMAGE_PIXELS and 2 * Image.MAX_IMAGE_PIXELS
+    if not height or not width or (limit and height * width > limit):
+        raise ValueError(  # which names its kind, like the errors of open_image
+            f"ValueError: it is a strip of {picture.width} x {picture.height} pixels, which would "
+            f"be resized to {width} x {height}: crop it first"
+        )
+
+
+def _resized(picture, resize: Any = None):
+    """Return the height and width that a step of open_clip gives a picture."""
+    if hasattr(resize, "get_params"):  # ResizeKeepRatio
+        return resize.get_params(picture, resize.size, resize.longest)
+    size = getattr(resize, "size", (picture.height, picture.width))
+    if not isinstance(size, int):
+        return size
+    scale = size / min(picture.size)
+    return int(picture.height * scale), int(picture.width * scale)
+
+
+def _collate(items):
+    import torch
+
+    failures = {position: item for position, item in items if isinstance(item, str)}
+    read = [(position, item) for position, item in items if position not in failures]
+    pixels = torch.stack([item for _, item in read]) if read else None
+    return [position for position, _ in read], pixels, failures
+
+
+def picture_batches(images, preprocess, *, exif_orientation, batch_size, n_workers, pin_memory):
+    """Read pictures in batches; no more than a few batches are in memory at any time.
+
+    Parameters
+    ----------
+    images : list
+        What `as_images` has checked.
+    preprocess : callable
+        Turns a picture into a tensor of shape (3, height, width).
+    exif_orientation : bool
+        As in `open_image`.
+    batch_size : int
+        Number of pictures in a batch.
+    n_workers : int
+        Number of processes that read; with 0 this one does.
+    pin_memory : bool
+        Whether to lay the pixels where a GPU can fetch them.
+
+    Yields
+    ------
+    positions : list of int
+        Positions in `images` of those that were read, ascending.
+    pixels : Tensor of shape (n_read, 3, height, width) or None
+        Their pixels; None where none could be read.
+    failures : dict of int to str
+        For each of the others, why.
+    """
+    import torch
+    from torch.utils.data import DataLoader
+
+    if current_process().daemon:  # such as a worker of Dask, which may not start others
+        n_workers = 0
+    yield from DataLoader(
+        _Pictures(images, preprocess, exif_orientation),  # type: ignore[arg-type]
+        batch_size=batch_size,
+        num_workers=n_workers,
+        collate_fn=_collate,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),  # else the loader draws from the global one
+    )

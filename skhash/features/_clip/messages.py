@@ -1,0 +1,121 @@
+"""What CLIPFeaturizer says of items that it could not embed as they are.
+
+A dict of troubles maps the position of a distinct item to a message. `stacklevel` leads past
+``transform`` and scikit-learn's wrapping of it, to the caller.
+"""
+
+import warnings
+
+import pandas as pd
+
+from .._items import describe_image, is_open_file
+from .._towers.models import differs_from_tags
+
+_CALLER = 4
+
+
+def refuse(troubles, items, first, modality):
+    """Raise the error about the first item in trouble.
+
+    Parameters
+    ----------
+    troubles : dict of int to str
+        By position among the distinct items.
+    items : list
+        All of them, one a row.
+    first : list of int
+        Row where each distinct item is met first.
+    modality : {"image", "text"}
+        What the items are.
+    """
+    position = min(troubles)
+    row, message = first[position], troubles[position]
+    if modality == "text":
+        raise ValueError(
+            f"the text in row {row} {message}: shorten or split it, or set long_text='truncate'."
+        )
+    raise ValueError(
+        f"an image cannot be read, row {row} ({describe_image(items[row])}): {message}; "
+        "mend or drop it, or set on_error='nan'."
+    )
+
+
+def refuse_open_files(images):
+    """Raise an error about the first image that cannot be sent to another process."""
+    for row, image in enumerate(images if isinstance(images, list) else ()):
+        if is_open_file(image):
+            raise ValueError(
+                f"row {row} of X is an open file, which other processes cannot read: give its "
+                "path or its bytes, or set n_workers=0."
+            )
+
+
+def failed_rows(troubles, images, inverse):
+    """List the rows of images that could not be read.
+
+    Parameters
+    ----------
+    troubles : dict of int to str
+        By position among the distinct images.
+    images : list
+        All of them, one a row.
+    inverse : ndarray of shape (n_rows,)
+        For each row, the position of its image among the distinct ones.
+
+    Returns
+    -------
+    DataFrame of shape (n_failed, 3)
+        ``row``, ``item`` and ``message``.
+    """
+    failed = [
+        (row, describe_image(images[row]), troubles[position])
+        for row, position in enumerate(inverse.tolist())
+        if position in troubles
+    ]
+    return pd.DataFrame(failed, columns=["row", "item", "message"])
+
+
+def warn_of_cut(troubles, n_distinct):
+    """Warn of texts that were cut."""
+    message = next(iter(troubles.values()))
+    warnings.warn(
+        f"{len(troubles)} of {n_distinct} distinct texts were cut, each {message}: shorten or "
+        "split them.",
+        UserWarning,
+        stacklevel=_CALLER,
+    )
+
+
+def warn_of_failed(failed, n_rows):
+    """Warn of rows that became NaN."""
+    shown = [f"row {row} ({item}): {why}" for row, item, why in failed[:3].itertuples(index=False)]
+    warnings.warn(
+        f"the images of {len(failed)} of {n_rows} rows cannot be read and became NaN, all are "
+        f"listed in errors_: {'; '.join(shown)}{'; ...' if len(failed) > 3 else ''}",
+        UserWarning,
+        stacklevel=_CALLER,
+    )
+
+
+def warn_of_preprocessing(located, pretrained):
+    """Warn of a bare file of weights whose architecture has more than one way of preparing."""
+    if tag := differs_from_tags(located):
+        warnings.warn(
+            f"{str(pretrained)!r} does not say how its images were prepared, so that open_clip's "
+            f"default is used, but {located.name!r} has weights that need another way (tag "
+            f"{tag!r}): save the model as a folder with its preprocessing and give "
+            "model_name='local-dir:<folder>'.",
+            UserWarning,
+            stacklevel=_CALLER,
+        )
+
+
+def warn_of_cache(folder, error, *, depth):
+    """Warn of a cache that fails; `depth` counts the calls between ``transform`` and this one."""
+    warnings.warn(
+        f"the cache {str(folder)!r} cannot be used any more ({type(error).__name__}: {error}): all "
+        "embeddings are computed and returned, but not kept; free space, make the folder readable "
+        "and writable, or set another cache_dir.",
+        UserWarning,
+        stacklevel=_CALLER + depth,
+    )

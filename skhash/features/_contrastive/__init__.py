@@ -1,0 +1,1 @@
+"""ContrastiveFeaturizer and its parts."""

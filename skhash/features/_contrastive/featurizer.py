@@ -1,0 +1,322 @@
+"""Two towers trained on pairs by cross-modal and uni-modal contrast, with clustered negatives."""
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from .base import TwoTowerFeaturizer
+from .parameters import check_parameters
+
+
+@dataclass(eq=False, repr=False)
+class ContrastiveFeaturizer(TwoTowerFeaturizer):
+    r"""Train an image and a text tower on pairs; turn tables into their features.
+
+    Iterative uni-modal and cross-modal clustered contrastive learning, after Zhu and Li [1]_, of
+    which only title and abstract could be read: two towers, a cross-modal and two uni-modal losses,
+    stages, and rounds in which clusters of what the towers see give hard negatives. What the
+    abstract leaves open follows SLIP [2]_, SimCSE [3]_, GRIT-VLP [4]_ and ProtoCLIP [5]_ and is
+    inferred. The loss of a batch is
+
+    .. math:: L = L_{cross} + \lambda_i L_{image} + \lambda_t L_{text}
+
+    with the symmetric InfoNCE of the pairs, NT-Xent of two views of each image, and InfoNCE of two
+    passes of each text. Pairs of rows that are no negatives, of one group or with the same caption,
+    are masked. No label is used.
+
+    Training has stages, one learning rate schedule over all of them: *align* (the towers are
+    frozen, their projections learn), *unimodal* (the uni-modal losses alone), *joint* (all losses,
+    random batches), and *clustered*, `n_rounds` times: all rows are encoded and clustered, and a
+    part of each batch comes in groups of neighbours. A stage of 0 epochs is left out.
+
+    ``transform`` encodes whichever raw columns a table has, as :class:`CrossModalFeaturizer` does.
+
+    Parameters
+    ----------
+    towers : str or tuple of (str, str or None), default="small"
+        ``"small"``: a ViT and a BERT made from the parameters below, with words learned in ``fit``,
+        without a network. A model of open_clip as in :class:`CLIPFeaturizer`, in a tuple with its
+        tag or file of weights; ``"local-dir:<folder>"`` brings its own. Or an image tower of timm
+        and a text tower of transformers: ``("vit_small_patch16_224", "bert-base-uncased")``.
+    image_column, text_column : str, default="image", "text"
+        Names of the raw columns.
+    image_tower : {"resnet", "vit"}, default="resnet"
+        For ``"small"``: the ResNet of CLIP, which learns shapes from few pictures, or a vision
+        transformer, as the method has it.
+    image_size, patch_size : int, default=64, 16
+        For ``"small"``: sides of the pictures and of a ViT's patches, in pixels.
+    width, image_layers, text_layers : int, default=64, 4, 2
+        For ``"small"``: width and layers of the towers.
+    embed_dim : int, default=128
+        For ``"small"``: number of features of either modality.
+    dropout : float, default=0.1
+        For ``"small"``: dropout of the text tower, which makes its two passes differ.
+    vocabulary_size : int, default=8192
+        For ``"small"``: largest number of words.
+    image_weight, text_weight : float, default=0.5
+        Weights :math:`\lambda_i`, :math:`\lambda_t` of the uni-modal losses.
+    image_temperature, text_temperature : float, default=0.1, 0.05
+        Their temperatures.
+    image_head, text_head : {"mlp", "linear"} or None, default="mlp"
+        What either uni-modal loss sees the tower's backbone through, thrown away after training;
+        ``None`` compares the features themselves.
+    augment : {"mild", "simclr"}, default="mild"
+        How strongly views of an image differ. ``"mild"`` keeps sides and colours, which captions
+        name.
+    cross_view : {"plain", "augmented"}, default="plain"
+        What the cross-modal loss sees of an image, which is the first of its two views: the image
+        itself, from which many pairs are learned faster, or an augmented view, which keeps few
+        pairs from being learned by heart.
+    text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
+        What makes the second text: another pass with dropout, dropped words, or another caption of
+        the same group.
+    mask_threshold : float, default=None
+        Rows with a greater cosine than this, in the mean of both modalities, are no negatives
+        either.
+    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 2
+        Epochs of each stage, the last one of each round.
+    n_rounds : int, default=2
+        Rounds of the clustered stage.
+    train : {"all", "image", "text", "projections"}, default="all"
+        What is trained after the align stage.
+    cluster_on : {"joint", "image", "text"}, default="joint"
+        Features that are clustered.
+    n_clusters : int, default=None
+        Number of clusters; ``None`` means as many as batches.
+    group_size : int, default=8
+        Number of neighbours that come together.
+    hard_fraction : float, default=0.5
+        Share of a batch that comes in such groups.
+    batch_size : int, default=128
+        Number of pairs in a batch, of all processes together.
+    learning_rate : float, default=2e-3
+        Largest learning rate of AdamW. 2e-3 suits small towers, 1e-5 pretrained ones.
+    align_learning_rate, clustered_learning_rate : float, default=None
+        That of these stages; ``None`` means `learning_rate`.
+    weight_decay : float, default=0.1
+        Weight decay of matrices.
+    warmup : float, default=0.05
+        Share of all steps in which the learning rate rises.
+    max_grad_norm : float, default=1.0
+        Longest gradient.
+    accumulation : int, default=1
+        Number of batches whose gradients make a step; negatives come from one batch.
+    precision : {"fp32", "bf16"}, default="fp32"
+        Arithmetic of the towers in training.
+    gradient_checkpointing : bool, default=False
+        Whether to compute activations twice instead of keeping them.
+    early_stopping : bool, default=False
+        Whether to stop when the recall of held-out pairs no longer rises, and keep the best
+        weights.
+    validation_fraction : float, default=0.1
+        Share of pairs held out for that, where `X_val` is not given.
+    n_iter_no_change : int, default=5
+        Number of epochs without a better recall after which training stops.
+    checkpoint_dir : str or path, default=None
+        Folder for a checkpoint after each epoch. ``fit`` with the same data and parameters goes on
+        from there, bit for bit on a CPU.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on with the towers of the last one.
+    weights_dir : str or path, default=None
+        Folder of downloaded weights; ``None`` means that of huggingface_hub.
+    local_files_only : bool, default=False
+        Whether pretrained weights are taken from this disk alone.
+    device : str, default="auto"
+        Where torch computes.
+    random_state : int, RandomState instance, Generator or None, default=None
+        Seed of weights, batches, views and dropout. Torch offers dropout its global generator only,
+        which is restored after each batch: threads that train wait for each other there, and those
+        that draw from it meanwhile change what is drawn.
+    verbose : int, default=0
+        Whether to print a line an epoch.
+
+    Attributes
+    ----------
+    state_ : dict of str to ndarray
+        Weights of both towers.
+    config_ : dict
+        Their architecture, the settings of pictures and the vocabulary.
+    history_ : pandas.DataFrame
+        A row an epoch: stage, round, means of the loss terms, share of masked pairs, temperature,
+        seconds, sizes of the clusters, and recalls of the validation pairs if there are any.
+    n_features_in_ : int
+        Number of columns seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,), object
+        Their names.
+
+    References
+    ----------
+    .. [1] Y. Zhu and X. Li, "Iterative Uni-modal and Cross-modal Clustered Contrastive Learning for
+       Image-text Retrieval", PRMVIA 2023.
+    .. [2] N. Mu, A. Kirillov, D. Wagner and S. Xie, "SLIP: Self-supervision Meets Language-Image
+       Pre-training", ECCV 2022.
+    .. [3] T. Gao, X. Yao and D. Chen, "SimCSE: Simple Contrastive Learning of Sentence Embeddings",
+       EMNLP 2021.
+    .. [4] J. Byun, T. Hwang, J. Fu and T. Moon, "GRIT-VLP: Grouped Mini-batch Sampling for
+       Efficient Vision and Language Pre-training", ECCV 2022.
+    .. [5] D. Chen et al., "Prototypical Contrastive Language Image Pretraining", IEEE Transactions
+       on Neural Networks and Learning Systems, 2023.
+
+    Examples
+    --------
+    >>> from skhash.datasets import make_scenes
+    >>> from skhash.features import ContrastiveFeaturizer
+    >>> pairs = make_scenes(40, image_size=32, random_state=0).frame
+    >>> featurizer = ContrastiveFeaturizer(
+    ...     image_size=32, width=32, image_layers=4, text_layers=1, embed_dim=16,
+    ...     joint_epochs=1, n_rounds=1, round_epochs=1, batch_size=16, random_state=0,
+    ... )
+    >>> featurizer.fit_transform(pairs).shape
+    (40, 32)
+    >>> featurizer.encode_text(["a red ring"]).shape
+    (1, 16)
+    """
+
+    towers: Any = "small"
+    _: KW_ONLY
+    image_column: str = "image"
+    text_column: str = "text"
+    image_tower: str = "resnet"
+    image_size: int = 64
+    patch_size: int = 16
+    width: int = 64
+    image_layers: int = 4
+    text_layers: int = 2
+    embed_dim: int = 128
+    dropout: float = 0.1
+    vocabulary_size: int = 8192
+    image_weight: float = 0.5
+    text_weight: float = 0.5
+    image_temperature: float = 0.1
+    text_temperature: float = 0.05
+    image_head: str | None = "mlp"
+    text_head: str | None = "mlp"
+    augment: str = "mild"
+    cross_view: str = "plain"
+    text_positive: str = "dropout"
+    mask_threshold: float | None = None
+    align_epochs: int = 0
+    unimodal_epochs: int = 0
+    joint_epochs: int = 12
+    round_epochs: int = 2
+    n_rounds: int = 2
+    train: str = "all"
+    cluster_on: str = "joint"
+    n_clusters: int | None = None
+    group_size: int = 8
+    hard_fraction: float = 0.5
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    align_learning_rate: float | None = None
+    clustered_learning_rate: float | None = None
+    weight_decay: float = 0.1
+    warmup: float = 0.05
+    max_grad_norm: float = 1.0
+    accumulation: int = 1
+    precision: str = "fp32"
+    gradient_checkpointing: bool = False
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 5
+    checkpoint_dir: Any = None
+    warm_start: bool = False
+    weights_dir: Any = None
+    local_files_only: bool = False
+    device: str = "auto"
+    random_state: Any = None
+    verbose: int = 0
+
+    def fit(self, X, y=None, *, groups=None, X_val=None):
+        """Train the towers on pairs.
+
+        Parameters
+        ----------
+        X : dataframe or ndarray of shape (n_samples, 2), object
+            Raw pairs: the columns `image_column` and `text_column`.
+        y : object, default=None
+            Not used.
+        groups : array-like of shape (n_samples,), default=None
+            Ids: rows of one group, such as the captions of one image, are no negatives of each
+            other and never meet in a batch.
+        X_val : dataframe or ndarray of shape (n_val, 2), object, default=None
+            Pairs to compute recalls on after each epoch, instead of a part of `X`.
+
+        Returns
+        -------
+        ContrastiveFeaturizer
+            The fitted featurizer itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, a block or an item is missing or cannot be read, there
+            are fewer rows than two batches, or all captions or images are equal.
+        TypeError
+            If an item is neither an image nor a text.
+        OSError
+            If pretrained weights can neither be found nor fetched.
+        FloatingPointError
+            If the loss stops being finite in the first epoch.
+        """
+        from .fit import fit
+
+        check_parameters(self)
+        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
+        fit(self, X, groups, X_val, fresh=fresh)
+        return self
+
+    def partial_fit(self, X, y=None, *, groups=None):
+        """Train for one pass of the joint stage over a chunk of pairs.
+
+        The first chunk makes the towers, and the vocabulary of small ones. The learning rate stays
+        the same.
+
+        Parameters
+        ----------
+        X : dataframe or ndarray of shape (n_samples, 2), object
+            Raw pairs.
+        y : object, default=None
+            Not used.
+        groups : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ContrastiveFeaturizer
+            The featurizer itself.
+        """
+        from .fit import partial_fit
+
+        check_parameters(self)
+        partial_fit(self, X, groups)
+        return self
+
+    def hard_batches(self, X, *, groups=None):
+        """Deal pairs into batches with neighbours, as a clustered round would next.
+
+        Shows what `cluster_on`, `n_clusters`, `group_size` and `hard_fraction` do.
+
+        Parameters
+        ----------
+        X : dataframe or ndarray of shape (n_samples, 2), object
+            Raw pairs.
+        groups : array-like of shape (n_samples,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_batches, batch_size), int64
+            Rows of `X`. A batch begins with runs of `group_size` rows of one cluster, which fill
+            `hard_fraction` of it; the rest are random rows.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer rows than two batches, or no more than clusters.
+        """
+        from .fit import hard_batches
+
+        check_is_fitted(self)
+        check_parameters(self)
+        return hard_batches(self, X, groups)

@@ -1,0 +1,317 @@
+"""The stages of contrastive training: which rows meet, what is trained, and when it ends."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from ..._hamming.comparable import comparable
+from ..._ranking.scores import scores_at_k
+from ..._torch.generator import seeded
+from .batches import cluster, clustered_batches, random_batches
+from .objective import mean_over_processes, n_processes, own_rank, own_rows
+from .views import augment, other_captions, word_dropout
+
+RECALLS = (1, 5, 10)
+_MAX_SCALE = math.log(100)  # open_clip's own bound of the logarithm
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs that train the same part with the same loss terms."""
+
+    name: str
+    n_epochs: int
+    learning_rate: float
+    part: str
+    weights: dict[str, float]
+    round: int = 0
+
+    @property
+    def clustered(self):
+        """Whether neighbours meet in the batches."""
+        return self.name == "clustered"
+
+
+def plan(settings):
+    """List the stages of a training run that have epochs."""
+    joint = joint_stage(settings, settings.joint_epochs)
+
+    def rate(given):
+        return joint.learning_rate if given is None else given
+
+    stages = [
+        replace(
+            joint,
+            name="align",
+            n_epochs=settings.align_epochs,
+            learning_rate=rate(settings.align_learning_rate),
+            part="projections",
+            weights={"cross": 1.0, "image": 0.0, "text": 0.0},
+        ),
+        replace(
+            joint,
+            name="unimodal",
+            n_epochs=settings.unimodal_epochs,
+            weights={**joint.weights, "cross": 0.0},
+        ),
+        joint,
+    ]
+    stages += [
+        replace(
+            joint,
+            name="clustered",
+            n_epochs=settings.round_epochs,
+            learning_rate=rate(settings.clustered_learning_rate),
+            round=number,
+        )
+        for number in range(1, settings.n_rounds + 1)
+    ]
+    stages = [stage for stage in stages if stage.n_epochs and any(stage.weights.values())]
+    if not stages:
+        raise ValueError(
+            "no stage has epochs and a loss: set joint_epochs, round_epochs and n_rounds, "
+            "align_epochs or unimodal_epochs."
+        )
+    return stages
+
+
+def joint_stage(settings, n_epochs):
+    """Return the stage of all losses on random batches."""
+    weights = {"cross": 1.0, "image": settings.image_weight, "text": settings.text_weight}
+    return Stage("joint", n_epochs, settings.learning_rate, settings.train, weights)
+
+
+class Trainer:
+    """Trains an objective on pairs, an epoch at a time.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is trained, on the device where it is trained.
+    pairs : Pairs
+        What it is trained on.
+    settings : ContrastiveFeaturizer
+        The parameters.
+    stages : list of Stage
+        The plan.
+    seed : int
+        Seed of all that is drawn.
+    constant : bool, default=False
+        Whether the learning rate stays the same.
+    """
+
+    def __init__(self, objective, pairs, settings, stages, seed, *, constant=False):
+        self.objective = objective
+        self.stages, self.seed, self.constant = stages, seed, constant
+        self.labels: Any = None
+        self.sizes: Any = None
+        self.n_epochs = sum(stage.n_epochs for stage in stages)
+        self.go_on_with(pairs, settings)
+        self.optimizer = _make_optimizer(objective, settings)
+
+    def go_on_with(self, pairs, settings):
+        """Take other pairs to train on, and parameters."""
+        self.pairs, self.settings = pairs, settings
+        self.n_batches = len(self._batches(0))
+
+    def epochs(self):
+        """Yield the stage and the epoch in it, in order."""
+        for stage in self.stages:
+            for epoch in range(stage.n_epochs):
+                yield stage, epoch
+
+    def run(self, stage, epoch, done):
+        """Train for an epoch.
+
+        Parameters
+        ----------
+        stage : Stage
+            The stage.
+        epoch : int
+            Epoch in the stage, from 0.
+        done : int
+            Epochs before, of all stages.
+
+        Returns
+        -------
+        dict of str to object
+            A row of history: the stage and round, means of the loss terms and of the share of
+            masked pairs, the temperature, and the sizes of the clusters.
+
+        Raises
+        ------
+        FloatingPointError
+            If the loss is not finite; nothing is learned from that batch.
+        """
+        settings = self.settings
+        if stage.clustered and epoch == 0:
+            self._cluster(stage.round)
+        towers = self.objective.towers
+        self.objective.train()
+        towers.train_only(stage.part)
+        model: Any = self.objective
+        if n_processes() > 1:
+            model = DistributedDataParallel(model, find_unused_parameters=True)
+        batches = self._batches(done, self.labels if stage.clustered else None)
+        rng = np.random.default_rng([self.seed, done, 1])
+        generator = torch.Generator(towers.device)
+        generator.manual_seed(int(rng.integers(2**62)) + own_rank())
+        texts = self._second_texts(rng)
+        sums: dict[str, float] = {}
+        for number, batch in enumerate(batches):
+            self._set_rate(stage.learning_rate, done * self.n_batches + number)
+            inputs = self._inputs(stage, batch, texts, generator)
+            # Dropout draws, also where the backward pass computes activations again.
+            with seeded(int(rng.integers(2**62)) + own_rank(), towers.device):
+                terms = self._terms(model, inputs, stage.weights)
+                loss = mean_over_processes(terms["total"].item())  # all end, or none
+                if not math.isfinite(loss):
+                    raise FloatingPointError(
+                        f"the loss is {loss} in step {number + 1} of epoch {epoch + 1} of the "
+                        f"{stage.name} stage" + (f", round {stage.round}" if stage.round else "")
+                    )
+                (terms["total"] / settings.accumulation).backward()
+            last = number + 1 == len(batches)
+            if last or (number + 1) % settings.accumulation == 0:
+                self._step()
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + value.item()
+        means = {name: mean_over_processes(v / len(batches)) for name, v in sums.items()}
+        return {
+            "stage": stage.name,
+            "round": stage.round,
+            **means,
+            "temperature": math.exp(-towers.model.logit_scale.item()),
+            "cluster_sizes": self.sizes.tolist() if stage.clustered else [],
+        }
+
+    def state(self):
+        """Return all that resuming needs, of tensors and numbers."""
+        return {
+            "objective": self.objective.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "labels": None if self.labels is None else torch.from_numpy(self.labels),
+            "sizes": None if self.sizes is None else torch.from_numpy(self.sizes),
+        }
+
+    def resume(self, state):
+        """Go on from what `state` has returned."""
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name in ("labels", "sizes"):
+            values = state[name]
+            setattr(self, name, None if values is None else values.numpy())
+
+    def _autocast(self):
+        device, bf16 = self.objective.towers.device, self.settings.precision == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+    def _inputs(self, stage, batch, texts, generator):
+        """Return the views, tokens and ids of this process's share of a batch."""
+        towers, settings, pairs = self.objective.towers, self.settings, self.pairs
+        device, own = towers.device, batch[own_rows(len(batch))]
+        images = pairs.images(own).to(device)
+        two = {block: stage.weights[block] > 0 for block in ("image", "text")}
+        kinds = [None if settings.cross_view == "plain" else settings.augment]
+        kinds += [settings.augment] * two["image"]
+        with self._autocast():
+            views = [augment(images, kind, generator) for kind in kinds]
+        tokens = [pairs.tokens[own].to(device)]
+        if two["text"]:
+            second = pairs.tokens[texts[own]].to(device)
+            if settings.text_positive == "word_dropout":
+                second = word_dropout(second, towers.special_ids, towers.pad_id, generator)
+            tokens.append(second)
+        ids = [values[batch].to(device) for values in pairs.ids]
+        return views, tokens, ids
+
+    def _terms(self, model, inputs, weights):
+        with self._autocast():
+            return model(*inputs, weights)
+
+    def _second_texts(self, rng):
+        """Return the row whose text is the positive of each row's text."""
+        if self.settings.text_positive == "caption":
+            return other_captions(self.pairs.groups, rng)
+        return np.arange(len(self.pairs))
+
+    def _step(self):
+        parameters = [p for p in self.objective.parameters() if p.grad is not None]
+        torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            self.objective.towers.model.logit_scale.clamp_(0, _MAX_SCALE)
+
+    def _set_rate(self, rate, step):
+        if not self.constant:
+            rate *= schedule(step, self.n_epochs * self.n_batches, self.settings.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    def _batches(self, done, labels=None):
+        rng = np.random.default_rng([self.seed, done])
+        return deal(self.pairs.groups, self.settings, rng, labels)
+
+    def _cluster(self, number):
+        rng = np.random.default_rng([self.seed, number, 2])
+        found = cluster_pairs(self.pairs, self.objective.towers, self.settings, rng)
+        self.labels, self.sizes = found
+
+
+def cluster_pairs(pairs, towers, settings, rng):
+    """Cluster all pairs by what the towers see in them now: labels or None, and sizes."""
+    image, text = pairs.encode(towers)
+    return cluster(
+        image,
+        text,
+        settings.batch_size,
+        rng,
+        on=settings.cluster_on,
+        n_clusters=settings.n_clusters,
+    )
+
+
+def deal(groups, settings, rng, labels=None):
+    """Deal the batches of an epoch: at random, or with neighbours where there are clusters."""
+    if labels is None:
+        return random_batches(groups, settings.batch_size, rng)
+    return clustered_batches(
+        labels, groups, settings.batch_size, settings.group_size, settings.hard_fraction, rng
+    )
+
+
+def schedule(step, n_steps, warmup):
+    """Return the factor of the learning rate: a linear rise, then half a cosine down to 0."""
+    n_rising = warmup * n_steps
+    if step < n_rising:
+        return (step + 1) / (n_rising + 1)
+    return (1 + math.cos(math.pi * (step - n_rising) / (n_steps - n_rising))) / 2
+
+
+def recalls(towers, pairs):
+    """Return the recalls of pairs in both directions, with names."""
+    image, text = pairs.encode(towers)
+    found = {}
+    for name, query, target in (("i2t", image, text), ("t2i", text, image)):
+        sides = comparable(query, target)
+        hits = scores_at_k("hit_rate", *sides, pairs.groups, pairs.groups, k=RECALLS)
+        found.update(
+            {f"{name}_r{k}": float(v) for k, v in zip(RECALLS, hits.mean(axis=0), strict=True)}
+        )
+    return found
+
+
+def _make_optimizer(objective, settings):
+    """Make AdamW, with decay of matrices only."""
+    matrices = [p for p in objective.parameters() if p.ndim > 1]
+    others = [p for p in objective.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))

@@ -1,0 +1,141 @@
+"""Texts as tokens, each text once."""
+
+import json
+import threading
+import warnings
+from functools import lru_cache
+from typing import Any
+
+from ..._torchvision import import_with_torchvision
+from .models import check_unchanged, need_transformers, root_cause, unavailable
+from .strangers import own_folder, tokenizer_options
+
+# Tokenizers of transformers keep the length to cut at: threads would change it for each other.
+_lock = threading.Lock()
+
+
+@lru_cache(maxsize=8)
+def load_tokenizer(located, **hub):
+    """Build the tokenizer of a model.
+
+    Parameters
+    ----------
+    located : Located
+        What `locate` found.
+    **hub
+        `weights_dir` and `local_files_only`, as in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    callable
+        Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
+    """
+    open_clip = import_with_torchvision("open_clip")
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer
+
+    text = json.loads(located.config)["text_cfg"]
+    name = text.get("hf_tokenizer_name")
+    options, _ = tokenizer_options(text)
+    length = text.get("context_length", DEFAULT_CONTEXT_LENGTH)
+    if not name and located.name.startswith("local-dir:"):
+        return open_clip.SimpleTokenizer(context_length=length, **options)
+    if not name:
+        return open_clip.get_tokenizer(located.name)
+    need_transformers(located.name)
+
+    def build(local_files_only):
+        return HFTokenizer(
+            own_folder(located.name, "tokenizer_config.json") or name,
+            context_length=length,
+            cache_dir=hub["weights_dir"],
+            tokenizer_mode=text.get("tokenizer_mode"),
+            local_files_only=local_files_only,
+            trust_remote_code=False,
+            **options,
+        )
+
+    try:
+        tokenizer = from_disk_first(build, hub["local_files_only"])
+    except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise ValueError(
+                f"the tokenizer of {located.name!r} needs Python code of its own, which skhash "
+                "never runs: choose a model whose tokenizer transformers knows."
+            ) from error
+        raise unavailable(name, hub["weights_dir"], root_cause(error)) from error
+    check_unchanged(located)
+    return tokenizer
+
+
+def from_disk_first(load, local_files_only):
+    """Load from this disk, or from the network where that is allowed.
+
+    transformers alone would ask the network even for files that are on this disk.
+
+    Parameters
+    ----------
+    load : callable
+        Takes whether it must do without the network, and raises an OSError or a ValueError where
+        files are missing.
+    local_files_only : bool
+        As in `CLIPFeaturizer`.
+
+    Returns
+    -------
+    object
+        What `load` gives.
+    """
+    try:
+        return load(True)
+    except (OSError, ValueError):
+        if local_files_only:
+            raise
+        return load(False)
+
+
+def tokenize(tokenizer, texts):
+    """Tokenise texts and tell which are longer than the tower reads.
+
+    Parameters
+    ----------
+    tokenizer : callable
+        What `load_tokenizer` gives.
+    texts : list of str
+        The texts.
+
+    Returns
+    -------
+    tokens : Tensor of shape (n_texts, context_length), int64
+        What the tokenizer itself gives.
+    is_cut : Tensor of shape (n_texts,), bool
+        Which texts were cut.
+    """
+    length = tokenizer.context_length
+    with _lock:
+        # One place more pads a text that fits, and changes one that was cut. Only a text that comes
+        # near the end must be read twice, since tokenizers differ in how they end what they cut.
+        longer = tokenizer(texts, context_length=length + 1)
+        tokens = longer[:, :-1].clone()
+        near = (longer[:, -2:] != _padding(tokenizer)).any(1).nonzero()[:, 0].tolist()
+        if near:
+            tokens[near] = tokenizer([texts[row] for row in near])
+    return tokens, (longer[:, :-1] != tokens).any(1)
+
+
+def warn_of_unknown(tokens, special_ids):
+    """Warn of texts whose tokens are all special ones: none of their words is known."""
+    import torch
+
+    is_known = ~torch.isin(tokens, torch.tensor(special_ids))
+    if n_unknown := int((~is_known.any(1)).sum()):
+        warnings.warn(
+            f"{n_unknown} of {len(tokens)} texts hold no word that the text encoder knows, so that "
+            "their features, codes and neighbours mean nothing: give texts with other words.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _padding(tokenizer):
+    inner: Any = getattr(tokenizer, "tokenizer", None)  # open_clip's own has none, and pads with 0
+    return 0 if inner is None else inner.pad_token_id
