@@ -78,8 +78,7 @@ def read_codes(codes, *, packed=False):
             )
         return array.astype(np.int8, copy=False)
     elif dtype.kind == "f":
-        if not _every(array, np.isfinite):
-            raise ValueError("real codes must be finite, got NaN or infinity.")
+        check_finite(array)
         whole = _every(array, lambda a: (a >= 0) & (a == np.rint(a)))
         if whole and not _every(array, lambda a: a == 1):  # which is True and +1 alike
             raise TypeError(
@@ -106,6 +105,13 @@ def _every(array, test):
             return False
         row, step = row + step, min(2 * step, most)
     return True
+
+
+def check_finite(array):
+    """Return real codes if all of them are finite; raise a ValueError otherwise."""
+    if not _every(array, np.isfinite):
+        raise ValueError("real codes must be finite, got NaN or infinity.")
+    return array
 
 
 def format_of(codes):

@@ -5,6 +5,8 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.pipeline import FeatureUnion
 from sklearn.preprocessing import FunctionTransformer
 
@@ -98,13 +100,37 @@ def test_texts_may_stand_first(read):
     np.testing.assert_array_equal(read(backwards), read(pairs))
 
 
-def test_a_real_union_of_hashers_scores_as_its_codes_do(table):
+@pytest.mark.parametrize("container", ["default", "pandas", "polars"])
+def test_a_real_union_of_hashers_scores_as_its_codes_do(table, container):
     options = {"n_bits": 8, "max_iter": 1, "batch_size": 10}
     hashers = [(name, CFRHHasher(**options, random_state=i)) for i, name in enumerate("ab")]
-    fitted = FeatureUnion(hashers).set_output(transform="pandas").fit(table)
-    codes = [fitted.named_transformers[name].transform(table).to_numpy() for name in "ab"]
+    codes = [hasher.fit(table).transform(table) for _, hasher in hashers]
     expected = np.hstack([codes[0][:, :8], codes[1][:, :8], codes[0][:, 8:], codes[1][:, 8:]])
+    fitted = FeatureUnion(hashers).set_output(transform=container).fit(table)
     assert RetrievalScorer()(fitted, table) == score(expected)
+    assert RetrievalScorer(gallery=table)(fitted, table) == score(expected)
+    shown = CodeDisplay.from_estimator(fitted, table).related
+    np.testing.assert_array_equal(shown, display(expected))
+
+
+def texts_first(table, n_texts):
+    """Return a transformer whose arrays hold the text block first."""
+    texts, images = (list(table.filter(like=block).columns) for block in ("text", "image"))
+    steps = [("text", PCA(n_texts), texts), ("image", PCA(4), images)]
+    return ColumnTransformer(steps).fit(table)
+
+
+def test_an_array_is_split_by_the_names_that_its_transformer_gives(table):
+    transformer = texts_first(table, 4)
+    codes = transformer.transform(table)
+    scorer = RetrievalScorer("precision", k=1, direction="image_to_text")
+    expected = scorer(identity, np.hstack([codes[:, 4:], codes[:, :4]]))
+    assert scorer(transformer, table) == expected
+
+
+def test_an_array_whose_names_tell_unequal_blocks_is_refused(table):
+    with pytest.raises(ValueError, match=r"as many image__\* as text__\* columns, got 4 and 6"):
+        RetrievalScorer()(texts_first(table, 6), table)
 
 
 @pytest.mark.parametrize("read", READERS)

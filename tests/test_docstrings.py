@@ -1,6 +1,9 @@
 """Manners of everything public, found in the rooms' ``__all__``."""
 
+import ast
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 from numpydoc.validate import validate
@@ -8,6 +11,8 @@ from sklearn.base import BaseEstimator
 
 import skhash
 
+PACKAGE = Path(skhash.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
 # Errors of numpydoc that are let pass, each for a reason.
 LET_PASS = {
@@ -81,3 +86,20 @@ def test_every_display_is_made_from_codes_or_an_estimator_and_plotted_on_axes(pa
     parameters = inspect.signature(display.plot).parameters
     assert list(parameters)[:2] == ["self", "ax"]
     assert parameters["ax"].default is parameters["name"].default is None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_messages_are_in_plain_english(path):
+    """No word that means something else, or nothing, to those who do not know this package."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    raised = [
+        node for node in ast.walk(tree) if isinstance(node, (ast.Raise, ast.Call, ast.Return))
+    ]
+    texts = {
+        text.value
+        for node in raised
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }
+    words = re.compile(r"\b(mend|manners?|kin|rooms?|sees|story|stories)\b", re.IGNORECASE)
+    assert not [text for text in texts if words.search(text)]

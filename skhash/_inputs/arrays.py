@@ -109,8 +109,8 @@ def _one_type(array, what):
     if not (kinds <= {"b"} or kinds <= {"i", "u"} or kinds <= {"i", "u", "f"}):
         names = " and ".join(sorted(kind.__name__ for kind in types))
         raise TypeError(
-            f"{what} hold {names}, but an argument must be all booleans, no strings, or all "
-            f"numbers: {_REMEDY}."
+            f"{what} hold {names}, but an argument must be free of strings, and hold booleans "
+            f"alone or numbers alone: {_REMEDY}."
         )
     try:
         return array.astype(np.result_type(*dtypes) if dtypes else np.float64)

@@ -1,11 +1,13 @@
 """A scorer of cross-modal retrieval for any pipeline."""
 
+from contextlib import suppress
+
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from .._blocks import BLOCKS, named_columns, table_columns
+from .._blocks import BLOCKS, block_of, named_columns, table_columns
 from .._hamming.comparable import compare_read
 from .._inputs.checks import check_choice
 from .._inputs.ids import check_ids
@@ -157,12 +159,12 @@ class RetrievalScorer(BaseEstimator):
         check_choice(self.direction, "direction", DIRECTIONS)
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
-        queries = halves(estimator.transform(X))
+        queries = encode_halves(estimator, X)
         if y is None and groups is not None:
             y = check_ids(groups, "groups", len(queries["image"]))
         gallery, gallery_y = queries, y
         if self.gallery is not None:
-            gallery, gallery_y = halves(estimator.transform(self.gallery)), self.gallery_y
+            gallery, gallery_y = encode_halves(estimator, self.gallery), self.gallery_y
         scores = [
             self._score_queries(
                 *compare_read(queries[source], gallery[target]), y, gallery_y
@@ -184,7 +186,16 @@ class RetrievalScorer(BaseEstimator):
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
 
 
-def halves(codes, n_bits=None):
+def encode_halves(estimator, X):
+    """Transform pairs and split the result, an array by the names that the estimator gives it."""
+    codes, names = estimator.transform(X), []
+    with suppress(AttributeError, NotImplementedError, TypeError, ValueError):  # not all have names
+        names = [str(name) for name in estimator.get_feature_names_out()]
+    told = np.shape(codes)[1:] == (len(names),) and any(map(block_of, names))
+    return halves(codes, columns=names if told else None)
+
+
+def halves(codes, n_bits=None, columns=None):
     """Split what a transformer gave into its image and its text half.
 
     Parameters
@@ -193,13 +204,15 @@ def halves(codes, n_bits=None):
         Codes or features of pairs.
     n_bits : int, default=None
         Length in bits that each code must have.
+    columns : list of str, default=None
+        Names of the columns of an array, where they are known.
 
     Returns
     -------
     dict of str to ndarray
         The blocks ``"image"`` and ``"text"``, of equal width.
     """
-    columns = table_columns(codes)
+    columns = table_columns(codes) or columns
     codes = codes.toarray() if sparse.issparse(codes) else codes
     blocks = paired_codes(read_codes(codes, packed=n_bits is not None), columns)
     if n_bits is not None:

@@ -165,7 +165,7 @@ def _read_table(captions):
     except Exception as error:  # each library raises its own
         raise ValueError(
             f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {cut(error).strip()}): "
-            "mend it, or read it into a dataframe and give that."
+            "correct it, or read it into a dataframe and give that."
         ) from error
 
 

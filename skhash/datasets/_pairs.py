@@ -79,7 +79,7 @@ def pair_bunch(
         path, row = first[int(np.argmin(there))]
         raise FileNotFoundError(
             f"{(~there).sum()} of {len(there)} pictures are missing, first {cut(path)} in row "
-            f"{row} of {source}: mend the name or the folder, or set on_missing='drop'."
+            f"{row} of {source}: correct the name or the folder, or set on_missing='drop'."
         )
     kept = there[group]
     if not kept.any():

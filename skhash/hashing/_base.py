@@ -9,7 +9,7 @@ from .._blocks import BLOCKS, BlockTransformer, block_names
 from .._fitting import fitting
 from .._inputs.ids import encode_ids
 from .._inputs.seed import draw_seed
-from ..codes import FORMATS, convert_codes
+from ..codes import FORMATS, check_finite, convert_codes
 from ._docs import hasher
 from ._inputs import check_block, check_pairs, split_blocks
 from ._pairs import Pairs, paired_score
@@ -202,7 +202,10 @@ class PairHasher(BlockTransformer):
         return np.array(block_names(block, names), dtype=object)
 
     def _encode(self, block, values):
-        return convert_codes(self._real_codes(block, values), self.output)
+        real = check_finite(self._real_codes(block, values))
+        if self.output == "real":
+            return real.astype(FORMATS["real"], copy=False)
+        return convert_codes(real >= 0, self.output)  # zeros are real codes here, not bits
 
     def _forget(self):
         """Drop all that was learned before."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._inputs.checks import check_choice
 from .._optional import import_optional
-from .._ranking.scorer import DIRECTIONS, halves
+from .._ranking.scorer import DIRECTIONS, encode_halves
 
 # Okabe and Ito's palette: told apart by any eye.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
@@ -71,7 +71,7 @@ def encode_sides(estimator, X, y, direction, gallery, gallery_y):
     [(source, target)] = DIRECTIONS[direction]
     if gallery is None and gallery_y is not None:
         raise ValueError("gallery_y is given without a gallery: give gallery too, or y alone.")
-    queries = halves(estimator.transform(X))
+    queries = encode_halves(estimator, X)
     if gallery is None:
         return queries[source], queries[target], y, y
-    return queries[source], halves(estimator.transform(gallery))[target], y, gallery_y
+    return queries[source], encode_halves(estimator, gallery)[target], y, gallery_y

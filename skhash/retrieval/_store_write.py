@@ -47,6 +47,8 @@ def write_index(folder, fields, arrays):
                 f"{name} cannot be saved, it is a {type(value).__name__}: set it to a number, a "
                 "string or None."
             )
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: give a folder, to be made if it is not there.")
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder) as sync_folder:
         if (folder / "index.json").exists():

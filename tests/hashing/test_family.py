@@ -164,3 +164,15 @@ def test_hashers_that_train_no_network_fit_without_torch():
     )
     assert done.returncode == 0, done.stderr
     assert "CCAHasher (30, 8)" in done.stdout
+
+
+@pytest.mark.parametrize("output", ["bits", "packed", "signs", "real"])
+@pytest.mark.filterwarnings("ignore:.*(all zeros|codes|same)")
+@pytest.mark.parametrize("name", hashing.__all__)
+def test_rows_whose_real_codes_are_whole_numbers_have_codes(name, output):
+    """Such as a text without a known word, or a block of one value."""
+    constant = TRAIN.copy()
+    constant[constant.filter(like="image__").columns] = 0.0
+    hasher = make(name, output=output).fit(constant)
+    assert np.isfinite(hasher.transform(constant)).all()
+    assert np.isfinite(hasher.encode_text(0 * TRAIN.filter(like="text__")[:1])).all()

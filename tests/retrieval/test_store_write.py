@@ -372,3 +372,10 @@ def test_a_killed_save_leaves_one_of_the_two_indexes(tmp_path):
     outcomes = [line.split() for line in done.stdout.splitlines()]
     assert len(outcomes) == 15
     assert all(len(line) == 2 and set(line) <= {"0", "1"} for line in outcomes)
+
+
+def test_a_file_in_place_of_the_folder_is_refused_and_kept(tmp_path):
+    (tmp_path / "index").write_text("mine")
+    with pytest.raises(ValueError, match="index is a file: give a folder"):
+        index_a.save(tmp_path / "index")
+    assert (tmp_path / "index").read_text() == "mine"

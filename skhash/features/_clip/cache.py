@@ -55,7 +55,7 @@ def open_cache(settings, located):
             _digest(path, stamp([path])) for path in _files(located, settings.modality)
         ),
         **{name: str(getattr(settings, name)) for name in _SETTINGS},
-        # Releases that only mend faults keep the features.
+        # Releases that only repair faults keep the features.
         "versions": {name: ".".join(version(name).split(".")[:2]) for name in libraries},
         "encoding": _ENCODING,
     }

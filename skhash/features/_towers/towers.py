@@ -114,7 +114,7 @@ class Towers(nn.Module):
                 row = position if rows is None else rows[position]
                 raise ValueError(
                     f"an image cannot be read, row {row} ({describe_image(image)}): {error}; "
-                    "mend or drop it."
+                    "repair or drop it."
                 ) from error
             for change in self._resize:
                 picture = change(picture)
