@@ -72,11 +72,11 @@ for seed in range(3):
             hasher.fit(pairs.iloc[train])
             seconds = process_time() - start
             codes = hasher.transform(pairs.iloc[test])
-            marks = score(codes[:, :n_bits], codes[:, n_bits:])
-            rows.append([name.removesuffix("Hasher"), n_bits, *marks, seconds])
+            quality = score(codes[:, :n_bits], codes[:, n_bits:])
+            rows.append([name.removesuffix("Hasher"), n_bits, *quality, seconds])
         random_codes = rng.random((200, 2 * n_bits)) < 0.5
-        marks = score(random_codes[:, :n_bits], random_codes[:, n_bits:])
-        rows.append(["random codes", n_bits, *marks, np.nan])
+        quality = score(random_codes[:, :n_bits], random_codes[:, n_bits:])
+        rows.append(["random codes", n_bits, *quality, np.nan])
 
 results = pd.DataFrame(rows, columns=["hasher", "bits", "pair", "class", "seconds"])
 results["hasher"] = results["hasher"].replace(
