@@ -1,11 +1,11 @@
 """
-A folder that is not in order
-=============================
+A folder with broken files
+==========================
 
 A real collection is a folder of pictures and a table of captions, and some of the files are broken.
 Which ones, what happens to their rows, and what does a job cost that is started a second time?
 
-CLIP's weights are too large for a page like this, so small towers stand in for them, trained on
+CLIP's weights are too large for a page like this, so small encoders replace them, trained on
 other pairs and saved in open_clip's own format. ``CLIPFeaturizer()`` is used in the same way.
 """
 
@@ -17,8 +17,8 @@ from skhash.features import ContrastiveFeaturizer
 
 home = TemporaryDirectory()
 place = Path(home.name)
-towers = ContrastiveFeaturizer(image_size=32, random_state=0)
-towers.fit(make_scenes(1000, random_state=1).frame).save_pretrained(place / "towers")
+encoders = ContrastiveFeaturizer(image_size=32, random_state=0)
+encoders.fit(make_scenes(1000, random_state=1).frame).save_pretrained(place / "encoders")
 
 # %%
 # The collection
@@ -66,14 +66,14 @@ print(len(table.frame), "pairs; missing:", *map(os.path.basename, table.dropped)
 # One row a picture, always
 # -------------------------
 # By default the first picture that cannot be read stops the job, and is named. With
-# ``on_error="nan"`` its row is NaN and the job goes on; ``errors_`` lists what to mend.
+# ``on_error="nan"`` its row is NaN and the job goes on; ``errors_`` lists what to repair.
 
 import time
 
 from skhash.features import CLIPFeaturizer
 
 featurizer = CLIPFeaturizer(
-    f"local-dir:{place / 'towers'}", on_error="nan", cache_dir=place / "features"
+    f"local-dir:{place / 'encoders'}", on_error="nan", cache_dir=place / "features"
 )
 started = time.perf_counter()
 with warnings.catch_warnings(action="ignore"):
@@ -86,8 +86,8 @@ featurizer.errors_.assign(item=featurizer.errors_["item"].map(lambda item: item[
 # Nothing twice
 # -------------
 # Each batch went to ``cache_dir`` as soon as it was there, so a job that is killed goes on where it
-# was. A second one computes what is missing: here one picture was mended. The cache knows a picture
-# by its content, and a model by its weights and by all that changes an embedding.
+# was. A second one computes what is missing: here one picture was repaired. The cache knows a
+# picture by its content, and a model by its weights and by all that changes an embedding.
 
 from skhash.features import list_features
 

@@ -1,13 +1,13 @@
 """
-Train two towers, and look at what they learn from
-==================================================
+Train two encoders, and inspect what they learn from
+====================================================
 
-Without pretrained weights, an image tower and a text tower can be trained on pairs alone. What do
-they find before and after, which pictures meet in a hard batch, and which part of the method is
+Without pretrained weights, an image encoder and a text encoder can be trained on pairs alone. What
+do they find before and after, which pictures meet in a hard batch, and which part of the method is
 worth its time?
 
-Small towers learn from 1,000 drawn scenes; 500 others ask. The towers see the pictures at 32
-pixels, which is enough for a page that is built in a minute or two.
+Small encoders learn from 1,000 drawn scenes; 500 others are queries. Pictures are scaled to 32
+pixels, so that this page is built in a minute or two.
 """
 
 from skhash.datasets import make_scenes
@@ -18,7 +18,7 @@ train, test = scenes[:1000], scenes[1000:].reset_index(drop=True)
 # %%
 # Before and after
 # ----------------
-# A learning rate of next to nothing leaves the towers as they were drawn. The others go through all
+# A learning rate near zero leaves the encoders with their random weights. The others go through all
 # stages: random batches first, then two rounds with neighbours in each batch. Three captions look
 # for pictures among the 500: their own has a blue frame.
 
@@ -47,8 +47,10 @@ queries = [3, 4, 7]
 figure, axes = plt.subplots(
     3, 10, figsize=(11, 3.7), width_ratios=[2, *[1] * 4, 0.3, *[1] * 4], layout="constrained"
 )
-for first, (when, towers) in {1: ("before", untrained), 6: ("after", trained)}.items():
-    similarity = towers.encode_text(test["text"][queries]) @ towers.encode_image(test["image"]).T
+for first, (when, encoders) in {1: ("before", untrained), 6: ("after", trained)}.items():
+    similarity = (
+        encoders.encode_text(test["text"][queries]) @ encoders.encode_image(test["image"]).T
+    )
     nearest = np.argsort(-similarity, axis=1)[:, :4]
     for line, query, items in zip(axes, queries, nearest, strict=True):
         for ax, item in zip(line[first:], items, strict=False):
@@ -62,8 +64,8 @@ for line, query in zip(axes, queries, strict=True):
 plt.show()
 
 # %%
-# How it got there
-# ----------------
+# The course of training
+# ----------------------
 # ``history_`` holds a row an epoch. The cross-modal loss stands still where neighbours begin to
 # meet, since such batches are harder: choose the number of epochs by recall, not by loss.
 
@@ -88,7 +90,7 @@ plt.show()
 # %%
 # What a hard batch holds
 # -----------------------
-# A round clusters what the towers see. Half of each batch comes in runs of eight from one cluster,
+# A round clusters the features. Half of each batch comes in runs of eight from one cluster,
 # the rest is random. By default there are as many clusters as batches, seven here, which share
 # little more than how the shapes lie. Ten times as many share colours and shapes, too.
 
@@ -106,8 +108,8 @@ plt.show()
 # %%
 # From features to codes
 # ----------------------
-# The features of an item take 512 bytes. A hasher behind the towers makes 64 bits of them, 8 bytes,
-# and the other half of a pair is still found among the nearest ten nearly as often.
+# The features of an item take 512 bytes. A hasher behind the encoders makes 64 bits of them, 8
+# bytes, and the other half of a pair is still found among the nearest ten nearly as often.
 
 from skhash.hashing import CFRHHasher
 from skhash.metrics import hit_rate_at_k
@@ -127,8 +129,8 @@ for name, pairs in {
 # Which part is worth its time
 # ----------------------------
 # The cross-modal loss alone, with clustered batches, with the uni-modal losses, with both; and it
-# alone for as long as all parts together take. 600 pairs are few: what keeps towers from learning
-# them by heart is that the cross-modal loss sees augmented pictures, too.
+# alone for as long as all parts together take. 600 pairs are few: what keeps encoders from
+# memorising them is that the cross-modal loss uses augmented pictures, too.
 
 from joblib import Parallel, delayed
 
@@ -144,11 +146,11 @@ variants = {
 
 
 def recall_at_10(parameters, seed):
-    """Train towers and return the mean recall of both directions."""
-    towers = ContrastiveFeaturizer(
+    """Train encoders and return the mean recall of both directions."""
+    encoders = ContrastiveFeaturizer(
         image_size=32, cross_view="augmented", random_state=seed, **parameters
     ).fit(train[:600])
-    image, text = towers.encode_image(test["image"]), towers.encode_text(test["text"])
+    image, text = encoders.encode_image(test["image"]), encoders.encode_text(test["text"])
     return np.mean([hit_rate_at_k(image, text, k=10), hit_rate_at_k(text, image, k=10)])
 
 
@@ -164,4 +166,4 @@ plt.show()
 
 # %%
 # Given the same time, the cross-modal loss alone does better here. :doc:`The guide
-# </guide/contrastive>` has larger runs over five seeds, and tells where the other parts help.
+# </guide/contrastive>` has larger runs over five seeds, and shows where the other parts help.

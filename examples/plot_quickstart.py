@@ -21,10 +21,10 @@ print(test["text"].iloc[0])
 # Learn the codes
 # ---------------
 # Pictures become a histogram of learned patches, captions a bag of words, and both become 64 bits.
-# :class:`~skhash.features.PatchFeaturizer` is the stand-in that needs no weights; where pretrained
-# CLIP weights are at hand, ``CLIPFeaturizer()`` takes its place, without the PCA.
+# :class:`~skhash.features.PatchFeaturizer` needs no weights; where pretrained CLIP
+# weights are available, ``CLIPFeaturizer()`` takes its place, without the PCA.
 #
-# The hasher is told which picture and caption belong together, and nothing else: no label is used.
+# The hasher knows which picture and caption belong together, and nothing else: no label is used.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -62,8 +62,8 @@ for distance, row in zip(distances[0], rows[0], strict=True):
 # ``index.save(folder)`` writes it without pickle, and ``HammingRetriever.open(folder)`` maps it in
 # milliseconds, in as many processes as ask.
 #
-# A sentence asks, pictures answer
-# --------------------------------
+# Search pictures with a sentence
+# -------------------------------
 # A result is right if it shares a class with the query: a shape in the same family of colours,
 # warm or cool. Two pictures drawn at random do so with probability 0.32.
 
@@ -75,8 +75,8 @@ RetrievalDisplay.from_estimator(pipeline, test, y_test, gallery=train, gallery_y
 plt.show()
 
 # %%
-# A picture asks, captions answer
-# -------------------------------
+# Search captions with a picture
+# ------------------------------
 # The same codes the other way. Held-out pictures find captions of the database.
 
 RetrievalDisplay.from_estimator(
@@ -103,6 +103,6 @@ retrieval_report(pipeline.transform(test), pipeline.transform(train), y_test, y_
 
 # %%
 # Well above chance, and far from perfect: a histogram of patches knows which colours and which
-# corners a picture holds, and can hardly tell which colour belongs to which shape. The features are
+# corners a picture holds, and hardly which colour belongs to which shape. The features are
 # the first place to improve: with patches cut every 3 pixels instead of 2, the first number falls
 # from 0.48 to 0.44.

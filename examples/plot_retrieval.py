@@ -5,8 +5,8 @@ Look at codes before you trust them
 One number hides a lot: how deep one looks into a ranking, whether bits are wasted, what a right
 result looks like. A table and three displays show it, on drawn scenes.
 
-The first 600 pairs train the hashers and are the database; 200 other pairs ask. A result is right
-if it shares a class with the query, such as “warm circle”.
+The first 600 pairs train the hashers and are the database; 200 other pairs are queries. A result is
+right if it shares a class with the query, such as “warm circle”.
 """
 
 from skhash.datasets import make_scenes
@@ -37,8 +37,8 @@ for hasher in hashers.values():
 # %%
 # All directions in one table
 # ---------------------------
-# Random codes are the floor. The interval says how much 200 queries can tell, the tie bounds how
-# much hangs on the order of items at equal distances.
+# Random codes are the floor. The interval shows how precise a mean of 200 queries is, the tie
+# bounds how much the order of items at equal distances changes it.
 
 from skhash.metrics import retrieval_report
 
@@ -46,8 +46,8 @@ queries, database = hashers[64].transform(test_features), hashers[64].transform(
 retrieval_report(queries, database, y_test, y_train, k=50)
 
 # %%
-# How deep one looks
-# ------------------
+# Precision by rank
+# -----------------
 # Each display draws into the axes that it is given. ``from_estimator`` encodes both tables and
 # ranks the pictures for each caption; ``from_codes`` does the same for codes that are there
 # already. The thin line is the share of right pairs, and random codes keep to it.
@@ -86,7 +86,7 @@ plt.show()
 # %%
 # Longer codes are better along nearly the whole curve, though doubling their length buys little.
 # All curves end on the thin line: where everything is found, order no longer matters. The left end,
-# the first few results, is what a user sees, and rests on the fewest items: there 200 queries leave
+# the first few results, is what a user gets, and rests on the fewest items: there 200 queries leave
 # the lines unsteady, that of random codes too.
 #
 # What the bits do
@@ -121,7 +121,7 @@ RetrievalDisplay.from_estimator(pipeline, test, y_test, gallery=train, gallery_y
 plt.show()
 
 # %%
-# And the other way, pictures that ask for captions.
+# In the other direction, pictures search captions.
 
 RetrievalDisplay.from_estimator(
     pipeline,

@@ -1,13 +1,13 @@
 """
-What the teacher sees
-=====================
+The target of training
+======================
 
-A hasher of this family has no labels. It makes its own teacher: an affinity, which says how similar
-the codes of any two pairs ought to be. Before a network is trained, the teacher can be looked at,
-and marked.
+A hasher of this family has no labels. It computes its own target, the teacher: an affinity, which
+says how similar the codes of any two pairs should be. The teacher can be inspected and evaluated
+before a network is trained.
 
-The teacher is looked at on 800 drawn scenes and marked on 200 others. Image features are learned
-patches, the stand-in for ``CLIPFeaturizer()`` where its weights are not to be had; texts are bags
+The teacher is shown on 800 drawn scenes and evaluated on 200 others. Image features are learned
+patches, a replacement for ``CLIPFeaturizer()`` where its weights are not available; texts are bags
 of words.
 """
 
@@ -26,11 +26,11 @@ train = featurizer.fit_transform(scenes.frame[:800])
 test, target = featurizer.transform(scenes.frame[800:]), scenes.target[800:]
 
 # %%
-# Three witnesses and their sum
-# -----------------------------
+# Three similarities and their sum
+# --------------------------------
 # CFRH fuses three similarities, :math:`S = \mu (\beta S_I + \gamma S_T + \eta S_C)`: that of the
-# pictures, that of the captions, and the joint one, which compares whom they find similar. With the
-# other two weights at zero, ``affinity`` shows each alone.
+# pictures, that of the captions, and the joint one, which compares what each is similar to. With
+# the other two weights at zero, ``affinity`` shows each alone.
 
 from skhash.hashing import CFRHHasher
 
@@ -73,16 +73,16 @@ fig.suptitle("60 kinds of scene against each other, sorted by class (bright: sim
 plt.show()
 
 # %%
-# Without a label, much of the pattern is there: the squares of the first picture return in the
+# Much of the pattern is there without any label: the squares of the first picture return in the
 # similarity of the pictures, its stripes in that of the captions, and both, fainter, in the sum.
 #
-# Mark the teacher
-# ----------------
+# Evaluate the teacher
+# --------------------
 # Each row of the affinity of the 200 held-out scenes ranks the other 199. Relevant is what shares a
-# class. Mean average precision over all ranks says how much of the labels the teacher knows. The
-# codes are marked in the same way: 64 bits, trained on the 800 scenes with the fused teacher, a
-# picture ranking captions and a caption ranking pictures. A scene never ranks itself, and equal
-# Hamming distances are put in random order.
+# class. Mean average precision over all ranks measures how well the teacher agrees with the labels.
+# The codes are evaluated in the same way: 64 bits, trained on the 800 scenes with the fused
+# teacher, a picture ranking captions and a caption ranking pictures. A scene never ranks itself,
+# and equal Hamming distances are put in random order.
 
 from sklearn.metrics import label_ranking_average_precision_score
 
@@ -91,43 +91,42 @@ relevant = target.astype(int) @ target.T > 0
 others = ~np.eye(len(target), dtype=bool)
 
 
-def mark(similarity):
+def evaluate(similarity):
     """Mean average precision of ranking the other rows by similarity."""
     ranking = similarity + 1e-6 * rng.random(similarity.shape)
     rows = (matrix[others].reshape(len(target), -1) for matrix in (relevant, ranking))
     return label_ranking_average_precision_score(*rows)
 
 
-marks = {f"teacher: {name}": mark(t.affinity(test)) for name, t in teachers.items()}
+scores = {f"teacher: {name}": evaluate(t.affinity(test)) for name, t in teachers.items()}
 
 hasher = teachers[r"fused, $S$"].fit(train)
 codes = np.where(hasher.transform(test), 1.0, -1.0)
 image_codes, text_codes = codes[:, :64], codes[:, 64:]
 random_codes = rng.choice([-1.0, 1.0], size=image_codes.shape)
 
-marks["codes: picture ranks captions"] = mark(image_codes @ text_codes.T)
-marks["codes: caption ranks pictures"] = mark(text_codes @ image_codes.T)
-marks["random codes"] = mark(random_codes @ rng.permutation(random_codes).T)
+scores["codes: picture ranks captions"] = evaluate(image_codes @ text_codes.T)
+scores["codes: caption ranks pictures"] = evaluate(text_codes @ image_codes.T)
+scores["random codes"] = evaluate(random_codes @ rng.permutation(random_codes).T)
 
 fig, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
 colours = ["#0072B2"] * 4 + ["#D55E00"] * 2 + ["0.6"]
-axes.barh(list(marks), list(marks.values()), color=colours, height=0.65)
-for place, value in enumerate(marks.values()):
+axes.barh(list(scores), list(scores.values()), color=colours, height=0.65)
+for place, value in enumerate(scores.values()):
     axes.text(value + 0.008, place, f"{value:.3f}", va="center", fontsize=10)
-axes.axvline(marks["random codes"], color="0.6", linewidth=1, linestyle=":")
+axes.axvline(scores["random codes"], color="0.6", linewidth=1, linestyle=":")
 axes.invert_yaxis()
 axes.set(xlim=(0, 1), xlabel="mean average precision over all ranks, 199 others a query")
-axes.set_title("What the teacher knows before training, and what the codes reach", loc="left")
+axes.set_title("The teacher before training, and the codes after it", loc="left")
 axes.spines[["top", "right"]].set_visible(False)
 axes.tick_params(left=False)
 plt.show()
 
 # %%
-# Fused, the teacher knows more than from either modality alone, and most of that is in the joint
-# similarity. The codes come near it, with a handicap: the teacher sees both halves of every scene,
-# a code is made from one half, and has 64 bits to say it. No training will lift them far above
-# their teacher, so a teacher that scores no better than random codes is a reason to stop and mend
-# the features first.
+# The fused teacher scores higher than either modality alone, mostly by the joint similarity. The
+# codes come near it, with a handicap: the teacher has both halves of every scene, a code is
+# computed from one half and has 64 bits. Training will not lift codes far above their teacher. If a
+# teacher scores no better than random codes, improve the features first.
 #
 # Labels were used to mark, never to choose. To choose without them, see
 # :doc:`/gallery/plot_tuning`.

@@ -5,7 +5,7 @@ Tune without labels
 How many bits, and how much weight on pulling a pair together? A grid search can say, without a
 single label: of each held-out fold, a code is good if it finds *the other half of its pair*.
 
-Labels come in once, at the end, on pictures that no step has seen.
+Labels are used once, at the end, on pictures that no step has used.
 """
 
 from skhash.datasets import make_scenes
@@ -17,9 +17,9 @@ train, test = scenes.frame[:400], scenes.frame[400:]
 # Compute the embeddings once
 # ---------------------------
 # A search over 12 candidates and 3 folds would embed each picture dozens of times. So the pictures
-# are embedded beforehand, here by learned patches, in earnest by
+# are embedded beforehand, here by learned patches, on real data by
 # ``CLIPFeaturizer().transform(paths)``, and the vectors take the place of the pictures in the
-# table. Captions stay words: their featurizer is cheap, and could be tuned along.
+# table. Captions stay words: their featurizer is cheap, and could be tuned too.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -104,8 +104,8 @@ plt.show()
 # lies in the corner of the grid. Take that as advice to widen the grid, or to choose the number of
 # bits by what storage allows, and only the weights by the score.
 #
-# One look at the labels
-# ----------------------
+# Evaluate with labels
+# --------------------
 # The winner is refitted on all 400 training pairs. Now the 200 unseen scenes are the queries and
 # the training scenes the database; relevant is what shares a class. Mean average precision over all
 # ranks, ties in expectation, and random codes of as many bits.

@@ -1,4 +1,4 @@
-"""Mend what Sphinx would misread in docstrings that read well in the source."""
+"""Repair what Sphinx would misread in docstrings that read well in the source."""
 
 import re
 
@@ -6,7 +6,7 @@ REFERENCE = re.compile(r":ref:`~?([^`<]*?)\s*(?:<[^`>]*>)?`")
 FITTED = re.compile(r"(?<=\w)_(?=[,)])")
 
 
-def mend(app, what, name, obj, options, lines):
+def repair(app, what, name, obj, options, lines):
     """Change the lines of a docstring in place."""
     for number, line in enumerate(lines):
         if " shape (" in line:  # (n_features_in_,) is no link
@@ -18,5 +18,5 @@ def mend(app, what, name, obj, options, lines):
 
 def setup(app):
     """Connect to autodoc."""
-    app.connect("autodoc-process-docstring", mend, priority=100)  # before numpydoc
+    app.connect("autodoc-process-docstring", repair, priority=100)  # before numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}

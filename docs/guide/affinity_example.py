@@ -1,4 +1,4 @@
-"""A complete hasher, as the guide tells it."""
+"""A complete hasher, which the guide explains."""
 
 from skhash.hashing._deep import functional as F
 from skhash.hashing._deep.base import AffinityHasher

@@ -32,8 +32,8 @@ class PairHasher(BlockTransformer):
         Number of leading columns that are the image block. ``None`` reads it from the column names
         ``image__*`` and ``text__*``; arrays have no names and need the number.
     center : bool, default=True
-        Whether to subtract the mean of each feature first. Similarities of CLIP embeddings are far
-        from centred: unrelated images have a cosine of about .5.
+        Whether to subtract the mean of each feature first. CLIP embeddings are far from
+        centred: unrelated images have a cosine of about .5.
     output : {"bits", "packed", "signs", "real"}, default="bits"
         Format of the codes: bool, bytes of eight bits, +1 and -1, or the real values before the
         sign (:mod:`skhash.codes`).

@@ -13,7 +13,7 @@ from ._parameters import choice, count, not_negative
 class CCAHasher(LinearHasher):
     r"""Canonical correlation analysis with iterative quantization, CCA + ITQ.
 
-    Regularised canonical correlation analysis finds directions of the two modalities that agree:
+    Regularised canonical correlation analysis finds correlated directions of the two modalities:
 
     .. math::
         \max_{w_I, w_T} \frac{w_I^\top C_{IT} w_T}
@@ -34,8 +34,8 @@ class CCAHasher(LinearHasher):
     power : float, default=1.0
         Power of the correlation that a direction is weighted by, :math:`p`.
     rotation : {"itq", None}, default="itq"
-        Iterative quantization, which takes more bits than there are directions, or a bit a
-        direction.
+        ``"itq"`` rotates the directions by iterative quantization, and allows more bits than there
+        are directions; ``None`` takes one bit a direction.
     n_iter : int, default=50
         Iterations of iterative quantization.
 

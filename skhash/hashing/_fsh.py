@@ -52,7 +52,7 @@ class FSHHasher(LinearHasher):
     -----
     Inferred from public code, whose faults are not repeated: the two modalities keep equal weights,
     for its adaptive weights do not sum to 1; similarities are of squared distances; and the
-    regression has a ridge, for without one wide features cannot be inverted.
+    regression has a ridge, since the covariance of wide features has no inverse.
 
     References
     ----------

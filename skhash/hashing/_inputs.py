@@ -26,7 +26,7 @@ def check_pairs(hasher, X, *, reset):
 
     Parameters
     ----------
-    hasher : AffinityHasher
+    hasher : PairHasher
         The hasher; with `reset` its number of features, their names and `n_image_features_` are
         set.
     X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
@@ -74,10 +74,10 @@ def _count_named(columns):
 
 
 def _check_given(n_image, n_features):
-    """Check the number of leading image columns that a parameter says."""
+    """Check the number of leading image columns that the parameter gives."""
     if n_image is None:
         raise ValueError(
-            "an array does not say where the image block ends: set n_image_features to the number "
+            "an array does not show where the image block ends: set n_image_features to the number "
             "of leading image columns, or give a dataframe with columns image__* and text__* "
             "(skhash.make_table builds one)."
         )
@@ -107,7 +107,7 @@ def split_blocks(hasher, X):
 
     Parameters
     ----------
-    hasher : AffinityHasher
+    hasher : PairHasher
         The fitted hasher.
     X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
         Features of pairs, or a dataframe with the columns of one block.
@@ -149,7 +149,7 @@ def check_block(hasher, X, block):
 
     Parameters
     ----------
-    hasher : AffinityHasher
+    hasher : PairHasher
         The fitted hasher.
     X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_block_features)
         The features.

@@ -1,4 +1,4 @@
-"""Rows of features, a batch at a time, and what all methods need to know of them."""
+"""Rows of features, a batch at a time, and the statistics that all methods need."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from .._hamming.comparable import compare_read
 from .._inputs.checks import casting_features
 from .._ranking.counts import average_precisions
 
-CHUNK = 4096  # rows that are made dense at once where a whole block is gone through
+CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
 # A tenth of the spread: with less, all rows but the outliers get the same few codes.
 _TYPICAL = 0.1**2
 _FIRST = 256  # rows whose median stands in for the mean before that is known
@@ -22,7 +22,7 @@ def dense_rows(block, rows):
     if sparse.issparse(taken):
         taken = taken.toarray()
     with casting_features():
-        # Writable, since torch shares the memory and warns of what it must not write to.
+        # Writable, since torch shares the memory and warns of arrays that it must not write to.
         return np.require(taken, np.float32, ["C", "W"])
 
 
@@ -45,10 +45,10 @@ def block_statistics(block, *, center):
     empty : ndarray of int
         Indices of the rows that are all zeros.
     outlying : ndarray of int
-        Indices of rows so far from the others that the spread is theirs alone.
+        Indices of rows so far from the others that they alone determine the spread.
     """
     n_rows, n_features = block.shape
-    # Distances from the median of a few rows, which no outlier moves, as those from the mean.
+    # Distances are taken from the median of a few rows, which no outlier moves, not from the mean.
     start = np.zeros(n_features)
     if center:
         start += np.median(dense_rows(block, slice(0, _FIRST)), axis=0)
@@ -69,7 +69,7 @@ def block_statistics(block, *, center):
 
 
 def _outlying(distances):
-    """Return the rows whose squared distances leave the others next to nothing of the spread."""
+    """Return the rows whose squared distances account for nearly all of the spread."""
     typical, mean = np.median(distances[distances > 0] if distances.any() else 0), distances.mean()
     if len(distances) < 8 or typical > _TYPICAL * mean:
         return np.empty(0, dtype=np.int64)
@@ -126,6 +126,6 @@ class Pairs:
         return Pairs(**blocks, groups=None if self.groups is None else self.groups[rows])
 
     def batches(self, batch_size, rng):
-        """Deal all rows, in random order, into batches whose sizes differ by at most one."""
+        """Split all rows, in random order, into batches whose sizes differ by at most one."""
         n_batches = max(1, -(-len(self) // batch_size))
         return np.array_split(rng.permutation(len(self)), n_batches)

@@ -75,8 +75,8 @@ class SignHasher(SharedSpaceHasher):
 
     .. math:: b_I = \mathrm{sign}(x_I - \bar x_I), \qquad b_T = \mathrm{sign}(x_T - \bar x_T)
 
-    Nothing is learned in a shared space but the means. It is the baseline of embeddings that are
-    binarised as they are.
+    Nothing is learned in a shared space but the means. It is the baseline for embeddings that are
+    binarised without training.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class ITQHasher(SharedSpaceHasher):
         \quad R R^\top = I
 
     With ``space="image"`` the rows are the images and what ridge regression predicts of them from
-    their texts, and the axes are those of the predictions: what the texts can tell of the images.
+    their texts, and the axes are those of the predictions: what texts can predict of images.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class DeepHasher(PairHasher):
         Decay of the weights: decoupled (AdamW) with ``"adam"``, an L2 penalty with ``"sgd"``.
     early_stopping : bool, default=False
         Whether to hold out a part of the pairs, stop when finding the other half of held-out pairs
-        gets no better, and keep the best weights.
+        stops improving, and keep the best weights.
     validation_fraction : float, default=0.1
         Share of the pairs to hold out.
     n_iter_no_change : int, default=5
@@ -152,10 +152,10 @@ class DeepHasher(PairHasher):
         return {"train": self.max_iter}
 
     def _begin(self, run, phase):
-        """Prepare a phase: a graph, a memory, or what a target needs to know of the pairs."""
+        """Prepare a phase: a graph, a memory, or what a target needs from all pairs."""
 
     def _step(self, run, batch):
-        """Train on a batch; return the loss terms."""
+        """Train on a batch and return the loss terms."""
         batch.codes = run.encode(batch)
         terms = self._loss(run, batch)
         run.step(terms)
@@ -301,10 +301,11 @@ class AffinityHasher(DeepHasher):
         return F.join_groups(s, torch.from_numpy(run.pairs.groups[batch.rows]).to(s.device))
 
     def affinity(self, X):
-        """Compute the target affinity of pairs, which the codes are taught to reproduce.
+        """Compute the target affinity of pairs, which the codes learn to reproduce.
 
-        It can be computed before fit, to look at the target before any training: then the features
-        are standardized by their own mean and spread, after fit by those of the training pairs.
+        It can be computed before fit, to inspect the target before any training. Before fit,
+        features are standardized by their own mean and spread; after fit, by those of the training
+        pairs.
 
         Parameters
         ----------

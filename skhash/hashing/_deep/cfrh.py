@@ -13,8 +13,8 @@ from .networks import Autoencoder
 class CFRHHasher(AffinityHasher):
     r"""CLIP-based fusion-modal reconstructing hashing, CFRH.
 
-    Two autoencoders, one a modality, are taught codes whose cosines reproduce a fused affinity of
-    the pairs, and from which the features can be decoded again. Nothing but pairs is needed.
+    Two autoencoders, one a modality, learn codes whose cosines reproduce a fused affinity of the
+    pairs, and from which the features can be decoded. They need pairs and no labels.
 
     With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
     and of the text features of a batch, and :math:`S_C` their joint similarity, the affinity is
@@ -44,7 +44,7 @@ class CFRHHasher(AffinityHasher):
     joint : {"cosine", "rownorm"}, default="cosine"
         Form of the joint similarity :math:`S_C`. ``"cosine"``, of entries of the order of 1, is the
         cosine of two rows of similarities; ``"rownorm"`` is :math:`S_I S_T` with rows of unit
-        length, whose small entries want a `joint_weight` of 2 to 4.
+        length, whose small entries need a `joint_weight` of 2 to 4.
     scale : float, default=1.4
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
@@ -78,8 +78,8 @@ class CFRHHasher(AffinityHasher):
     from public code of the same group and from JDSH, on which CFRH builds. This library's own are
     centring, the common scale of the features, a weight of its own for the pairing term, and the
     defaults of `hidden_units`, `batch_size`, `optimizer` and `intra_weight`: they were chosen
-    without labels, on training pairs alone, by how well held-out queries find what resembles
-    their own text.
+    without labels, on training pairs alone, by how well held-out queries find items whose text
+    resembles their own.
 
     References
     ----------

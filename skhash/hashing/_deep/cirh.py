@@ -18,7 +18,7 @@ class CIRHHasher(AffinityHasher):
     r"""Correlation-identity reconstruction hashing, CIRH.
 
     Training has two phases. First a graph network fuses the features of both modalities to one code
-    for each pair; then two encoders learn to give that code from one modality alone.
+    for each pair; then two encoders learn to predict that code from one modality alone.
 
     With :math:`S_1` the similarities :math:`w \cos_I + (1 - w) \cos_T` of each pair to its
     :math:`k` nearest, 0 elsewhere, the affinity of pairs is
@@ -77,7 +77,7 @@ class CIRHHasher(AffinityHasher):
     ``learning_rate=1e-4`` and one of texts as wide as the features (too narrow for a few topics),
     and trains both parts in turn for 60 epochs of which the best is chosen by test labels.
 
-    This library's own: phases one after the other, so that the encoders' target stands still; the
+    This library's own: phases one after the other, so that the encoders' target is constant; the
     affinity of a batch is that of its own rows (the public code permutes the rows but not the
     affinity when it trains the encoders); rows are mixed with their nearest and second nearest in
     the batch; similarities below 0 count as 0; decoders end without batch normalization; and the

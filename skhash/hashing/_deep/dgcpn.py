@@ -51,7 +51,7 @@ class DGCPNHasher(AffinityHasher):
     pairing_weight : float, default=1.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
     pairing_target : float, default=1.5
-        What that similarity is drawn to, :math:`t`.
+        Target of that similarity, :math:`t`.
     consistency_weight : float, default=1.0
         Weight of equal similarities within and between modalities, :math:`\gamma`.
     max_iter : int, default=20
@@ -65,7 +65,7 @@ class DGCPNHasher(AffinityHasher):
     Notes
     -----
     Affinity, losses and steps follow the paper and its public code, whose ``knn_number`` is the
-    number of pairs that are *no* neighbours. There, ``a1`` is the texts' weight. The published
+    number of pairs that are *not* neighbours. There, ``a1`` is the texts' weight. The published
     setting, for raw features of 5,000 pairs, is ``image_weight=0.99, n_neighbors=2000, scale=4000,
     hidden_units=4096, batch_size=32, max_iter=100, optimizer="sgd", learning_rate=0.005,
     center=False``, with dropout, and the epoch chosen by labels.

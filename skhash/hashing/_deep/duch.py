@@ -15,9 +15,9 @@ from .networks import NormalizedEncoder, perceptron
 class DUCHHasher(DeepHasher):
     r"""Deep unsupervised contrastive hashing, DUCH.
 
-    Each code is told apart from the codes of other pairs: the image's from its text's, and each
-    from that of a second view of the same features. A discriminator that learns to tell codes of
-    images from codes of texts makes their distributions alike.
+    Each code is contrasted with the codes of other pairs: it must be similar to the code of the
+    other half of its pair and to that of a second view of the same features. A discriminator that
+    learns to distinguish codes of images from codes of texts makes their distributions similar.
 
     With :math:`\ell` the normalized temperature-scaled cross-entropy of two sets of codes (NT-Xent,
     both ways), :math:`H'` the codes of the second views, :math:`D` the discriminator, and :math:`B`
@@ -41,9 +41,9 @@ class DUCHHasher(DeepHasher):
     temperature : float, default=1.0
         Temperature of the contrast.
     dropped : float, default=0.2
-        Share of the features that the second view has not, from 0 to 1.
+        Share of the features that are set to 0 in the second view, from 0 to 1.
     adversarial_weight : float, default=0.01
-        Weight of passing the discriminator, :math:`\beta`.
+        Weight of image codes being taken for text codes by the discriminator, :math:`\beta`.
     quantization_weight : float, default=0.001
         Weight of the distance of real codes from binary ones, :math:`\gamma`.
     balance_weight : float, default=0.01
@@ -58,13 +58,13 @@ class DUCHHasher(DeepHasher):
     batch normalization.
 
     There the second view is an augmented picture or a paraphrased caption. A hasher has features
-    alone, so here it is the features with a share of them set to 0, their mean. Also this library's
-    own: losses are means over rows, not sums; the target of quantization is made from the batch at
-    hand, not from the last epoch; the discriminator has no batch normalization, which would take
-    out the difference that it looks for; it is the images that must pass it, not the texts, which
-    are its real examples. The public code never uses the augmented texts, and balances the sum of a
-    row's bits instead of each bit: neither is done here. Rows of one group are no negatives of each
-    other.
+    alone, so here the second view is the features with a share of them set to 0, their mean. Also
+    this library's own: losses are means over rows, not sums; the target of quantization is computed
+    from the current batch, not from the last epoch; the discriminator has no batch normalization,
+    which would remove the difference that it looks for; the images must pass it, and the texts are
+    its real examples. The public code never uses the augmented texts, and balances the sum of a
+    row's bits instead of each bit: neither is done here. Rows of one group are never negatives of
+    each other.
 
     References
     ----------

@@ -37,12 +37,12 @@ def joint_similarity(s_image, s_text, kind="cosine"):
     r"""Compare the rows of one modality's similarities with those of the other's.
 
     ``"cosine"``, the similarity of similarity profiles, symmetric, entries of the order of 1 (Liu
-    et al., JDSH, SIGIR 2020; read in public code):
+    et al., JDSH, SIGIR 2020; from public code):
 
     .. math:: C = U(S_I)\, U(S_T)^\top, \quad S_C = (C + C^\top) / 2
 
     ``"rownorm"``, the matrix product with its rows brought to unit length, entries of the order of
-    :math:`1 / \sqrt{m}`, not symmetric (read in later public code of the group of CFRH):
+    :math:`1 / \sqrt{m}`, not symmetric (from later public code of the group of CFRH):
 
     .. math:: S_C = U(S_I S_T)
 
@@ -367,7 +367,7 @@ def mix_neighbors(x, s):
 
 
 def memory_contrast(codes, own, others, same, temperature):
-    r"""Tell a row's own key from the keys of others.
+    r"""Contrast a row's own key with the keys of others.
 
     With unit rows :math:`b` and keys :math:`u`,
 
@@ -387,7 +387,7 @@ def memory_contrast(codes, own, others, same, temperature):
     same : bool tensor of shape (m, k)
         Which of these keys are a row's own, or of its group.
     temperature : float
-        :math:`\tau`.
+        Temperature, :math:`\tau`.
 
     Returns
     -------
@@ -435,7 +435,7 @@ def ranking(a, b, same, margin, shift):
 
 
 def nt_xent(a, b, same, temperature):
-    r"""Tell the counterpart of each row from all other rows of both sets of codes.
+    r"""Contrast the counterpart of each row with all other rows of both sets of codes.
 
     For each of the :math:`2 m` rows :math:`u`, with counterpart :math:`v` and similarities
     :math:`\langle u, w \rangle` of unit rows,
@@ -452,7 +452,7 @@ def nt_xent(a, b, same, temperature):
     same : bool tensor of shape (m, m)
         Which rows are the same or of one group.
     temperature : float
-        :math:`\tau`.
+        Temperature, :math:`\tau`.
 
     Returns
     -------
@@ -501,7 +501,7 @@ def bit_balance(codes):
 
 
 def discrimination(discriminator, real, fake, mix, penalty_weight=10.0):
-    r"""Measure how well a discriminator tells two kinds of codes apart.
+    r"""Measure how well a discriminator separates two kinds of codes.
 
     .. math:: -\overline{\log \sigma(D(r))} - \overline{\log (1 - \sigma(D(f)))}
         + w\, \overline{(\lVert \nabla D(\epsilon r + (1 - \epsilon) f) \rVert - 1)^2}
@@ -526,8 +526,8 @@ def discrimination(discriminator, real, fake, mix, penalty_weight=10.0):
     values = discriminator(between).sum()
     (gradient,) = torch.autograd.grad(values, between, create_graph=True)
     penalty = (gradient.norm(dim=1) - 1).square().mean()
-    told = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()
-    return told + penalty_weight * penalty
+    classified = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()
+    return classified + penalty_weight * penalty
 
 
 def drop_features(x, share, generator):

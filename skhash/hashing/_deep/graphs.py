@@ -1,4 +1,4 @@
-"""Graphs of the nearest neighbours among all pairs, of which a batch takes its own part."""
+"""Graphs of the nearest neighbours among all pairs, from which a batch takes its part."""
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ class NeighborGraph:
     weights : CSR matrix of shape (n_samples, n_samples)
         The weights.
     device : torch.device
-        Where batches are wanted.
+        Device of the batches.
     """
 
     def __init__(self, weights, device):
@@ -52,7 +52,7 @@ def count_neighbors(n_neighbors, n_rows):
     Parameters
     ----------
     n_neighbors : int or None
-        What was asked for.
+        The parameter.
     n_rows : int
         Rows of the graph.
 

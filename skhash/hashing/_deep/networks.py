@@ -1,4 +1,4 @@
-"""The networks of a hasher, and their way to NumPy and back."""
+"""The networks of a hasher, and their conversion to NumPy and back."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 
 def linear(n_inputs, n_outputs, generator):
-    """Make a linear layer with torch's own initial distribution, drawn from a generator of ours."""
+    """Make a linear layer with torch's own initial distribution, drawn from a given generator."""
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)  # pyright: ignore
     bound = 1 / math.sqrt(n_inputs)
     with torch.no_grad():  # not torch.nn.init, which transformers patches while it loads a model
@@ -141,7 +141,7 @@ class GraphFusion(nn.Module):
         joint : tensor of shape (m, c)
             The joint code, in [-1, 1].
         decoded : dict of str to tensor of shape (m, d)
-            The features again.
+            Decoded features.
         """
         hidden = {b: normalize(self.project[b](x)) for b, x in features.items()}
         # A row's neighbours in the joint graph are those of its modality and its own other half.

@@ -23,7 +23,7 @@ SAMPLE = 2048  # rows that are enough to prepare a target, or to notice a collap
 
 @dataclass(eq=False)
 class Live:
-    """What a hasher holds of torch. It is kept beside the estimator, so never in a pickle."""
+    """The torch objects of a hasher, kept outside the estimator so that pickles hold none."""
 
     networks: torch.nn.ModuleDict
     device: torch.device
@@ -84,7 +84,7 @@ def _check_shapes(hasher):
         now = getattr(hasher, name)
         if now != then and shapes(**{name: now}) != shapes():
             raise ValueError(
-                f"training cannot go on with {name}={now}, the networks were made with "
+                f"training cannot go on with {name}={now}, since the networks were made with "
                 f"{name}={then}: set it back, or fit with warm_start=False."
             )
 
@@ -107,10 +107,10 @@ class Batch:
 
 
 class Run:
-    """A training run: the networks, their optimizers, the pairs, and what a method remembers.
+    """A training run: the networks, their optimizers, the pairs, and the state of the method.
 
-    `memory` is a method's own, for the time of the run; `generator` is for what it draws, and is
-    seeded anew each epoch; `fresh` says whether the networks are new.
+    `memory` belongs to the method, for the time of the run; `generator` is its source of random
+    numbers, and is seeded anew each epoch; `fresh` says whether the networks are new.
     """
 
     def __init__(self, hasher, live, pairs, *, seed, fresh):
@@ -154,7 +154,7 @@ class Run:
         return {b: torch.from_numpy(values).to(self.device) for b, values in codes.items()}
 
     def same(self, rows, others=None):
-        """Tell which rows are the same or of one group, a bool tensor of shape (m, k)."""
+        """Return which rows are the same or of one group, a bool tensor of shape (m, k)."""
         groups = np.arange(len(self.pairs)) if self.pairs.groups is None else self.pairs.groups
         others = rows if others is None else others
         return torch.from_numpy(groups[rows][:, None] == groups[others]).to(self.device)
@@ -257,7 +257,7 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
 
 
 def start(hasher, pairs, seed):
-    """Make networks that know the mean and the spread of the features."""
+    """Make networks that standardize features by the mean and the spread of the pairs."""
     device = resolve_device(hasher.device)
     widths = {block: values.shape[1] for block, values in pairs.blocks.items()}
     networks = torch.nn.ModuleDict(hasher._networks(widths, torch.Generator().manual_seed(seed)))
@@ -275,8 +275,8 @@ def _run_epoch(hasher, run, epoch, phase):
     sums = defaultdict(float)
     alpha = hasher._sharpness(epoch)
     run.networks.train()
-    # A seed an epoch: training that goes on later deals the same batches, and draws the same
-    # numbers, as training in one go.
+    # A seed an epoch: training in parts has the same batches and the same random numbers as
+    # training in one call.
     rng = np.random.default_rng([run.seed, epoch])
     batches = run.pairs.batches(hasher.batch_size, rng)
     run.generator.manual_seed(int(rng.integers(2**32)))
@@ -324,7 +324,7 @@ class Best:
         self.score, self.epoch, self.state, self.waited = -np.inf, None, None, 0
 
     def update(self, score, epoch, networks):
-        """Take in the score of an epoch."""
+        """Record the score of an epoch."""
         self.waited = 0 if score > self.score + self.tol else self.waited + 1
         if score > self.score:
             self.score, self.epoch = score, epoch

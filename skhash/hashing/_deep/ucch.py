@@ -12,8 +12,8 @@ from .base import DeepHasher, sharpness
 class UCCHHasher(DeepHasher):
     r"""Unsupervised contrastive cross-modal hashing, UCCH.
 
-    Codes of a pair are told apart from those of other pairs, twice. One loss compares them with a
-    memory of binary codes, one for each training pair; another ranks the other half of a pair
+    Codes of a pair are contrasted with those of other pairs, by two losses. One compares them with
+    a memory of binary codes, one for each training pair; the other ranks the other half of a pair
     before the rest of the batch.
 
     With the unit rows :math:`b` of the real codes, the binary memory :math:`u` at unit length, and
@@ -38,13 +38,13 @@ class UCCHHasher(DeepHasher):
     n_negatives : int, default=4096
         Other pairs to compare a batch with; all of them where there are no more.
     temperature : float, default=0.9
-        :math:`\tau`, for cosines.
+        Temperature of the contrastive loss, :math:`\tau`, for cosines.
     memory_momentum : float, default=0.4
-        How much of the memory is kept, :math:`\rho`, from 0 to 1.
+        Share of the memory that an update keeps, :math:`\rho`, from 0 to 1.
     margin : float, default=0.2
         Similarities that are smaller than that of the pair by more than this count less.
     shift : float, default=0.1
-        By how much these are made smaller.
+        Number that is subtracted from these similarities.
     max_norm : float, default=1.0
         Largest norm of the gradient.
     max_iter : int, default=20
@@ -54,8 +54,8 @@ class UCCHHasher(DeepHasher):
     -----
     Losses and memory follow the public code, which for features sets ``hidden_units=8192``, three
     layers for images, ``batch_size=256, learning_rate=1e-4, weight_decay=1e-6``, and chooses the
-    epoch by labels; its temperature is the one here times the root of the number of bits, for the
-    memory is not brought to unit length there.
+    epoch by labels; its temperature is the one here times the root of the number of bits, since
+    the memory is not scaled to unit length there.
 
     This library's own: one draw of negatives without repetition for all rows of a batch (not one
     for each row); a pair and its group are never its own negatives; the constant margin that is

@@ -15,7 +15,7 @@ class Progress:
         self.started = time.perf_counter()
 
     def tell(self, done, terms, score):
-        """Tell of an epoch."""
+        """Print the losses and the score of an epoch."""
         every = 1 if self.verbose > 1 else max(1, self.n_epochs // 10)
         if not self.verbose or (done % every and done != self.n_epochs):
             return
@@ -24,18 +24,18 @@ class Progress:
         score = "" if score is None else f", validation score {score:.4f}"
         print(
             f"[{self.name}] epoch {done}/{self.n_epochs}: loss {terms['total']:.4f} "
-            f"({parts}){score}, "
-            f"{spent:.1f} s, about {spent / done * (self.n_epochs - done):.1f} s left",
+            f"({parts}){score}, {spent:.1f} s, "
+            f"about {spent / done * (self.n_epochs - done):.1f} s left",
             flush=True,
         )
 
 
 def warn_of_interrupt(done, planned):
-    """Say what a training run that was stopped by hand leaves behind."""
+    """Warn of an interrupted run, and say what the estimator holds."""
     warnings.warn(
         f"training was interrupted after {done} of {planned} epochs: the estimator holds the "
-        "weights reached so far "
-        "and can be used, saved, or trained further with warm_start=True or partial_fit.",
+        "weights reached so far and can be used, saved, or trained further with warm_start=True or "
+        "partial_fit.",
         ConvergenceWarning,
         stacklevel=4,
     )
@@ -53,8 +53,7 @@ def code_statistics(codes):
     -------
     dict
         ``unique_share``, distinct binary codes as a share of the most there could be, and
-        ``mean_abs``, the mean of
-        ``|tanh|``: 1 means saturated.
+        ``mean_abs``, the mean of ``|tanh|``: 1 means saturated.
     """
     n_rows, n_bits = codes.shape
     packed = np.packbits(codes >= 0, axis=1)
@@ -69,14 +68,13 @@ def warn_of_collapse(statistics, n_rows, threshold=0.02):
     """Warn where nearly all rows have the same few codes."""
     for block, values in statistics.items():
         share = values["unique_share"]
-        # Two rows must share a code where there are more rows than codes, so few rows prove
-        # nothing.
+        # Few rows prove nothing: with more rows than codes, two rows must share a code.
         if n_rows >= 8 and share <= max(threshold, 2 / n_rows):
             warnings.warn(
                 f"the {block} codes have collapsed: of {n_rows} rows only {share:.1%} of the "
-                "possible codes are "
-                f"distinct, mean |tanh| {values['mean_abs']:.2f}. Lower learning_rate or "
-                "hidden_units, or check the features for constant rows.",
+                "possible codes are distinct, and the mean of |tanh| is "
+                f"{values['mean_abs']:.2f}. Lower learning_rate or hidden_units, or check the "
+                "features for constant rows.",
                 ConvergenceWarning,
                 stacklevel=5,
             )
