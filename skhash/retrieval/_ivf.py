@@ -18,6 +18,35 @@ def import_faiss():
     return import_optional("faiss", extra="faiss", purpose="algorithm='faiss-ivf'")
 
 
+def updated_lists(held, block, words, n_trained, n_lists):
+    """Return the lists of a block, built or completed where codes were appended since.
+
+    Parameters
+    ----------
+    held : dict of str to InvertedLists
+        The lists built so far, by block; updated in place.
+    block : str
+        The block that is searched.
+    words : array of shape (n_words, n_codes), unsigned
+        All codes of the block.
+    n_trained, n_lists : int
+        As in `InvertedLists`.
+
+    Returns
+    -------
+    InvertedLists
+        Lists that hold all codes of the block.
+    """
+    lists = held.get(block)
+    if lists is None or lists.made_of != (n_trained, n_lists):
+        lists = InvertedLists(words, n_trained, n_lists)
+    elif lists.n_codes < words.shape[1]:
+        del held[block]  # so that an interrupted append leaves no incomplete lists
+        lists.add(words)
+    held[block] = lists
+    return lists
+
+
 class InvertedLists:
     """Codes in lists, a list a centroid: ``IndexBinaryIVF`` of faiss.
 
