@@ -7,28 +7,20 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
 
+from .messages import shorten
+
 LARGEST = 2**31 - 1  # what every library below takes as a size or a count
-_LONGEST = 80  # characters of a value that a message quotes
-
-
-def shown(value):
-    """Return the representation of a value, on one line and shortened."""
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # Python refuses to write integers of thousands of digits
-        return f"a huge {type(value).__name__}"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
 
 
 def check_integer(value, name, low=1, high=LARGEST):
     """Check an integer, with both ends of its range allowed; return an int."""
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {shown(value)}.")
+        raise TypeError(f"{name} must be an integer, got {shorten(value)}.")
     value = int(value)  # so that arithmetic cannot overflow, as with np.int8
     if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {shown(value)}.")
+        raise ValueError(f"{name} must be at least {low}, got {shorten(value)}.")
     if value > high:
-        raise ValueError(f"{name} must be at most {high}, got {shown(value)}.")
+        raise ValueError(f"{name} must be at most {high}, got {shorten(value)}.")
     return value
 
 
@@ -51,7 +43,7 @@ def check_real(value: Any, name, interval="(-inf, inf)"):
         The number.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {shown(value)}.")
+        raise TypeError(f"{name} must be a number, got {shorten(value)}.")
     low, high = map(float, interval[1:-1].split(","))
     try:
         number = float(value)
@@ -60,14 +52,14 @@ def check_real(value: Any, name, interval="(-inf, inf)"):
     inside = low < number < high
     at_end = (interval[0] == "[" and number == low) or (interval[-1] == "]" and number == high)
     if not (inside or at_end):
-        raise ValueError(f"{name} must be a number in {interval}, got {shown(value)}.")
+        raise ValueError(f"{name} must be a number in {interval}, got {shorten(value)}.")
     return number
 
 
 def check_flag(value, name):
     """Check that a value is True or False; return a bool."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}.")
+        raise TypeError(f"{name} must be True or False, got {shorten(value)}.")
     return bool(value)
 
 
@@ -76,7 +68,7 @@ def check_choice(value, name, choices):
     # Types first: comparing an array gives an array, and True equals 1.
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         raise ValueError(
-            f"{name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}."
+            f"{name} must be one of {', '.join(map(repr, choices))}, got {shorten(value)}."
         )
     return value
 

@@ -10,8 +10,7 @@ from .._hamming.comparable import compare_read
 from .._inputs.checks import check_choice
 from .._inputs.ids import check_ids
 from ..codes import count_bits, read_codes
-from .counts import average_precisions
-from .scores import METRICS_AT_K, ndcg_scores, scores_at_k
+from .scores import METRICS_AT_K, average_precisions, ndcg_scores, scores_at_k
 
 METRICS = ("map", *METRICS_AT_K, "ndcg")
 

@@ -5,7 +5,7 @@ import posixpath
 import re
 import unicodedata
 
-from .._inputs.cells import cut, shorten
+from .._inputs.messages import cut, shorten
 from ._coco import in_format_of, read_captions, read_classes
 from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import records

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from .._inputs.cells import cut, shorten
+from .._inputs.messages import cut, shorten
 from ._pairs import existing_file, read_json
 
 

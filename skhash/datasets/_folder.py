@@ -4,7 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from .._inputs.cells import shorten
+from .._inputs.messages import shorten
 
 
 class PictureFolder:

@@ -11,7 +11,8 @@ from pandas.api.types import is_list_like
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from .._blocks import is_table
-from .._inputs.cells import cut, shorten, unwrap_image
+from .._inputs.cells import unwrap_image
+from .._inputs.messages import cut, shorten
 from .._optional import import_optional
 from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import read_separated

@@ -7,7 +7,7 @@ from numbers import Integral
 
 import numpy as np
 
-from .._inputs.cells import cut
+from .._inputs.messages import cut
 from .._optional import import_optional
 from ._mat5 import read_mat5
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._inputs.cells import shorten
+from .._inputs.messages import shorten
 
 # Types of stored values, and classes of arrays, by their numbers in the format.
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}

@@ -10,8 +10,9 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._blocks import make_table
-from .._inputs.cells import cut, is_path, lone_surrogate, shorten
+from .._inputs.cells import is_path, lone_surrogate
 from .._inputs.checks import check_choice
+from .._inputs.messages import cut, shorten
 from ._folder import PictureFolder
 
 

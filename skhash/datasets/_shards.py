@@ -8,7 +8,7 @@ import unicodedata
 from importlib import import_module
 from typing import IO, cast
 
-from .._inputs.cells import cut
+from .._inputs.messages import cut
 
 IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm", "tif", "tiff"}
 ALWAYS = 64 * 2**20  # bytes that a shard may hold, however small its file is

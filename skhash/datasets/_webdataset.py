@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import make_table
-from .._inputs.cells import cut, lone_surrogate, shorten
+from .._inputs.cells import lone_surrogate
 from .._inputs.checks import check_flag, check_real
+from .._inputs.messages import cut, shorten
 from ._image_table import TEXT_COLUMNS
 from ._pairs import check_on_missing, describe, existing_file, warn_dropped
 from ._shards import read_shard

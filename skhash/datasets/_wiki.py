@@ -5,8 +5,8 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._blocks import block_names
-from .._inputs.cells import cut
 from .._inputs.checks import check_choice, check_flag
+from .._inputs.messages import cut
 from ._download import fetch_files
 from ._mat5 import read_mat5
 

@@ -1,7 +1,7 @@
 """Average precision of rankings by codes."""
 
 from .._hamming.comparable import comparable
-from .._ranking.counts import average_precisions
+from .._ranking.scores import average_precisions
 
 
 def average_precision(

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import BLOCKS, table_column, table_columns
-from .._inputs.cells import cut, unwrap_image
+from .._inputs.cells import unwrap_image
+from .._inputs.messages import cut
 
 
 def column_items(table, block):

@@ -16,8 +16,8 @@ from .._inputs.checks import (
     check_real,
     check_verbose,
 )
-from .._ranking.counts import average_precisions
 from .._ranking.scorer import RetrievalScorer
+from .._ranking.scores import average_precisions
 from ._index import check_labels, join_labels, read_words
 from ._ivf import import_faiss, updated_lists
 from ._rows import join_words

@@ -1,4 +1,4 @@
-"""Metrics of the first k items: precision, recall and hit rate."""
+"""Metrics that count hits among the first k items: precision, recall and hit rate."""
 
 from .._hamming.comparable import comparable
 from .._inputs.checks import check_flag
