@@ -20,8 +20,8 @@ __version__ = "0.1.0.dev0"
 
 _FUNCTIONS = {
     "make_table": "_blocks",
-    "show_versions": "_versions",
-    "split_towers": "_pipelines",
+    "show_versions": "_libraries",
+    "split_towers": "_estimators",
 }
 
 __all__ = [  # noqa: RUF022  rooms first

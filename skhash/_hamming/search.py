@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from sklearn.utils import gen_batches, gen_even_slices
 
 from .._inputs.checks import check_choice, check_n_jobs
-from .._optional import import_optional
+from .._libraries import import_optional
 from . import engine_numpy as _popcount
 
 ALGORITHMS = ("auto", "numpy", "numba")

@@ -13,7 +13,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from .._blocks import is_table
 from .._inputs.cells import unwrap_image
 from .._inputs.messages import cut, shorten
-from .._optional import import_optional
+from .._libraries import import_optional
 from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import read_separated
 

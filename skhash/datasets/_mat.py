@@ -8,7 +8,7 @@ from numbers import Integral
 import numpy as np
 
 from .._inputs.messages import cut
-from .._optional import import_optional
+from .._libraries import import_optional
 from ._mat5 import read_mat5
 
 BLOCK = 10_000  # rows of a matrix that are read at once

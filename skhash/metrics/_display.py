@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._inputs.checks import check_choice
-from .._optional import import_optional
+from .._libraries import import_optional
 from .._ranking.scorer import DIRECTIONS, halves
 
 # Okabe and Ito's palette: told apart by any eye.

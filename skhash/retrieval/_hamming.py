@@ -5,7 +5,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from .._fitting import fitting
+from .._estimators import fitting
 from .._hamming import search as _search
 from .._inputs.checks import (
     check_choice,

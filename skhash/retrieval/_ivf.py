@@ -6,7 +6,7 @@ import numpy as np
 
 from .._hamming import search as _search
 from .._inputs.checks import check_integer, check_n_jobs
-from .._optional import import_optional
+from .._libraries import import_optional
 from ._rows import parts
 
 # What k-means sees of a list: fewer make poor centroids, more cost time.

@@ -6,9 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..._inputs.messages import shorten
-from ..._optional import import_optional
+from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
-from ..._torchvision import import_with_torchvision
 from .folder import HERE
 from .models import did_you_mean, fetch, load_model, locate, read_config, root_cause
 from .small import small_config

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..._fitting import fitting
+from ..._estimators import fitting
 from ..._inputs.checks import check_n_jobs, check_real, check_verbose
 from ..._inputs.messages import shorten
 from ..._inputs.seed import draw_seed
