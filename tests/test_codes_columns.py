@@ -111,8 +111,14 @@ def test_a_real_union_of_hashers_scores_as_its_codes_do(table):
 @pytest.mark.parametrize(
     ("codes", "message"),
     [
-        (pairs.rename(columns={"image__3": "three"}), "names of the columns tell no split.*three"),
-        (pairs.add_prefix("image__"), "names of the columns tell no split, got 'image__text__0'"),
+        (
+            pairs.rename(columns={"image__3": "three"}),
+            "column names do not tell image from text.*three",
+        ),
+        (
+            pairs.add_prefix("image__"),
+            "column names do not tell image from text, got 'image__text__0'",
+        ),
         (pairs.iloc[:, :-2], r"as many image__\* as text__\* columns, got 12 and 10"),
     ],
 )

@@ -166,7 +166,7 @@ def _engine(algorithm, queries, gallery, verbose):
 def _can_compile():
     try:
         importlib.import_module(_COMPILED)
-    except ImportError:  # not there, or not for this NumPy
+    except ImportError:  # not installed, or not for this version of NumPy
         return False
     return True
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 def unwrap_image(cell):
-    """Return the picture of a cell: of ``{"bytes": ..., "path": ...}``, as Arrow files hold, one.
+    """Return the picture of a cell, which Arrow files store as ``{"bytes": ..., "path": ...}``.
 
     >>> unwrap_image({"bytes": None, "path": "7.jpg"})
     '7.jpg'
@@ -17,7 +17,7 @@ def unwrap_image(cell):
 
 
 def lone_surrogate(text):
-    r"""Return the position of the first lone surrogate of a text, which no encoder reads, or None.
+    r"""Return the position of the first lone surrogate of a text, which cannot be encoded, or None.
 
     >>> lone_surrogate("a dog"), lone_surrogate("a \ud83d")
     (None, 2)

@@ -9,7 +9,7 @@ from joblib import cpu_count, effective_n_jobs
 
 from .messages import shorten
 
-LARGEST = 2**31 - 1  # what every library below takes as a size or a count
+LARGEST = 2**31 - 1  # the largest size or count that all libraries used here accept
 
 
 def check_integer(value, name, low=1, high=LARGEST):
@@ -81,13 +81,13 @@ def check_verbose(value, name="verbose"):
 def check_n_jobs(n_jobs):
     """Check a number of threads, as joblib counts them; return how many to start.
 
-    Never many more than cores: they only wait for each other, and a process cannot have them.
+    At most four times the number of cores: more only wait for each other.
     """
     wanted: Any = None if n_jobs is None else check_integer(n_jobs, "n_jobs", -LARGEST)
     if wanted == 0:
         raise ValueError("n_jobs must be None, a number of threads or -1 for all cores, got 0.")
     n_threads = effective_n_jobs(wanted)
-    # Cores take longer to count than a small search takes.
+    # Counting cores takes longer than a small search.
     return n_threads if n_threads <= 4 else min(n_threads, 4 * cpu_count())
 
 
@@ -120,7 +120,7 @@ def check_parameter(estimator, name, check, *args, optional=False):
 
 @contextmanager
 def casting_features():
-    """Make a cast of features beyond float32 an error; the cast itself finds out, at no cost."""
+    """Raise an error if a cast of features overflows float32; the cast itself detects it."""
     try:
         with np.errstate(over="raise"):
             yield

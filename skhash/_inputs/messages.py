@@ -1,4 +1,4 @@
-"""Values as error messages quote them: on one line, and never megabytes of them."""
+"""Values as error messages quote them: on one line and shortened."""
 
 import re
 import reprlib
@@ -22,7 +22,7 @@ def shorten(value, width=100):
     "'aaaaaa..."
     """
     try:
-        # reprlib cuts the middle out of a str, which is a path more often than not.
+        # reprlib removes the middle of a str, where a path is most informative.
         text = repr(value[:width]) if isinstance(value, str) else _SHORT.repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits
         return f"a huge {type(value).__name__}"

@@ -1,7 +1,7 @@
 """From codes and labels to rankings, known up to the order of ties.
 
-A ranking is a row of *buckets*: sets of items at one distance, whose order nobody knows. All that a
-metric needs of a bucket is how many of its items have which grade of relevance.
+A ranking is a sequence of *buckets*: sets of items at the same distance, in unknown order. Metrics
+only need to know how many items of each grade of relevance a bucket has.
 """
 
 import warnings
@@ -136,7 +136,7 @@ def bucket_counts(
                 yield (grades[..., None] == np.arange(n_grades)).astype(np.int64), distances
                 continue
             counts = _count(distances, grades, n_grades)
-        # Long codes leave most distances empty; the first stays, for a query that is left alone.
+        # With long codes most distances have no items. The first stays, for a query without any.
         occupied = np.union1d(0, np.flatnonzero(counts.any(axis=(0, 2))))
         yield counts[:, occupied], occupied
 

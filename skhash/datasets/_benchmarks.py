@@ -262,7 +262,7 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
 
 def _check(subset, random_state):
     check_choice(subset, "subset", SUBSETS)
-    # A generator would split anew at each call, and queries would be trained on.
+    # A generator would give another split at each call, so that queries would be trained on.
     check_integer(random_state, "random_state", 0, LAST_SEED)
 
 

@@ -171,7 +171,9 @@ def _flickr_rows(content, path):
         try:
             yield from list(enumerate(records(content)))[1:]
         except ValueError as error:
-            raise ValueError(f"{path} is no table of two columns, {error}: mend it.") from error
+            raise ValueError(
+                f"{path} is not a table of two columns, {error}: correct the file."
+            ) from error
         return
     for row, line in enumerate(content.split("\n")):
         if line.strip() and not (row == 0 and line.startswith("image_name|")):

@@ -71,7 +71,7 @@ class PictureFolder:
         return self._spelled.setdefault(real, path), identity, is_there
 
     def _resolve(self, path):
-        """Return what `os.path.realpath` does, which asks for each folder of the path anew."""
+        """Return what `os.path.realpath` does, which checks each folder of the path again."""
         folder, name = os.path.split(path)
         if name in ("", ".", "..") or os.path.islink(path):
             return os.path.realpath(path)

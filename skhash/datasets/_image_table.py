@@ -84,8 +84,8 @@ def load_image_table(
     ImportError
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
-        If the file cannot be read, a column cannot be told, a cell is empty, labels are of several
-        types, or a path or link leads out of the folder.
+        If the file cannot be read, a column cannot be identified, a cell is empty, labels are of
+        several types, or a path or link leads out of the folder.
 
     See Also
     --------
@@ -126,7 +126,7 @@ def load_image_table(
     images = [_picture(cell) for cell in table[image_column].tolist()]
     rows = list(range(len(table)))
     if any(isinstance(cell, list) for cell in texts):
-        # A cell with several captions becomes as many rows; an empty list stays, and is told.
+        # A cell with several captions becomes as many rows; an empty list stays, and is reported.
         several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
         rows = [row for row, captions in enumerate(several) for _ in captions]
         texts = [text for captions in several for text in captions]
@@ -166,7 +166,7 @@ def _read_table(captions):
     except Exception as error:  # each library raises its own
         raise ValueError(
             f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {cut(error).strip()}): "
-            "mend it, or read it into a dataframe and give that."
+            "correct it, or give a dataframe instead."
         ) from error
 
 

@@ -80,7 +80,7 @@ def pair_bunch(
         path, row = first[int(np.argmin(there))]
         raise FileNotFoundError(
             f"{(~there).sum()} of {len(there)} pictures are missing, first {cut(path)} in row "
-            f"{row} of {source}: mend the name or the folder, or set on_missing='drop'."
+            f"{row} of {source}: correct the name or the folder, or set on_missing='drop'."
         )
     kept = there[group]
     if not kept.any():
@@ -155,5 +155,5 @@ def _check_texts(texts, rows, source):
         if lone_surrogate(text) is not None:
             raise ValueError(
                 f"row {row} of {source} has the caption {shorten(text)}, which holds half a "
-                "character, a lone surrogate: write it anew in UTF-8."
+                "character, a lone surrogate: write it again in UTF-8."
             )

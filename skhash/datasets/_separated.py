@@ -20,7 +20,7 @@ def records(text, separator=","):
     ------
     list of str
         The cells of a record. They may be of any length: `csv` stops at 131,072 characters, unless
-        all of the process is told otherwise.
+        all of the process is changed.
 
     Raises
     ------

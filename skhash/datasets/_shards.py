@@ -85,9 +85,9 @@ def _read(file, kinds):
             contents[kind] = cast(IO, shard.extractfile(member)).read()  # it is a regular file
     while chunk := file.read(2**20):  # to the end, where compressed files have their checksum
         if chunk.strip(b"\0"):
-            raise ValueError("it goes on behind its end: unpack it, and write one shard anew")
+            raise ValueError("it goes on after its end: unpack it, and write one shard again")
     for (key, own_key), names in longer.items():
-        # A pair under a name with a dot is a sample of its own to whoever named it so.
+        # A name with a dot in it is the name of another sample.
         is_pair = "image" in names.values() and not {"txt", "json"}.isdisjoint(names.values())
         samples.setdefault(own_key if is_pair else key, ({}, []))[1].extend(names)
     return samples
@@ -139,7 +139,7 @@ class _Limited:
 
     def read(self, size):
         position = self.file.tell()
-        # Nothing behind the limit is read, whatever a header says of its own size.
+        # Nothing beyond the limit is read, whatever size a header states.
         content = self.file.read(min(max(size, 0), self.limit + 1 - position))
         self.check(position + len(content))
         return content

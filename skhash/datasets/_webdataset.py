@@ -164,7 +164,7 @@ def _label(content, sample):
         return np.int64(int(content))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"the cls of {sample} is no whole number, got {shorten(content)}: mend it, or set "
+            f"the cls of {sample} is not an integer, got {shorten(content)}: correct it, or set "
             "labels=False."
         ) from error
 
@@ -177,19 +177,23 @@ def _captions(members, field, sample):
         content = json.loads(members["json"]) if "json" in members else {}
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"the caption of {sample} cannot be read ({cut(error)}): mend it."
+            f"the caption of {sample} cannot be decoded ({cut(error)}): correct it."
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(f"the json of {sample} is no object, got {shorten(content)}: mend it.")
+        raise ValueError(
+            f"the json of {sample} is not an object, got {shorten(content)}: correct it."
+        )
     wanted = TEXT_COLUMNS if field is None else (field,)
     found = [value for name, value in content.items() if name in wanted and value is not None]
     if len(found) > 1:
         raise ValueError(f"the json of {sample} has several fields of captions: set text_field.")
     texts = found[0] if found and isinstance(found[0], list) else found
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"the captions of {sample} are no texts, got {shorten(texts)}: mend them.")
+        raise ValueError(
+            f"the captions of {sample} are not texts, got {shorten(texts)}: correct them."
+        )
     if any(lone_surrogate(text) is not None for text in texts):
         raise ValueError(
-            f"a caption of {sample} holds half a character, a lone surrogate: mend it."
+            f"a caption of {sample} holds half a character, a lone surrogate: correct it."
         )
     return texts

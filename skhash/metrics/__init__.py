@@ -1,4 +1,4 @@
-"""Neighbours to numbers: how good a ranking by codes is."""
+"""Metrics of retrieval by codes."""
 
 from .._ranking.scorer import RetrievalScorer
 from ._average_precision import average_precision, mean_average_precision

@@ -1,4 +1,4 @@
-"""A look at a set of codes: balance, correlation, distances."""
+"""Diagnostics of a set of codes: balance, correlation, distances."""
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -14,7 +14,7 @@ _ROWS = 1 << 16  # codes counted at a time: sums of as many ones are exact in si
 
 
 class CodeDisplay:
-    r"""Show whether the bits of codes are alive, differ, and tell related from unrelated.
+    r"""Show whether the bits of codes vary, differ from each other, and separate related pairs.
 
     *Bit balance*: the share of ones of each bit. A bit at 0 or 1 is constant and carries nothing,
     one at a half carries most; the title counts bits that are constant on either side. *Bit
@@ -240,7 +240,7 @@ class CodeDisplay:
         name=None,
         ax=None,
     ):
-        """Encode pairs and look at their codes.
+        """Encode pairs and draw the diagnostics of their codes.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class CodeDisplay:
 
 
 def _finish(ax):
-    """Put the legend into the room above the data; ticks at whole bits."""
+    """Put the legend into the space above the data, and ticks at whole bits."""
     ax.legend(loc="upper right", frameon=False, handlelength=1.2)
     ax.xaxis.get_major_locator().set_params(integer=True)
     hide_spines(ax)

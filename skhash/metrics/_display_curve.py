@@ -15,7 +15,7 @@ KINDS = ("rank", "radius", "top-k")
 
 
 class RetrievalCurveDisplay:
-    """Draw how precise a ranking is, the deeper one looks.
+    """Draw the precision of a ranking against recall or the number of results.
 
     Three kinds of curves. ``"rank"``: precision against recall after each rank. ``"radius"``:
     the same within each Hamming radius, a dot a radius. ``"top-k"``: precision of the first k

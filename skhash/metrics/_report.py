@@ -152,7 +152,7 @@ def retrieval_report(
 
 
 def _score_queries(query_codes, gallery_codes, *, labels, k, normalize, n_jobs, others=False):
-    """Return a dataframe of scores, a row a query."""
+    """Return a dataframe of scores, one row per query."""
     queries, gallery = compare_read(query_codes, gallery_codes)
     n_gallery = gallery.shape[1] - others
     harmonic = harmonic_numbers(n_gallery)

@@ -32,7 +32,7 @@ _SAVED = ("n_samples_fit_", "n_features_in_", "paired_", "packed_")
 
 
 class HammingRetriever(BaseEstimator):
-    """Find the nearest codes by Hamming distance, exactly unless told otherwise.
+    """Find the nearest codes by Hamming distance, exactly by default.
 
     Codes come in any of the four formats of :mod:`skhash.codes`: real ones count by their sign.
     Items at equal distance are ordered by row, lowest first.
@@ -49,22 +49,22 @@ class HammingRetriever(BaseEstimator):
         Distance in bits up to which :meth:`radius_neighbors` finds items.
     algorithm : {"auto", "numpy", "numba", "faiss-ivf"}, default="auto"
         Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and give the same;
-        ``"auto"`` takes the faster one that is there. ``"faiss-ivf"`` (extra ``faiss``) is
-        approximate: it sorts the codes into lists by k-means and looks at the `nprobe` lists
-        nearest to a query. :meth:`recall_against_exact` says what that costs; :meth:`score` is
-        exact all the same.
+        ``"auto"`` takes the fastest one that is installed. ``"faiss-ivf"`` (extra ``faiss``) is
+        approximate: it sorts the codes into lists by k-means and searches the `nprobe` lists
+        nearest to a query. :meth:`recall_against_exact` measures the loss; :meth:`score` is always
+        exact.
     n_jobs : int, default=None
         Number of threads, which share the queries; ``-1`` uses all cores.
     paired : bool, default=None
         Whether a row holds two codes. ``None``: if a table has both ``image__*`` and ``text__*``
         columns. ``True``: split arrays in the middle, image codes first. ``False``: never.
     nprobe : int, default=8
-        Lists that ``"faiss-ivf"`` looks at, for each query.
+        Number of lists that ``"faiss-ivf"`` searches for each query.
     n_lists : int, default=None
-        Lists that ``"faiss-ivf"`` makes. ``None``: ``4 sqrt(n_samples_fit_)``, or fewer where a
-        list would hold less than 39 codes.
+        Number of lists that ``"faiss-ivf"`` makes. ``None``: ``4 sqrt(n_samples_fit_)``, or fewer
+        where a list would hold less than 39 codes.
     verbose : int, default=0
-        Whether to print that an engine compiles its code, which happens once.
+        Whether to print a line when an engine compiles its code, which happens once.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class HammingRetriever(BaseEstimator):
         Raises
         ------
         TypeError
-            If the codes name no format, or could be of two (:mod:`skhash.codes`).
+            If the codes are of no format of :mod:`skhash.codes`, or ambiguous.
         ValueError
             If a parameter is out of range, the codes are empty, not finite or not pairs, or labels
             are missing, of another length or lists of labels.
@@ -145,7 +145,7 @@ class HammingRetriever(BaseEstimator):
         return self._append(X, y, reset=True)
 
     def partial_fit(self, X, y=None):
-        """Append codes to the index; rows keep counting.
+        """Append codes to the index; their rows are numbered after the last.
 
         All codes are in memory afterwards, those of a mapped index too.
 
@@ -199,7 +199,9 @@ class HammingRetriever(BaseEstimator):
         distances, rows = self._nearest(queries, block, k + alone)
         if alone:
             others = rows != np.arange(len(rows))[:, None]
-            others[others.all(axis=1), -1] = False  # k items as near as itself stand before it
+            others[others.all(axis=1), -1] = (
+                False  # k items at distance 0 come before the row itself
+            )
             distances, rows = (found[others].reshape(-1, k) for found in (distances, rows))
         return (distances, rows) if return_distance else rows
 
@@ -339,7 +341,7 @@ class HammingRetriever(BaseEstimator):
         normalize="hits",
         n_jobs=None,
     ):
-        """Make a scorer of pipelines that end before the retriever.
+        """Make a scorer for pipelines that end with codes, before a retriever.
 
         Parameters
         ----------
@@ -348,7 +350,7 @@ class HammingRetriever(BaseEstimator):
         k : int, default=None
             Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
         direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
-            What queries what.
+            The modality of the queries and of the database.
         gallery : table or array, default=None
             Database to search; ``None`` searches the scored rows themselves.
         gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
@@ -408,14 +410,14 @@ class HammingRetriever(BaseEstimator):
     def save(self, path):
         """Save the index in a folder, without pickle.
 
-        Codes and labels become ``.npy`` files, all else ``index.json``; the user guide has the
-        format. The index that is there already is replaced at the very end: a crash leaves the old
-        one or the new one. Processes that have the old one open keep it.
+        Codes and labels become ``.npy`` files, everything else ``index.json``; the user guide
+        describes the format. An index that exists is replaced in the last step: a crash leaves the
+        old one or the new one. Processes that have opened the old one keep it.
 
         Parameters
         ----------
         path : str or path
-            The folder; made if it is not there. Other files in it are left alone.
+            The folder, created if it does not exist. Other files in it are not touched.
 
         Raises
         ------
@@ -459,8 +461,9 @@ class HammingRetriever(BaseEstimator):
             Whether to compare the content of the arrays with their checksums; their sizes and
             headers, and ``index.json``, are checked always. ``None``: all of it if it is read into
             memory or has at most 16 MB, otherwise 64 blocks of 4 kB of each array, first and last
-            included. These tell another file and a hole of several blocks, not a change in the
-            bytes between them: ``True`` compares every byte. No checksum tells who wrote a file.
+            included. Samples detect another file or a gap of several blocks, but not a change in
+            the bytes between them: ``True`` compares every byte. A checksum does not prove who
+            wrote a file.
 
         Returns
         -------
@@ -591,6 +594,6 @@ class HammingRetriever(BaseEstimator):
 
 
 def _split(found, starts):
-    """Cut what all queries found into an array a query."""
+    """Split the results of all queries into one array per query."""
     n_queries = len(starts) - 1
     return np.fromiter(np.split(found, starts[1:-1]), dtype=object, count=n_queries)

@@ -1,4 +1,4 @@
-"""Approximate search: only the codes around the centroids nearest to a query are looked at."""
+"""Approximate search: only the lists nearest to a query are searched."""
 
 from contextlib import contextmanager
 
@@ -9,12 +9,12 @@ from .._inputs.checks import check_integer, check_n_jobs
 from .._libraries import import_optional
 from ._rows import parts
 
-# What k-means sees of a list: fewer make poor centroids, more cost time.
+# Training points of k-means per list: fewer give poor centroids, more take longer.
 _POINTS = 39
 
 
 def import_faiss():
-    """Import faiss, or say which extra brings it."""
+    """Import faiss, or raise an error that names the extra to install."""
     return import_optional("faiss", extra="faiss", purpose="algorithm='faiss-ivf'")
 
 
@@ -48,7 +48,7 @@ def updated_lists(held, block, words, n_trained, n_lists):
 
 
 class InvertedLists:
-    """Codes in lists, a list a centroid: ``IndexBinaryIVF`` of faiss.
+    """Codes in lists, one per centroid: ``IndexBinaryIVF`` of faiss.
 
     The same codes give the same lists: the codes that train the centroids are evenly spaced, the
     seed is fixed, and one thread sums.
@@ -160,7 +160,7 @@ class InvertedLists:
 
     @contextmanager
     def _threads(self, n_jobs):
-        """Let faiss use so many threads, for a while: its number is the process's own."""
+        """Set the number of threads of faiss, which is global to the process, for a while."""
         before = self._faiss.omp_get_max_threads()
         self._faiss.omp_set_num_threads(check_n_jobs(n_jobs))
         try:

@@ -28,9 +28,9 @@ save, and ``<array>`` is one of
 
 **Writing**: each file is written under a temporary name, flushed to the disk and renamed,
 index.json last. Then arrays that it does not name are deleted. So a crash leaves the old index or
-the new one. **Reading**: whoever finds an array gone reads index.json again. Sizes, checksums and
-headers are compared with what index.json says before anything parses an array, and the header of
-an array is compared as text, never parsed.
+the new one. **Reading**: a reader that finds an array missing reads index.json again. Sizes,
+checksums and headers are compared with index.json before an array is read, and the header of an
+array is compared as text, never parsed.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ _ARRAY = {
 }
 _LONGEST = 1 << 32  # bytes of a code that `to_words` is asked about
 _BLOCKS, _BLOCK = 64, 4096
-_WHOLE = 16 << 20  # bytes of arrays that are checked entirely unless told otherwise
+_WHOLE = 16 << 20  # bytes of arrays up to which all are checked by default
 
 
 def read_index(folder, *, mmap_mode, verify):
@@ -119,14 +119,14 @@ def parse(folder):
         document = None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is no index of HammingRetriever, or a damaged one: give a folder that "
+            f"{path} is not an index of HammingRetriever, or is damaged: give a folder that "
             "HammingRetriever.save has written, and save into a new one."
         )
     return document
 
 
 def _checked(folder):
-    """Return index.json if it is whole, of this version, and says nothing impossible."""
+    """Return index.json if it is complete, of this version and consistent."""
     try:
         document = parse(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -170,7 +170,7 @@ def _fits(entries, types):
 
 
 def _is_sound(document):
-    """Say whether the entries of the arrays fit the attributes, so that no search can go astray."""
+    """Say whether the entries of the arrays fit the attributes, so that searches stay in bounds."""
     n_samples, n_columns = document["n_samples_fit_"], document["n_features_in_"]
     arrays, paired = dict(document["arrays"]), document["paired_"]
     n_bits, odd = divmod(n_columns, 2) if paired else (n_columns, 0)

@@ -375,7 +375,7 @@ def test_unknown_kind_of_file_raises(folder, tmp_path):
 )
 def test_broken_file_raises_and_names_it(folder, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=rf"{name} cannot be read as .*: mend it, or read it into"):
+    with pytest.raises(ValueError, match=rf"{name} cannot be read as .*: correct it, or give a"):
         load_image_table(folder, tmp_path / name)
 
 

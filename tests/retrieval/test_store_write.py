@@ -174,7 +174,9 @@ def test_an_index_that_is_not_fitted_cannot_be_saved(tmp_path):
 
 def test_an_index_json_of_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "index.json").write_text('{"name": "a web page"}')
-    with pytest.raises(ValueError, match=r"is no index of HammingRetriever.*save into a new one"):
+    with pytest.raises(
+        ValueError, match=r"is not an index of HammingRetriever.*save into a new one"
+    ):
         index_a.save(tmp_path)
     assert files(tmp_path) == ["index.json"]
 
