@@ -33,7 +33,7 @@ autodoc_typehints = "none"  # the docstrings say more
 # attributes.
 numpydoc_show_class_members = False
 autosummary_context = {
-    "inherited_manners": [
+    "inherited_methods": [
         "get_metadata_routing",
         "get_params",
         "set_fit_request",

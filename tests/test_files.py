@@ -20,6 +20,8 @@ def names(folder):
 
 
 SOURCES = sorted(Path(skhash.__file__).parent.rglob("*.py"))
+# The demo is an application: it loads the model that it has saved itself.
+LIBRARY = [source for source in SOURCES if source.parent.name != "demo"]
 # What writes into temporary folders, and `_files` itself.
 WRITERS = {"_files.py", "folder.py", "_download.py", "strangers.py"}
 
@@ -33,7 +35,7 @@ def calls(source):
             yield ast.unparse(node.func), arguments, keywords
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("source", LIBRARY, ids=lambda path: path.name)
 def test_nothing_is_loaded_that_may_run_code(source):
     for name, _, keywords in calls(source):
         last = name.rpartition(".")[2]

@@ -127,7 +127,7 @@ def test_flickr_lines_may_end_as_on_windows(folder, write):
 def test_flickr8k_picture_that_was_never_there_can_be_dropped(folder, write):
     path = write("Flickr8k.token.txt", FLICKR["Flickr8k.token.txt"] + "4.jpg.1#0\tA man .\n")
     with pytest.raises(
-        FileNotFoundError, match=r"4\.jpg\.1 in row 3 of .*Flickr8k\.token\.txt: me"
+        FileNotFoundError, match=r"4\.jpg\.1 in row 3 of .*Flickr8k\.token\.txt: correct"
     ):
         load_flickr_captions(folder, path)
     with pytest.warns(UserWarning, match="1 rows of"):
@@ -277,7 +277,9 @@ def test_a_flickr_caption_of_several_lines_is_one(folder, write):
 
 def test_a_quote_that_is_not_closed_raises(folder, write):
     path = write("captions.txt", 'image,caption\n4.jpg,"two dogs\n9.jpg,a cat\n')
-    with pytest.raises(ValueError, match=r"captions\.txt is no table .* a quote is not closed: m"):
+    with pytest.raises(
+        ValueError, match=r"captions\.txt is not a table .* a quote is not closed: c"
+    ):
         load_flickr_captions(folder, path)
 
 
