@@ -131,7 +131,7 @@ def block_slices(columns):
     n_images = blocks.count("image")
     if "text" in blocks[:n_images]:
         raise ValueError(
-            "the columns are in the wrong order: all image__* columns must stand before all "
+            "the columns are in the wrong order: all image__* columns must come before all "
             "text__* columns."
         )
     slices = {"image": slice(0, n_images), "text": slice(n_images, len(columns))}
@@ -141,10 +141,9 @@ def block_slices(columns):
 class BlockTransformer(TransformerMixin, BaseEstimator):
     """Base of transformers of block tables.
 
-    The columns of the result vary with the blocks that a table holds, so scikit-learn's own
-    wrapping of
-    ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by `set_output`
-    and `_wrap_output`.
+    The columns of the result vary with the blocks that a table holds. So scikit-learn's own
+    wrapping of ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by
+    `set_output` and `_wrap_output`.
     """
 
     def __init_subclass__(cls, **kwargs):

@@ -19,7 +19,7 @@ bytes), bytes of more than 8 columns that are all 0 or 1 (unpacked bits), and co
 types. Missing values, NaN and infinity raise a ValueError.
 
 *Bit order*: bit ``j`` of a code is bit ``j % 8`` of byte ``j // 8``, lowest first, as in faiss's
-``fvecs2bitvecs``. *Padding*: where ``n_bits`` is no multiple of 8, the highest bits of the last
+``fvecs2bitvecs``. *Padding*: where ``n_bits`` is not a multiple of 8, the highest bits of the last
 byte are 0; they add nothing to a Hamming distance, and :func:`unpack_codes` drops them. *Sign of
 zero*: 0 counts as +1.
 

@@ -85,7 +85,7 @@ def _join_columns(frame):
             raise TypeError(
                 f"the columns of the codes differ in type, got {columns[0].dtype} in "
                 f"{frame.columns[0]!r} and {array.dtype} in {name!r}: {_REMEDY}, and drop columns "
-                "that are no codes."
+                "that are not codes."
             )
     return np.stack(columns).T
 

@@ -142,7 +142,7 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({cut(error)}): convert it.") from error
+        raise ValueError(f"{path} is not UTF-8 text ({cut(error)}): convert it.") from error
     rows, names, texts = [], [], []
     for row, parts in _flickr_rows(content, path):
         if len(parts) != 2:

@@ -1,4 +1,4 @@
-"""Read COCO's own files, whose ids must mean one thing each."""
+"""Read COCO's own files and check that their ids are unique and consistent."""
 
 from contextlib import contextmanager
 

@@ -1,4 +1,4 @@
-"""Where the pictures of a folder lie, and which names mean one and the same."""
+"""Pictures of a folder, and names that refer to the same picture."""
 
 import os
 import unicodedata
@@ -8,7 +8,7 @@ from .._inputs.messages import shorten
 
 
 class PictureFolder:
-    """A folder in which pictures are found by name, and which no name leads out of.
+    """A folder in which pictures are found by name, never outside of it.
 
     Parameters
     ----------

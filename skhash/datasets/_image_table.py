@@ -193,7 +193,7 @@ READERS = {
 
 
 def _column(table, name, parameter, guesses, source):
-    """Return the name of a column, given or guessed."""
+    """Return the name of a column, given or inferred."""
     columns = list(table.columns)
     if name is not None and name in columns:
         return name
@@ -204,10 +204,9 @@ def _column(table, name, parameter, guesses, source):
         )
     found = [column for column in columns if str(column).strip().lower() in guesses]
     if len(found) != 1:
-        matches = ", ".join(map(shorten, found)) or "none"
+        matches = f"{', '.join(map(shorten, found))} match" if found else "no column matches"
         raise ValueError(
-            f"{parameter} cannot be guessed, {matches} of the columns of {source} would do: set it "
-            f"to one of {shown}."
+            f"{parameter} cannot be inferred from {source}, {matches}: set it to one of {shown}."
         )
     return found[0]
 

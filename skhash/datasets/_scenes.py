@@ -116,7 +116,7 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
     Raises
     ------
     TypeError
-        If one of the three sizes is no integer.
+        If one of the three sizes is not an integer.
     ValueError
         If one of them is too small.
 

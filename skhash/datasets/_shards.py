@@ -1,4 +1,4 @@
-"""Read tar shards that may be damaged or hostile: no member is lost without a word."""
+"""Read tar shards that may be damaged or hostile: no member is lost silently."""
 
 import os
 import posixpath
@@ -103,7 +103,7 @@ def _kind(suffix):
 
 
 class _StrictMember(tarfile.TarInfo):
-    """A member whose broken header is an error, where tarfile would take it for the end."""
+    """A member whose broken header is an error, which tarfile would treat as the end."""
 
     @classmethod
     def fromtarfile(cls, tarfile_):

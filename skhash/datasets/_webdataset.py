@@ -65,8 +65,8 @@ def load_webdataset(
     FileNotFoundError
         If there is no shard.
     ValueError
-        If a shard is no whole tar file, is named twice or holds too much, a sample lacks something
-        or has two pictures, or a caption or class cannot be read.
+        If a shard is not a complete tar file, is named twice or holds too much, a sample lacks
+        something or has two pictures, or a caption or class cannot be read.
 
     See Also
     --------

@@ -99,7 +99,7 @@ def fetch_wiki(
     OSError
         If the files are missing, and not to be downloaded or the archive cannot be had or read.
     TypeError
-        If `data_home` is no path.
+        If `data_home` is not a path.
     ValueError
         If `subset` or `text` is unknown, or a file is not in the official format.
 

@@ -90,9 +90,9 @@ def retrieval_report(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is no integer.
+        If the formats differ, a dtype names no format, or `k` is not an integer.
     ValueError
-        If the codes are no pairs, empty, of different lengths or not finite, if labels do not fit
+        If the codes are not pairs, empty, of different lengths or not finite, if labels do not fit
         them, if no query has a relevant item, or if an option is unknown or out of range.
 
     Examples

@@ -1,6 +1,6 @@
 """An index in a folder, without pickle. Format version 1.
 
-The folder holds ``index.json`` and arrays; other files are no part of the index.
+The folder holds ``index.json`` and arrays; other files are not part of the index.
 
 **Arrays** are ``.npy`` files (NEP 1), little-endian, in C order, without pickled objects. Their
 names are ``<array>-<16 hexadecimal digits>.npy``, where the digits are drawn at random by each
@@ -163,7 +163,7 @@ def _is_typed(document):
 
 def _fits(entries, types):
     return entries.keys() == types.keys() and all(
-        # Not isinstance: True is no number of rows.
+        # Not isinstance: True is not a number of rows.
         type(entries[name]) in (kinds if isinstance(kinds, tuple) else (kinds,))
         for name, kinds in types.items()
     )
@@ -267,7 +267,7 @@ def plain(value):
     """Turn a number of NumPy into one of JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} is no JSON")
+    raise TypeError(f"{value!r} is not valid JSON")
 
 
 def checksum(document):

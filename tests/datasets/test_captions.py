@@ -147,7 +147,7 @@ def test_a_flickr_table_with_a_third_field_raises(folder, write):
 
 def test_flickr_file_that_is_no_text_raises(folder, tmp_path):
     (tmp_path / "results.csv").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(ValueError, match=r"results\.csv is no text in UTF-8 .*: convert it"):
+    with pytest.raises(ValueError, match=r"results\.csv is not UTF-8 text .*: convert it"):
         load_flickr_captions(folder, tmp_path / "results.csv")
 
 
@@ -191,7 +191,7 @@ def test_other_json_raises_and_names_the_file(folder, write, load, content):
 
 @pytest.mark.parametrize("load", [load_coco_captions, load_karpathy])
 def test_no_json_raises_and_names_the_file(folder, write, load):
-    with pytest.raises(ValueError, match=r"file\.json is no JSON .*: give a whole file"):
+    with pytest.raises(ValueError, match=r"file\.json is not valid JSON .*: give a complete file"):
         load(folder, write("file.json", '{"images": ['))
 
 

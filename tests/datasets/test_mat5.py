@@ -124,11 +124,11 @@ def test_a_bomb_is_expanded_no_further_than_its_own_size(write, monkeypatch):
 @pytest.mark.parametrize("content", [b"", bytes(128), b"MATLAB 5.0".ljust(126) + b"XX"])
 def test_a_file_of_another_kind_raises(tmp_path, content):
     (tmp_path / "x.mat").write_bytes(content)
-    with pytest.raises(ValueError, match="it has not the header of MATLAB v5"):
+    with pytest.raises(ValueError, match="it lacks the header of MATLAB v5"):
         read_mat5(tmp_path / "x.mat", ["X"])
 
 
 def test_a_file_of_version_4_raises(tmp_path):
     savemat(tmp_path / "x.mat", {"X": MATRIX}, format="4")
-    with pytest.raises(ValueError, match="it has not the header of MATLAB v5"):
+    with pytest.raises(ValueError, match="it lacks the header of MATLAB v5"):
         read_mat5(tmp_path / "x.mat", ["X"])

@@ -155,7 +155,9 @@ def test_labels_that_need_a_pickle_are_an_error(tmp_path, other):
 
 def test_a_parameter_that_is_no_json_is_an_error(tmp_path):
     index = HammingRetriever().fit(codes).set_params(verbose={1})
-    with pytest.raises(ValueError, match=r"a parameter cannot be saved, \{1\} is no JSON: set it"):
+    with pytest.raises(
+        ValueError, match=r"a parameter cannot be saved, \{1\} is not valid JSON: set it"
+    ):
         index.save(tmp_path / "index")
     assert not (tmp_path / "index").exists()
 
