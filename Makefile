@@ -1,4 +1,4 @@
-# make demo        the main job, on drawn scenes; DATA=wiki for Wiki, or pairs of your own by
+# make demo        the whole job on drawn scenes; DATA=wiki for Wiki, or pairs of your own with
 #                  IMAGES=folder CAPTIONS=file.csv
 # make test        the tests
 # make docs        the documentation, in docs/_build/html
@@ -17,7 +17,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test docs lint benchmark speed clean
 
 demo: .venv/.installed
-	$(BIN)/python examples/demo.py --data $(DATA) $(OWN)
+	$(BIN)/python -m skhash.demo --data $(DATA) $(OWN)
 
 test: .venv/.installed
 	$(BIN)/python -m pytest

@@ -20,7 +20,7 @@ import numpy as np
 from _timing import check, header, in_fresh_process, line, peak_memory, speedup, turns, verdict
 from PIL import Image
 
-from skhash._torchvision import import_with_torchvision
+from skhash._libraries import import_with_torchvision
 from skhash.features import CLIPFeaturizer, list_features
 
 MODEL = "ViT-B-32"

@@ -40,7 +40,7 @@ from _timing import (
 from sklearn.metrics import ndcg_score
 
 from skhash._hamming.comparable import comparable
-from skhash._ranking.counts import average_precisions
+from skhash._ranking.scores import average_precisions
 from skhash.metrics import ndcg_at_k, precision_at_k
 
 N_BITS = 64

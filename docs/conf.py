@@ -33,7 +33,7 @@ autodoc_typehints = "none"  # the docstrings say more
 # attributes.
 numpydoc_show_class_members = False
 autosummary_context = {
-    "inherited_manners": [
+    "inherited_methods": [
         "get_metadata_routing",
         "get_params",
         "set_fit_request",
@@ -51,7 +51,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"^(_.*|demo)\.py$",
+    "ignore_pattern": r"^_.*\.py$",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": None,
     "capture_repr": ("_repr_html_", "__repr__"),

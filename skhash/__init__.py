@@ -1,17 +1,17 @@
-"""Cross-modal hashing in scikit-learn's manners.
+"""Cross-modal hashing with a scikit-learn API.
 
 Images and texts become short binary codes in one Hamming space, learned from pairs alone, and are
-searched exactly. Five rooms, each a submodule that is loaded when it is first used:
+searched exactly. There are five modules, each loaded when it is first used:
 
 ========================= ================================================
-:mod:`skhash.features`    pixels and words to vectors
-:mod:`skhash.hashing`     vectors to bits
-:mod:`skhash.retrieval`   bits to neighbours
-:mod:`skhash.metrics`     neighbours to numbers
-:mod:`skhash.datasets`    where pairs come from
+:mod:`skhash.features`    images and texts to feature vectors
+:mod:`skhash.hashing`     feature vectors to binary codes
+:mod:`skhash.retrieval`   binary codes to neighbours
+:mod:`skhash.metrics`     neighbours to scores
+:mod:`skhash.datasets`    data sets of pairs
 ========================= ================================================
 
-The table that they all share is described in :func:`make_table`, the codes in :mod:`skhash.codes`.
+All share one kind of table, see :func:`make_table`, and the codes of :mod:`skhash.codes`.
 """
 
 from importlib import import_module
@@ -20,11 +20,11 @@ __version__ = "0.1.0.dev0"
 
 _FUNCTIONS = {
     "make_table": "_blocks",
-    "show_versions": "_versions",
-    "split_towers": "_pipelines",
+    "show_versions": "_libraries",
+    "split_towers": "_estimators",
 }
 
-__all__ = [  # noqa: RUF022  rooms first
+__all__ = [  # noqa: RUF022  modules first
     "codes",
     "datasets",
     "features",

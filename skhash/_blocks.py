@@ -1,10 +1,9 @@
-"""One table, two column blocks: the contract that every room shares.
+"""One table, two column blocks: the contract that all modules share.
 
 A sample is a row. A *raw* table has the columns ``image`` and ``text``. A *feature* or *code* table
-has columns named ``image__*``, then columns named ``text__*``. A block counts as present if it is
-there in either form, and
-``transform`` encodes whichever blocks the table holds. Arrays have no names: there, the number of
-leading image columns says where the image ends, and only pairs can be given.
+has columns named ``image__*``, then columns named ``text__*``. A block is present if the table has
+it in either form, and ``transform`` encodes all blocks that are present. Arrays have no column
+names: they must hold pairs, and the number of leading image columns says where the image ends.
 """
 
 from typing import Any
@@ -38,7 +37,7 @@ def table_column(X, name):
     if column.dtype != nw.Struct:
         return column.to_numpy()
     values = np.empty(len(column), dtype=object)
-    values[:] = column.to_list()  # an array of polars' would split the cells into their fields
+    values[:] = column.to_list()  # an array from polars would split the cells into their fields
     return values
 
 
@@ -52,7 +51,7 @@ def block_names(block, names):
 
 
 def block_of(name):
-    """Return the block that a column name tells, whatever stands before it, or None.
+    """Return the block that a column name belongs to, whatever its prefix, or None.
 
     >>> block_of("image__bit0"), block_of("union__text__bit0"), block_of("image")
     ('image', 'text', None)
@@ -61,7 +60,7 @@ def block_of(name):
 
 
 def named_columns(columns):
-    """Find the columns of each block of codes, in whatever order they stand.
+    """Find the columns of each block of codes, in any order.
 
     Parameters
     ----------
@@ -71,12 +70,12 @@ def named_columns(columns):
     Returns
     -------
     dict of str to slice or ndarray
-        Columns of each block that is there, image first; empty if no name tells one.
+        Columns of each block that is present, image first; empty if no name belongs to a block.
 
     Raises
     ------
     ValueError
-        If some names tell a block and others do not, or a name tells both.
+        If some names belong to a block and others do not, or a name belongs to both.
     """
     blocks = [block_of(name) for name in columns]
     if not any(blocks):
@@ -84,8 +83,8 @@ def named_columns(columns):
     for name, block in zip(columns, blocks, strict=True):
         if block is None or set(BLOCKS) <= set(name.split("__")[:-1]):
             raise ValueError(
-                f"the names of the columns tell no split, got {name!r} beside names of image and "
-                "text columns: name every column image__* or text__*, or drop it."
+                f"the column names do not tell image from text, got {name!r} beside names of image "
+                "and text columns: name every column image__* or text__*, or drop it."
             )
     found = {block: np.flatnonzero([b == block for b in blocks]) for block in BLOCKS}
     return {
@@ -132,7 +131,7 @@ def block_slices(columns):
     n_images = blocks.count("image")
     if "text" in blocks[:n_images]:
         raise ValueError(
-            "the columns are in the wrong order: all image__* columns must stand before all "
+            "the columns are in the wrong order: all image__* columns must come before all "
             "text__* columns."
         )
     slices = {"image": slice(0, n_images), "text": slice(n_images, len(columns))}
@@ -142,10 +141,9 @@ def block_slices(columns):
 class BlockTransformer(TransformerMixin, BaseEstimator):
     """Base of transformers of block tables.
 
-    The columns of the result vary with the blocks that a table holds, so scikit-learn's own
-    wrapping of
-    ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by `set_output`
-    and `_wrap_output`.
+    The columns of the result vary with the blocks that a table holds. So scikit-learn's own
+    wrapping of ``transform``, whose columns are fixed in ``fit``, is turned off and replaced by
+    `set_output` and `_wrap_output`.
     """
 
     def __init_subclass__(cls, **kwargs):
@@ -171,7 +169,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         return self
 
     def _wrap_output(self, data, names, X, default="default"):
-        """Put an array into the container that was asked for, with the index of the table."""
+        """Return an array in the requested container, with the index of the table."""
         chosen = output_container(self)
         container: Any = default if chosen == "default" else chosen
         if container == "default":
@@ -204,12 +202,12 @@ def make_table(image=None, text=None):
     Parameters
     ----------
     image : array-like, default=None
-        One image a row. A two-dimensional numeric or boolean array (dense or sparse) is a block of
-        features or codes and becomes columns
-        ``image__0``, ``image__1``, ...; a one-dimensional sequence (paths, pictures) becomes the
-        column ``image``. A dataframe keeps its column names, prefixed where they are not yet.
+        One image per row. A two-dimensional numeric or boolean array (dense or sparse) is a block
+        of features or codes and becomes the columns ``image__0``, ``image__1``, ...; a
+        one-dimensional sequence (paths, pictures) becomes the column ``image``. A dataframe keeps
+        its column names, which get the prefix ``image__`` where they lack it.
     text : array-like, default=None
-        One text a row, likewise.
+        One text per row, likewise.
 
     Returns
     -------

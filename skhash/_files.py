@@ -1,9 +1,9 @@
-"""Files and folders that are there whole or not at all, and that are files indeed.
+"""Durable writing: files and folders are complete or absent; reading: regular files only.
 
 **Temporary names** hold 16 random hexadecimal digits and are created exclusively: a link that
-stands in the way is never followed, and two writers never share a temporary file. Whoever renames
-last wins. What a killed writer left is deleted by the next one, where it is known to be nobody
-else's: under the lock of `only_writer`, or once it is an hour old.
+is already there is never followed, and two writers never share a temporary file. The last rename
+wins. Files left by a killed writer are deleted by the next one where they cannot belong to another
+writer: under the lock of `only_writer`, or once they are an hour old.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ def regular(path):
     ValueError
         If it is a folder, a named pipe, a device or a socket; opening it might wait forever.
     """
-    # Looked at before, since opening a device may do things, and after, since it may have changed.
+    # Checked before, since opening a device may have effects, and after, since it may have changed.
     if stat.S_ISREG(path.stat().st_mode):
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(path, flags), "rb")
@@ -50,14 +50,14 @@ def regular(path):
 
 @contextmanager
 def replaced(path):
-    """Open a file for writing that takes its name when all of it is on the disk.
+    """Open a file for writing that gets its name when all of it is on disk.
 
     The rename itself lasts once the folder is flushed, which is left to the caller.
 
     Parameters
     ----------
     path : Path
-        Its name. Until it is whole, ``.<16 hexadecimal digits>.tmp`` is appended.
+        Its name. Until it is complete, ``.<16 hexadecimal digits>.tmp`` is appended.
 
     Yields
     ------
@@ -106,7 +106,7 @@ def only_writer(folder):
 
 @contextmanager
 def replaced_folder(folder):
-    """Make a folder that takes its name, and the place of an older one, when it is whole.
+    """Make a folder that gets its name, and replaces an older one, when it is complete.
 
     Its files are flushed to the disk. Then the two folders are exchanged in one step. Where the
     system cannot do that, the older one is renamed first, and `restore` brings it back should the
@@ -145,7 +145,7 @@ def replaced_folder(folder):
 
 
 def restore(folder):
-    """Bring a folder back that `replaced_folder` had renamed when its process was ended."""
+    """Restore a folder that `replaced_folder` had renamed when its process was killed."""
     with suppress(OSError):
         if not folder.exists():
             with only_writer(folder.parent):
@@ -153,7 +153,7 @@ def restore(folder):
 
 
 def _settle(folder):
-    """Finish what another writer began, under the lock: the older folder is back, the rest gone."""
+    """Clean up after another writer, under the lock: restore the older folder, delete the rest."""
     ours = re.compile(r"\." + re.escape(folder.name) + r"-[0-9a-f]{16}\.(new|old)")
     left = [path for path in folder.parent.iterdir() if ours.fullmatch(path.name)]
     for path in left:

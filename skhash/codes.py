@@ -11,15 +11,15 @@ format     dtype    shape                          values
 ``real``   float32  (n_samples, n_bits)            the tanh output, in [-1, 1]
 ========== ======== ============================== ===========================================
 
-The container does not matter: arrays, nested lists and tables, nullable, Arrow, categorical or of
-objects, are read by the type of what they hold. Other signed integers count as ``signs`` and other
-floats as ``real``. What could be two things is refused with a TypeError that says what to do:
-integers other than +1 and -1, floats that hold only whole numbers from 0 on (zeros and ones,
-packed bytes), bytes of more than 8 columns that hold only 0 and 1 (unpacked bits), and columns of
-different types. Missing values, NaN and infinity are refused with a ValueError.
+The container does not matter: arrays, nested lists and tables (nullable, Arrow, categorical or
+object columns included) are converted by the type of their values. Other signed integers count as
+``signs`` and other floats as ``real``. Ambiguous values raise a TypeError that says what to do:
+integers other than +1 and -1, floats that are all whole numbers from 0 on (zeros and ones, packed
+bytes), bytes of more than 8 columns that are all 0 or 1 (unpacked bits), and columns of different
+types. Missing values, NaN and infinity raise a ValueError.
 
 *Bit order*: bit ``j`` of a code is bit ``j % 8`` of byte ``j // 8``, lowest first, as in faiss's
-``fvecs2bitvecs``. *Padding*: where ``n_bits`` is no multiple of 8, the highest bits of the last
+``fvecs2bitvecs``. *Padding*: where ``n_bits`` is not a multiple of 8, the highest bits of the last
 byte are 0; they add nothing to a Hamming distance, and :func:`unpack_codes` drops them. *Sign of
 zero*: 0 counts as +1.
 
@@ -42,11 +42,11 @@ FORMATS = {
     "signs": np.dtype(np.int8),
     "real": np.dtype(np.float32),
 }
-_PART = 1 << 16  # values that are looked at in one go
+_PART = 1 << 16  # values that are checked at a time
 
 
 def read_codes(codes, *, packed=False):
-    """Read codes of any container: all that takes codes calls this, once, before it splits them.
+    """Read codes from any container; every function that takes codes calls this once.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def read_codes(codes, *, packed=False):
     array: Any = plain_array(codes)
     dtype = array.dtype
     if dtype == np.uint8:
-        # Packed codes of so many bytes hold other values, and the first part shows it.
+        # Packed codes of this many bytes hold other values too, mostly in the first rows.
         if not packed and array.shape[1] > 8 and _every(array, lambda a: a <= 1) and array.any():
             raise TypeError(
                 f"uint8 codes of {array.shape[1]} columns that hold only 0 and 1 look like bits "
@@ -97,7 +97,7 @@ def read_codes(codes, *, packed=False):
 
 
 def _every(array, test):
-    """Say whether all values pass a test: in parts, first a small one, up to one that does not."""
+    """Say whether all values pass a test, part by part, until a part fails."""
     most = max(1, _PART // max(1, array.shape[1]))
     row, step = 0, -(-most // 64)
     while row < len(array):
@@ -121,7 +121,7 @@ def format_of(codes):
 
 
 def count_bits(codes, n_bits=None):
-    """Return the length in bits of codes that have been read, after a look at what it should be."""
+    """Return the length in bits of codes that have been read, and check it against `n_bits`."""
     packed, width = format_of(codes) == "packed", codes.shape[1]
     if n_bits is None:
         return 8 * width if packed else width

@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import tokenize
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ import pytest
 import skhash
 
 PACKAGE = Path(skhash.__file__).parent
-ROOMS = ("datasets", "features", "hashing", "metrics", "retrieval")
+PUBLIC = ("datasets", "features", "hashing", "metrics", "retrieval")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 COMPILED = {"engine_numba.py", "histograms_numba.py", "words_numba.py"}
 # The folders and files where a heavy or optional library may be imported at all.
 HOMES = {
-    "torch": {"_deep", "features", "_torch", "_torchvision.py"},
+    "torch": {"_deep", "features", "_torch", "_libraries.py"},
     "torchvision": set(),  # only by the guard, by name
     "open_clip": {"features"},
     "timm": set(),
@@ -29,7 +30,7 @@ HOMES = {
     "h5py": {"datasets"},
     "dask": {"features"},
     "distributed": set(),  # only by Dask
-    "matplotlib": {"metrics"},
+    "matplotlib": {"metrics"},  # and by the demo, by name
 }
 # Modules that are nothing without a library may import it at their top.
 TRAINING = {"_contrastive", "threads.py", "backbones.py", "towers.py"}
@@ -37,7 +38,7 @@ AT_TOP = {"torch": {"_deep", *TRAINING}, "numba": COMPILED}
 
 
 def place(module):
-    """Return the room of a module, or its file name on floor 0."""
+    """Return the file or folder of the package, directly below its root, that holds a module."""
     return module.relative_to(PACKAGE).parts[0]
 
 
@@ -55,13 +56,32 @@ def imports(module):
             yield from ((f"{base}.{alias.name}", node in top) for alias in node.names)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
-def test_rooms_import_only_themselves_and_floor_0(module):
-    for name, _ in imports(module):
-        package, _, rest = name.partition(".")
-        room = rest.partition(".")[0]
-        if package == "skhash" and room in ROOMS:
-            assert room == place(module), f"{module.name} imports {name}"
+def import_graph():
+    """Return {place: places that it imports}, imports inside functions included."""
+    places = {place(module) for module in MODULES}
+    graph = {name: set() for name in places}
+    for module in MODULES:
+        for name, _ in imports(module):
+            package, _, rest = name.partition(".")
+            if package == "skhash":
+                part = rest.partition(".")[0]
+                found = {part, f"{part}.py"} & places or {"__init__.py"}
+                graph[place(module)] |= found - {place(module)}
+    return graph
+
+
+def test_places_import_each_other_in_one_direction():
+    TopologicalSorter(import_graph()).prepare()  # raises a CycleError that names the places
+
+
+def test_a_reader_can_keep_the_places_in_mind():
+    assert len(import_graph()) <= 16
+
+
+def test_public_modules_are_imported_by_the_demo_alone_and_the_demo_by_nothing():
+    graph = import_graph()
+    assert set(PUBLIC) <= graph.pop("demo")
+    assert not set.union(*graph.values()) & {"demo", *PUBLIC}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
@@ -122,11 +142,11 @@ def test_importing_the_package_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "room", ["codes", "datasets", "features", "hashing", "metrics", "retrieval"]
+    "module", ["codes", "datasets", "demo", "features", "hashing", "metrics", "retrieval"]
 )
-def test_rooms_that_need_no_torch_do_not_load_it(room):
-    loaded = loaded_after(f"import skhash; skhash.{room}")
-    assert f"skhash.{room}" in loaded
+def test_modules_that_need_no_torch_do_not_load_it(module):
+    loaded = loaded_after(f"import skhash.{module}")
+    assert f"skhash.{module}" in loaded
     assert loaded.isdisjoint({"torch", "numba", "open_clip", "PIL", "matplotlib"})
 
 

@@ -137,8 +137,14 @@ def test_an_array_whose_names_tell_unequal_blocks_is_refused(table):
 @pytest.mark.parametrize(
     ("codes", "message"),
     [
-        (pairs.rename(columns={"image__3": "three"}), "names of the columns tell no split.*three"),
-        (pairs.add_prefix("image__"), "names of the columns tell no split, got 'image__text__0'"),
+        (
+            pairs.rename(columns={"image__3": "three"}),
+            "column names do not tell image from text.*three",
+        ),
+        (
+            pairs.add_prefix("image__"),
+            "column names do not tell image from text, got 'image__text__0'",
+        ),
         (pairs.iloc[:, :-2], r"as many image__\* as text__\* columns, got 12 and 10"),
     ],
 )

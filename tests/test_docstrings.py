@@ -1,4 +1,4 @@
-"""Manners of everything public, found in the rooms' ``__all__``."""
+"""The docstrings of everything public, found in the ``__all__`` of the modules."""
 
 import ast
 import inspect

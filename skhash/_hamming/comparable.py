@@ -26,7 +26,7 @@ def comparable(query_codes, gallery_codes):
 
 
 def compare_read(query_codes, gallery_codes):
-    """Do the same with codes that have been read, which may be parts of those that were given."""
+    """Do the same with codes that `read_codes` returned, or with parts of them."""
     (n_queries, width), (n_gallery, gallery_width) = query_codes.shape, gallery_codes.shape
     form, gallery_form = format_of(query_codes), format_of(gallery_codes)
     if form != gallery_form:
@@ -37,7 +37,7 @@ def compare_read(query_codes, gallery_codes):
     if width != gallery_width:
         raise ValueError(
             f"the query codes have {width} columns, the gallery codes {gallery_width}: "
-            "give codes of one length."
+            "give codes of the same length."
         )
     if not (n_queries and n_gallery and width):
         raise ValueError(
@@ -52,7 +52,7 @@ def compare_read(query_codes, gallery_codes):
 def _unit_columns(vectors):
     may_overflow = vectors.dtype.itemsize > 4
     vectors = vectors.T.astype(np.float64)
-    if may_overflow:  # the squares of 1e200 and of 1e-200; powers of two change no other result
+    if may_overflow:  # the square of 1e200; scaling by powers of two is exact
         _, exponents = np.frexp(np.abs(vectors).max(axis=0))
         vectors = np.ldexp(vectors, -exponents)
     norms = np.linalg.norm(vectors, axis=0)

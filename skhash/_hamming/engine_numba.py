@@ -71,7 +71,7 @@ def _open(query, gallery, start, size, limit, distance, place):
     """Measure a block; list the places of its codes nearer than a limit, and say how many."""
     measure(query, gallery, start, size, distance)
     n_below = 0
-    for i in range(size):  # without a branch: nobody can predict which code passes
+    for i in range(size):  # without a branch, which the processor could not predict
         place[n_below] = i
         n_below += np.int64(distance[i]) < limit
     return n_below
@@ -121,7 +121,7 @@ def _nearest(unrolled, queries, gallery, begin, end, n_bins, batch, step, found,
 
 @njit(inline="always")
 def _drop(near, where, limit, n_at_limit):
-    """Drop the candidates that are beaten; of those at the limit the first stay."""
+    """Drop candidates beyond the limit; of those at the limit, keep the first."""
     kept = 0
     for i in range(len(near)):
         if near[i] < limit or (near[i] == limit and n_at_limit > 0):
@@ -170,7 +170,7 @@ def _within(unrolled, queries, gallery, begin, end, step, starts, fill, found, r
 
 
 def nearest(queries, gallery, part, k, *, verbose=0):
-    """Find the `k` nearest codes of each query, as `_popcount.nearest` does."""
+    """Find the `k` nearest codes of each query, as `engine_numpy.nearest` does."""
     shape = n_queries, k = queries.shape[1], k
     found, rows = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
     batch = _CANDIDATES // (10 * min(2 * k + 256, part.stop - part.start))
@@ -181,7 +181,7 @@ def nearest(queries, gallery, part, k, *, verbose=0):
 
 
 def within_radius(queries, gallery, part, radius, *, verbose=0):
-    """Find all codes within a Hamming ball, as `_popcount.within_radius` does."""
+    """Find all codes within a Hamming ball, as `engine_numpy.within_radius` does."""
     n_near = min(radius + 1, n_distances(gallery))
     counts = np.zeros((queries.shape[1], n_near), dtype=np.int64)
     arguments = *_words(queries, gallery), part.start, part.stop, _step(gallery, _BATCH)

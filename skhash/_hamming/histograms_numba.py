@@ -1,4 +1,4 @@
-"""Counting items by distance and grade of relevance, compiled; see `_popcount_numba`.
+"""Counting items by distance and grade of relevance, compiled; see `engine_numba`.
 
 Distances and grades of 1,024 items become numbers, *keys*, by vector instructions. Counting keys is
 what takes the time, since it goes one by one. So two keys are counted as one pair wherever a table
@@ -119,7 +119,7 @@ def _add_pairs(pairs, n_keys, sums, counts):
 
 
 def histograms(queries, gallery, part, y_query, y_gallery, n_grades, *, verbose=0):
-    """Count the codes at each distance by grade, as `_popcount.histograms` does."""
+    """Count the codes at each distance by grade, as `engine_numpy.histograms` does."""
     same = y_query.ndim == 1
     if same:
         y_query, y_gallery = y_query.view(np.uint64)[None], y_gallery.view(np.uint64)[None]

@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 from sklearn.utils import gen_batches, gen_even_slices
 
 from .._inputs.checks import check_choice, check_n_jobs
-from .._optional import import_optional
+from .._libraries import import_optional
 from . import engine_numpy as _popcount
 
 ALGORITHMS = ("auto", "numpy", "numba")
@@ -166,7 +166,7 @@ def _engine(algorithm, queries, gallery, verbose):
 def _can_compile():
     try:
         importlib.import_module(_COMPILED)
-    except ImportError:  # not there, or not for this NumPy
+    except ImportError:  # not installed, or not for this version of NumPy
         return False
     return True
 

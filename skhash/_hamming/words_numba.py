@@ -1,4 +1,4 @@
-"""What all compiled kernels need: distances between words, and how a kernel is called."""
+"""What all compiled kernels use: distances between words, and a function that calls a kernel."""
 
 # An intrinsic is defined with the compiler's context as its first argument and called without.
 # pyright: reportCallIssue=false
@@ -48,7 +48,7 @@ def read_only(*arrays):
 
 
 def call(kernel, *arguments, verbose):
-    """Call a kernel; if `verbose`, say so where it is not compiled yet."""
+    """Call a kernel; if `verbose`, print a line where it has to be compiled first."""
     signature = tuple(map(typeof, arguments))
     if verbose and signature not in kernel.overloads:
         print("[skhash] preparing a compiled search kernel ...", flush=True)

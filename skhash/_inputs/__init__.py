@@ -1,1 +1,1 @@
-"""What users give: checked, and brought into one form."""
+"""Checks of what users give, and its conversion into one form."""

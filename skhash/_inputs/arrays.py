@@ -1,7 +1,7 @@
 """Arrays, tables and lists of codes as one plain array, with no type changed on the way.
 
-NumPy joins unlike types in silence: a nullable table becomes objects, booleans beside numbers
-become numbers. So the types are looked at column by column, or value by value, before it does.
+NumPy joins different types silently: a nullable table becomes objects, booleans beside numbers
+become numbers. So the types are checked first, column by column or value by value.
 """
 
 import narwhals as nw
@@ -42,8 +42,8 @@ def plain_array(X):
             return _join_columns(frame)
         if hasattr(X, "__dataframe__"):
             raise TypeError(
-                f"a {type(X).__name__} is no table that can be read here: give a table of pandas, "
-                "polars or pyarrow."
+                f"a {type(X).__name__} is not a supported table: give a table of pandas, polars or "
+                "pyarrow."
             )
         if not hasattr(X, "__array__"):
             X = _list_to_array(X)
@@ -85,7 +85,7 @@ def _join_columns(frame):
             raise TypeError(
                 f"the columns of the codes differ in type, got {columns[0].dtype} in "
                 f"{frame.columns[0]!r} and {array.dtype} in {name!r}: {_REMEDY}, and drop columns "
-                "that are no codes."
+                "that are not codes."
             )
     return np.stack(columns).T
 

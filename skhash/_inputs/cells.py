@@ -1,39 +1,11 @@
-"""Cells that hold a picture or a text, and values as messages quote them."""
+"""Table cells that hold a picture or a text."""
 
 import os
-import reprlib
 from collections.abc import Mapping
 
 
-class _Short(reprlib.Repr):
-    def repr_bytes(self, x, level):
-        return repr(x[: self.maxstring]) + ("..." if len(x) > self.maxstring else "")
-
-    repr_bytearray = repr_bytes
-
-
-_SHORT = _Short()
-_SHORT.maxstring = _SHORT.maxother = 200
-
-
-def shorten(value, width=100):
-    """Return the `repr` of a value, cut to a width, without building that of megabytes.
-
-    >>> shorten("a" * 8_000_000, 10)
-    "'aaaaaa..."
-    """
-    # reprlib cuts the middle out of a str, which is a path more often than not.
-    return cut(repr(value[:width]) if isinstance(value, str) else _SHORT.repr(value), width)
-
-
-def cut(text, width=300):
-    """Return a text, such as the message of another library, cut to a width."""
-    text = str(text)[: width + 1].encode(errors="backslashreplace").decode()
-    return text if len(text) <= width else f"{text[: width - 3]}..."
-
-
 def unwrap_image(cell):
-    """Return the picture of a cell: of ``{"bytes": ..., "path": ...}``, as Arrow files hold, one.
+    """Return the picture of a cell, which Arrow files store as ``{"bytes": ..., "path": ...}``.
 
     >>> unwrap_image({"bytes": None, "path": "7.jpg"})
     '7.jpg'
@@ -45,7 +17,7 @@ def unwrap_image(cell):
 
 
 def lone_surrogate(text):
-    r"""Return the position of the first lone surrogate of a text, which no encoder reads, or None.
+    r"""Return the position of the first lone surrogate of a text, which cannot be encoded, or None.
 
     >>> lone_surrogate("a dog"), lone_surrogate("a \ud83d")
     (None, 2)

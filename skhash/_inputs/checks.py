@@ -7,28 +7,20 @@ from typing import Any
 import numpy as np
 from joblib import cpu_count, effective_n_jobs
 
-LARGEST = 2**31 - 1  # what every library below takes as a size or a count
-_LONGEST = 80  # characters of a value that a message quotes
+from .messages import shorten
 
-
-def shown(value):
-    """Return the representation of a value, on one line and shortened."""
-    try:
-        text = " ".join(repr(value).split())
-    except ValueError:  # Python refuses to write integers of thousands of digits
-        return f"a huge {type(value).__name__}"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+LARGEST = 2**31 - 1  # the largest size or count that all libraries used here accept
 
 
 def check_integer(value, name, low=1, high=LARGEST):
     """Check an integer, with both ends of its range allowed; return an int."""
     if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an integer, got {shown(value)}.")
+        raise TypeError(f"{name} must be an integer, got {shorten(value)}.")
     value = int(value)  # so that arithmetic cannot overflow, as with np.int8
     if value < low:
-        raise ValueError(f"{name} must be at least {low}, got {shown(value)}.")
+        raise ValueError(f"{name} must be at least {low}, got {shorten(value)}.")
     if value > high:
-        raise ValueError(f"{name} must be at most {high}, got {shown(value)}.")
+        raise ValueError(f"{name} must be at most {high}, got {shorten(value)}.")
     return value
 
 
@@ -51,7 +43,7 @@ def check_real(value: Any, name, interval="(-inf, inf)"):
         The number.
     """
     if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number, got {shown(value)}.")
+        raise TypeError(f"{name} must be a number, got {shorten(value)}.")
     low, high = map(float, interval[1:-1].split(","))
     try:
         number = float(value)
@@ -60,14 +52,14 @@ def check_real(value: Any, name, interval="(-inf, inf)"):
     inside = low < number < high
     at_end = (interval[0] == "[" and number == low) or (interval[-1] == "]" and number == high)
     if not (inside or at_end):
-        raise ValueError(f"{name} must be a number in {interval}, got {shown(value)}.")
+        raise ValueError(f"{name} must be a number in {interval}, got {shorten(value)}.")
     return number
 
 
 def check_flag(value, name):
     """Check that a value is True or False; return a bool."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}.")
+        raise TypeError(f"{name} must be True or False, got {shorten(value)}.")
     return bool(value)
 
 
@@ -76,7 +68,7 @@ def check_choice(value, name, choices):
     # Types first: comparing an array gives an array, and True equals 1.
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
         raise ValueError(
-            f"{name} must be one of {', '.join(map(repr, choices))}, got {shown(value)}."
+            f"{name} must be one of {', '.join(map(repr, choices))}, got {shorten(value)}."
         )
     return value
 
@@ -89,13 +81,13 @@ def check_verbose(value, name="verbose"):
 def check_n_jobs(n_jobs):
     """Check a number of threads, as joblib counts them; return how many to start.
 
-    Never many more than cores: they only wait for each other, and a process cannot have them.
+    At most four times the number of cores: more only wait for each other.
     """
     wanted: Any = None if n_jobs is None else check_integer(n_jobs, "n_jobs", -LARGEST)
     if wanted == 0:
         raise ValueError("n_jobs must be None, a number of threads or -1 for all cores, got 0.")
     n_threads = effective_n_jobs(wanted)
-    # Cores take longer to count than a small search takes.
+    # Counting cores takes longer than a small search.
     return n_threads if n_threads <= 4 else min(n_threads, 4 * cpu_count())
 
 
@@ -128,7 +120,7 @@ def check_parameter(estimator, name, check, *args, optional=False):
 
 @contextmanager
 def casting_features():
-    """Make a cast of features beyond float32 an error; the cast itself finds out, at no cost."""
+    """Raise an error if a cast of features overflows float32; the cast itself detects it."""
     try:
         with np.errstate(over="raise"):
             yield

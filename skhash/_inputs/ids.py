@@ -1,4 +1,4 @@
-"""Ids, classes and groups: what names a row, brought into one form."""
+"""Ids, classes and groups of rows, in one form."""
 
 import os
 from collections.abc import Mapping, Set
@@ -91,7 +91,7 @@ def as_array(values, name):
             "a list or an array."
         )
     if isinstance(values, (list, tuple)) and array.ndim == 1 and array.dtype.kind in "fUS":
-        # NumPy may have made "1" of 1, "nan" of nan, "" of a zero byte, a float of an integer.
+        # NumPy may have turned 1 into "1", nan into "nan", a zero byte into "", or 1 into 1.0.
         array = np.array(values, dtype=object)
     return array
 

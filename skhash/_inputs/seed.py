@@ -4,7 +4,8 @@ from numbers import Integral
 
 import numpy as np
 
-from .checks import check_integer, shown
+from .checks import check_integer
+from .messages import shorten
 
 LAST_SEED = 2**32 - 1  # scikit-learn's
 
@@ -18,7 +19,7 @@ def check_seed(random_state):
     if not isinstance(random_state, Integral):
         raise TypeError(
             "random_state must be None, an integer, a RandomState or a Generator, got "
-            f"{shown(random_state)}."
+            f"{shorten(random_state)}."
         )
     check_integer(random_state, "random_state", 0, LAST_SEED)
 

@@ -1,1 +1,1 @@
-"""Ranking by distance, with ties, and what is scored of it."""
+"""Ranking by distance, with ties, and the scores of a ranking."""

@@ -1,7 +1,7 @@
 """From codes and labels to rankings, known up to the order of ties.
 
-A ranking is a row of *buckets*: sets of items at one distance, whose order nobody knows. All that a
-metric needs of a bucket is how many of its items have which grade of relevance.
+A ranking is a sequence of *buckets*: sets of items at the same distance, in unknown order. Metrics
+only need to know how many items of each grade of relevance a bucket has.
 """
 
 import warnings
@@ -11,77 +11,16 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import gen_batches
 
 from .._hamming import search as _search
-from .._hamming.comparable import check_radius, is_binary
-from .._inputs.checks import check_choice, check_integer, check_n_jobs
-from .buckets import bucket_average_precision, harmonic_numbers
+from .._hamming.comparable import is_binary
+from .._inputs.checks import check_choice, check_n_jobs
 from .relevance import count_grades, encode_labels, grade, grade_itself
 
 TIES = ("expected", "optimistic", "pessimistic", "index")
-NORMALIZE = ("hits", "possible", "relevant")
 NOTHING_RELEVANT = (
     "no query has a relevant item in the gallery: check that the labels of both sides are of one "
     "kind."
 )
 _BLOCK = 1 << 21  # counts held at a time: some megabytes
-
-
-def average_precisions(
-    queries,
-    gallery,
-    y_query,
-    y_gallery,
-    *,
-    k,
-    ties,
-    normalize,
-    radius=None,
-    n_jobs=None,
-    algorithm="auto",
-):
-    """Compute the average precision of each query.
-
-    Parameters
-    ----------
-    queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
-        What `comparable` gives.
-    y_query, y_gallery : array-like or None
-        What `encode_labels` takes.
-    k : int or None
-        Cut-off.
-    ties : {"expected", "optimistic", "pessimistic", "index"}
-        Order inside a bucket.
-    normalize : {"hits", "possible", "relevant"}
-        Meaning of the cut-off and the divisor.
-    radius : float, default=None
-        Hamming distance beyond which items are not ranked.
-    n_jobs : int, default=None
-        Number of threads.
-    algorithm : str, default="auto"
-        Search engine.
-
-    Returns
-    -------
-    ndarray of shape (n_queries,), float64
-        The average precisions.
-    """
-    check_choice(normalize, "normalize", NORMALIZE)
-    n_gallery = gallery.shape[1]
-    k = n_gallery if k is None else min(check_cut_off(k), n_gallery)
-    if radius is not None:
-        radius = check_radius(radius, queries)
-    harmonic = harmonic_numbers(n_gallery)
-
-    def score(counts, distances):
-        n_relevant = counts[..., 1].sum(axis=1)
-        if radius is not None:
-            counts = counts * (distances <= radius)[..., None]
-        n, r = counts.sum(axis=2), counts[..., 1]
-        return bucket_average_precision(
-            n, r, harmonic, k=k, ties=ties, normalize=normalize, n_relevant=n_relevant
-        )
-
-    options = {"ties": ties, "n_jobs": n_jobs, "algorithm": algorithm}
-    return score_queries(score, queries, gallery, y_query, y_gallery, **options)
 
 
 def score_queries(measure, queries, gallery, y_query, y_gallery, **options):
@@ -197,7 +136,7 @@ def bucket_counts(
                 yield (grades[..., None] == np.arange(n_grades)).astype(np.int64), distances
                 continue
             counts = _count(distances, grades, n_grades)
-        # Long codes leave most distances empty; the first stays, for a query that is left alone.
+        # With long codes most distances have no items. The first stays, for a query without any.
         occupied = np.union1d(0, np.flatnonzero(counts.any(axis=(0, 2))))
         yield counts[:, occupied], occupied
 
@@ -230,8 +169,3 @@ def _count(ranks, grades, n_grades):
     keys = (np.arange(n_queries)[:, None] * n_ranks + ranks) * n_grades + grades
     counts = np.bincount(keys.ravel(), minlength=n_queries * n_ranks * n_grades)
     return counts.reshape(n_queries, n_ranks, n_grades)
-
-
-def check_cut_off(k):
-    """Check a cut-off and return it; one beyond the gallery is allowed."""
-    return check_integer(k, "k")

@@ -1,4 +1,4 @@
-"""What is relevant to what: labels in a form that can be compared fast."""
+"""Relevance of items to queries, from labels in a form that can be compared fast."""
 
 import numpy as np
 import pandas as pd
@@ -44,7 +44,9 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
         )
     if labels[0].ndim == 2:
         return tuple(to_words(_pack_labels(array), min_bytes=8) for array in labels)
-    if labels[0].dtype.kind != labels[1].dtype.kind:  # else NumPy makes the number 1 a string "1"
+    if (
+        labels[0].dtype.kind != labels[1].dtype.kind
+    ):  # otherwise NumPy turns the number 1 into the string "1"
         labels = [array.astype(object) for array in labels]
     ids = pd.factorize(np.concatenate(labels))[0]
     return ids[:n_queries], ids[n_queries:]

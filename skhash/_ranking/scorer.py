@@ -1,4 +1,8 @@
-"""A scorer of cross-modal retrieval for any pipeline."""
+"""A scorer of cross-modal retrieval for any pipeline, public as `skhash.metrics.RetrievalScorer`.
+
+It stands here and not in skhash.metrics since `HammingRetriever.as_scorer` returns one, and
+skhash.retrieval does not import skhash.metrics.
+"""
 
 from contextlib import suppress
 
@@ -12,8 +16,7 @@ from .._hamming.comparable import compare_read
 from .._inputs.checks import check_choice
 from .._inputs.ids import check_ids
 from ..codes import count_bits, read_codes
-from .counts import average_precisions
-from .scores import METRICS_AT_K, ndcg_scores, scores_at_k
+from .scores import METRICS_AT_K, average_precisions, ndcg_scores, scores_at_k
 
 METRICS = ("map", *METRICS_AT_K, "ndcg")
 
@@ -65,7 +68,7 @@ def paired_codes(codes, columns=None):
 
 
 def _numbers(width):
-    """Return the names that pandas and polars give to columns of no name."""
+    """Return the names that pandas and polars give to unnamed columns."""
     return [[f"{prefix}{column}" for column in range(width)] for prefix in ("", "column_")]
 
 
@@ -82,11 +85,11 @@ class RetrievalScorer(BaseEstimator):
     ----------
     metric : {"map", "precision", "recall", "hit_rate", "ndcg"}, default="map"
         Mean average precision, or the metric of that name at k, as in
-        :func:`skhash.metrics.precision_at_k` and its kin.
+        :func:`skhash.metrics.precision_at_k` and related functions.
     k : int, default=None
         Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
     direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
-        What queries what; ``"mean"`` is the mean of both.
+        The modality of the queries and of the database; ``"mean"`` is the mean of both.
     gallery : table or array, default=None
         Database that is transformed and searched; ``None`` searches the scored rows themselves.
     gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
@@ -107,6 +110,8 @@ class RetrievalScorer(BaseEstimator):
     >>> RetrievalScorer()(FunctionTransformer(), pairs)
     1.0
     """
+
+    __module__ = "skhash.metrics"  # where users import it from
 
     def __init__(
         self,
@@ -181,7 +186,7 @@ class RetrievalScorer(BaseEstimator):
             return ndcg_scores(*sides, **options)
         return scores_at_k(self.metric, *sides, **options)
 
-    # scikit-learn reads what can be routed to a scorer from a method of this name.
+    # scikit-learn finds the metadata that a scorer accepts in a method of this name.
     score = __call__
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
 
@@ -196,7 +201,7 @@ def encode_halves(estimator, X):
 
 
 def halves(codes, n_bits=None, columns=None):
-    """Split what a transformer gave into its image and its text half.
+    """Split the output of a transformer into an image and a text half.
 
     Parameters
     ----------

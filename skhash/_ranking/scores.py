@@ -1,14 +1,83 @@
-"""Metrics of the first k items."""
+"""The score of each query: average precision, and metrics at one or several cut-offs."""
 
 from numbers import Number
 
 import numpy as np
 
-from .._inputs.checks import check_choice, check_integer, shown
-from .buckets import hit_chance_at_k, hits_at_k, ndcg, sum_discounts
+from .._hamming.comparable import check_radius
+from .._inputs.checks import check_choice, check_integer
+from .._inputs.messages import shorten
+from .buckets import (
+    bucket_average_precision,
+    harmonic_numbers,
+    hit_chance_at_k,
+    hits_at_k,
+    ndcg,
+    sum_discounts,
+)
 from .counts import score_queries
 
+NORMALIZE = ("hits", "possible", "relevant")
 GAINS = {"linear": lambda grades: grades, "exponential": lambda grades: np.exp2(grades) - 1}
+
+
+def average_precisions(
+    queries,
+    gallery,
+    y_query,
+    y_gallery,
+    *,
+    k,
+    ties,
+    normalize,
+    radius=None,
+    n_jobs=None,
+    algorithm="auto",
+):
+    """Compute the average precision of each query.
+
+    Parameters
+    ----------
+    queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
+        What `comparable` gives.
+    y_query, y_gallery : array-like or None
+        What `encode_labels` takes.
+    k : int or None
+        Cut-off.
+    ties : {"expected", "optimistic", "pessimistic", "index"}
+        Order inside a bucket.
+    normalize : {"hits", "possible", "relevant"}
+        Meaning of the cut-off and the divisor.
+    radius : float, default=None
+        Hamming distance beyond which items are not ranked.
+    n_jobs : int, default=None
+        Number of threads.
+    algorithm : str, default="auto"
+        Search engine.
+
+    Returns
+    -------
+    ndarray of shape (n_queries,), float64
+        The average precisions.
+    """
+    check_choice(normalize, "normalize", NORMALIZE)
+    n_gallery = gallery.shape[1]
+    k = n_gallery if k is None else min(check_integer(k, "k"), n_gallery)
+    if radius is not None:
+        radius = check_radius(radius, queries)
+    harmonic = harmonic_numbers(n_gallery)
+
+    def score(counts, distances):
+        n_relevant = counts[..., 1].sum(axis=1)
+        if radius is not None:
+            counts = counts * (distances <= radius)[..., None]
+        n, r = counts.sum(axis=2), counts[..., 1]
+        return bucket_average_precision(
+            n, r, harmonic, k=k, ties=ties, normalize=normalize, n_relevant=n_relevant
+        )
+
+    options = {"ties": ties, "n_jobs": n_jobs, "algorithm": algorithm}
+    return score_queries(score, queries, gallery, y_query, y_gallery, **options)
 
 
 def precision(n, r, k, ties):
@@ -94,7 +163,7 @@ def check_cut_offs(k, name="k"):
     except ValueError:  # lists of different lengths
         cuts = np.empty(0)
     if cuts.ndim != 1 or not len(cuts) or cuts.dtype.kind not in "iuO":
-        raise TypeError(f"{name} must be an int or a sequence of ints, got {shown(k)}.")
+        raise TypeError(f"{name} must be an int or a sequence of ints, got {shorten(k)}.")
     # Integers beyond 64 bits make an array of objects.
     for cut in cuts if cuts.dtype == object else (cuts.min(), cuts.max()):
         check_integer(cut, name)

@@ -1,12 +1,12 @@
 """Where torch computes."""
 
-from .._inputs.checks import shown
+from .._inputs.messages import shorten
 
 
 def check_device(device, name="device"):
     """Check the type of a `device` parameter, without torch; return it."""
     if not isinstance(device, str) and type(device).__name__ != "device":
-        raise TypeError(f"{name} must be a str or a torch.device, got {shown(device)}.")
+        raise TypeError(f"{name} must be a str or a torch.device, got {shorten(device)}.")
     return device
 
 
@@ -27,6 +27,6 @@ def resolve_device(device):
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             "device must be 'auto' or a device that torch finds here, such as 'cpu' or 'cuda', "
-            f"got {shown(device)}."
+            f"got {shorten(device)}."
         ) from error
     return tensor.device

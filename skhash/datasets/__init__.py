@@ -1,4 +1,4 @@
-"""Where pairs of images and texts come from.
+"""Data sets of pairs of images and texts.
 
 ``make_*`` draws pairs, ``load_*`` reads files of your own, ``fetch_*`` a published data set.
 """

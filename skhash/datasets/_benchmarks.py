@@ -75,7 +75,7 @@ def fetch_mirflickr25k(*, data_home=None, subset="train", random_state=0):
     FileNotFoundError
         If the files are missing.
     TypeError
-        If `random_state` is no integer.
+        If `random_state` is not an integer.
     ValueError
         If `subset` is unknown, or a file is not in the official format.
 
@@ -142,7 +142,7 @@ def fetch_nuswide(*, data_home=None, subset="train", random_state=0):
     FileNotFoundError
         If the files are missing.
     TypeError
-        If `random_state` is no integer.
+        If `random_state` is not an integer.
     ValueError
         If `subset` is unknown, or a file is not in the official format.
 
@@ -211,7 +211,7 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
     FileNotFoundError
         If the files are missing.
     TypeError
-        If `random_state` is no integer.
+        If `random_state` is not an integer.
     ValueError
         If `subset` or `image` is unknown, or a file is not in the official format.
 
@@ -262,7 +262,7 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
 
 def _check(subset, random_state):
     check_choice(subset, "subset", SUBSETS)
-    # A generator would split anew at each call, and queries would be trained on.
+    # A generator would give another split at each call, so that queries would be trained on.
     check_integer(random_state, "random_state", 0, LAST_SEED)
 
 

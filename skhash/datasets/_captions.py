@@ -5,7 +5,7 @@ import posixpath
 import re
 import unicodedata
 
-from .._inputs.cells import cut, shorten
+from .._inputs.messages import cut, shorten
 from ._coco import in_format_of, read_captions, read_classes
 from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import records
@@ -142,7 +142,7 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     try:
         content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8 ({cut(error)}): convert it.") from error
+        raise ValueError(f"{path} is not UTF-8 text ({cut(error)}): convert it.") from error
     rows, names, texts = [], [], []
     for row, parts in _flickr_rows(content, path):
         if len(parts) != 2:
@@ -171,7 +171,9 @@ def _flickr_rows(content, path):
         try:
             yield from list(enumerate(records(content)))[1:]
         except ValueError as error:
-            raise ValueError(f"{path} is no table of two columns, {error}: correct it.") from error
+            raise ValueError(
+                f"{path} is not a table of two columns, {error}: correct the file."
+            ) from error
         return
     for row, line in enumerate(content.split("\n")):
         if line.strip() and not (row == 0 and line.startswith("image_name|")):

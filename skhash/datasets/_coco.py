@@ -1,10 +1,10 @@
-"""Read COCO's own files, whose ids must mean one thing each."""
+"""Read COCO's own files and check that their ids are unique and consistent."""
 
 from contextlib import contextmanager
 
 import numpy as np
 
-from .._inputs.cells import cut, shorten
+from .._inputs.messages import cut, shorten
 from ._pairs import existing_file, read_json
 
 

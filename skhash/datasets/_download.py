@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from .._optional import import_optional
+from .._libraries import import_optional
 from ._home import data_home_path, get_data_home
 
 MAX_SIZE = 2**30  # bytes that the files of an archive may have, hundreds of times what Wiki's have

@@ -1,14 +1,14 @@
-"""Where the pictures of a folder lie, and which names mean one and the same."""
+"""Pictures of a folder, and names that refer to the same picture."""
 
 import os
 import unicodedata
 from pathlib import Path
 
-from .._inputs.cells import shorten
+from .._inputs.messages import shorten
 
 
 class PictureFolder:
-    """A folder in which pictures are found by name, and which no name leads out of.
+    """A folder in which pictures are found by name, never outside of it.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class PictureFolder:
         return self._spelled.setdefault(real, path), identity, is_there
 
     def _resolve(self, path):
-        """Return what `os.path.realpath` does, which asks for each folder of the path anew."""
+        """Return what `os.path.realpath` does, which checks each folder of the path again."""
         folder, name = os.path.split(path)
         if name in ("", ".", "..") or os.path.islink(path):
             return os.path.realpath(path)

@@ -1,4 +1,4 @@
-"""The folder that downloads go to."""
+"""The folder of downloads."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def get_data_home(data_home=None):
     Raises
     ------
     TypeError
-        If `data_home` is no path.
+        If `data_home` is not a path.
 
     See Also
     --------
@@ -62,12 +62,12 @@ def clear_data_home(data_home=None):
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder; ``None`` means ``~/skhash_data``. One that does not exist is no error.
+        The folder; ``None`` means ``~/skhash_data``. It need not exist.
 
     Raises
     ------
     TypeError
-        If `data_home` is no path.
+        If `data_home` is not a path.
 
     See Also
     --------

@@ -11,8 +11,9 @@ from pandas.api.types import is_list_like
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from .._blocks import is_table
-from .._inputs.cells import cut, shorten, unwrap_image
-from .._optional import import_optional
+from .._inputs.cells import unwrap_image
+from .._inputs.messages import cut, shorten
+from .._libraries import import_optional
 from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import read_separated
 
@@ -83,8 +84,8 @@ def load_image_table(
     ImportError
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
-        If the file cannot be read, a column cannot be told, a cell is empty, labels are of several
-        types, or a path or link leads out of the folder.
+        If the file cannot be read, a column cannot be identified, a cell is empty, labels are of
+        several types, or a path or link leads out of the folder.
 
     See Also
     --------
@@ -125,7 +126,7 @@ def load_image_table(
     images = [_picture(cell) for cell in table[image_column].tolist()]
     rows = list(range(len(table)))
     if any(isinstance(cell, list) for cell in texts):
-        # A cell with several captions becomes as many rows; an empty list stays, and is told.
+        # A cell with several captions becomes as many rows; an empty list stays, and is reported.
         several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
         rows = [row for row, captions in enumerate(several) for _ in captions]
         texts = [text for captions in several for text in captions]
@@ -165,7 +166,7 @@ def _read_table(captions):
     except Exception as error:  # each library raises its own
         raise ValueError(
             f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {cut(error).strip()}): "
-            "correct it, or read it into a dataframe and give that."
+            "correct it, or give a dataframe instead."
         ) from error
 
 
@@ -192,7 +193,7 @@ READERS = {
 
 
 def _column(table, name, parameter, guesses, source):
-    """Return the name of a column, given or guessed."""
+    """Return the name of a column, given or inferred."""
     columns = list(table.columns)
     if name is not None and name in columns:
         return name
@@ -203,10 +204,9 @@ def _column(table, name, parameter, guesses, source):
         )
     found = [column for column in columns if str(column).strip().lower() in guesses]
     if len(found) != 1:
-        matches = ", ".join(map(shorten, found)) or "none"
+        matches = f"{', '.join(map(shorten, found))} match" if found else "no column matches"
         raise ValueError(
-            f"{parameter} cannot be guessed, {matches} of the columns of {source} would do: set it "
-            f"to one of {shown}."
+            f"{parameter} cannot be inferred from {source}, {matches}: set it to one of {shown}."
         )
     return found[0]
 

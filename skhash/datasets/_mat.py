@@ -1,4 +1,4 @@
-"""Read what MATLAB wrote: matrices of any version, and pictures one by one."""
+"""Files of MATLAB: matrices of any version, and pictures one by one."""
 
 import os
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from numbers import Integral
 
 import numpy as np
 
-from .._inputs.cells import cut
-from .._optional import import_optional
+from .._inputs.messages import cut
+from .._libraries import import_optional
 from ._mat5 import read_mat5
 
 BLOCK = 10_000  # rows of a matrix that are read at once
@@ -74,9 +74,9 @@ def variable_of(file, name):
             raise ValueError(f"{name} {fault}")
         found = found[part]
     if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise ValueError(f"{name} is no matrix within this file")
+        raise ValueError(f"{name} is not a matrix within this file")
     if found.dtype.kind not in "biuf" or found.shape is None:
-        raise ValueError(f"{name} holds {found.dtype} values, which are no real numbers")
+        raise ValueError(f"{name} holds {found.dtype} values, which are not real numbers")
     size = os.path.getsize(file.filename)
     if found.nbytes > max(ALWAYS, EXPANSION * size):
         raise ValueError(f"{name} would fill {found.nbytes} bytes, the file has {size}")
@@ -163,7 +163,7 @@ def pick_rows(matrix, name, shape, rows=None):
 
 @contextmanager
 def official(path):
-    """Turn whatever a parser stumbles over into an error that names the file."""
+    """Turn any error of a parser into one that names the file."""
     try:
         yield
     except ImportError:

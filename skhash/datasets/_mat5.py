@@ -1,4 +1,4 @@
-"""Read real matrices of MATLAB v5 files, each tag checked before anything is made of it.
+"""Read real matrices of MATLAB v5 files, each tag checked before it is used.
 
 SciPy's reader trusts the tags: one flipped bit can end the interpreter. The format is described in
 "MAT-File Format" by The MathWorks.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._inputs.cells import shorten
+from .._inputs.messages import shorten
 
 # Types of stored values, and classes of arrays, by their numbers in the format.
 TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -41,13 +41,13 @@ def read_mat5(path, names):
     Raises
     ------
     ValueError
-        If the file is not of version 5, is damaged, or a variable is no real full matrix, is there
-        twice, or is compressed from more than 1 GiB.
+        If the file is not of version 5, is damaged, or a variable is not a real dense matrix, is
+        stored twice, or is compressed from more than 1 GiB.
     """
     content = memoryview(Path(path).read_bytes())
     order = {b"IM": "<", b"MI": ">"}.get(bytes(content[126:128]))
     if order is None or content[124:126].tobytes() != (b"\0\1" if order == "<" else b"\1\0"):
-        raise ValueError("it has not the header of MATLAB v5 (option -v6 or -v7 of save)")
+        raise ValueError("it lacks the header of MATLAB v5 (option -v6 or -v7 of save)")
     matrices, position = {}, 128
     while position < len(content):
         kind, element, position = _element(content, position, order, may_be_small=False)
@@ -89,7 +89,7 @@ def _expand(element, order, names):
     head = memoryview(zlib.decompressobj().decompress(element, HEAD))
     kind, size = _numbers(head, 0, order)
     if kind != MATRIX:
-        raise ValueError(f"an element of type {kind} is compressed, which is no variable")
+        raise ValueError(f"an element of type {kind} is compressed, but is not a variable")
     if _head(head[8:], order)[0] not in names:
         return head[8:]
     if size > MAX_EXPANDED:
@@ -97,7 +97,7 @@ def _expand(element, order, names):
     expander = zlib.decompressobj()
     content = expander.decompress(element, size + 9)  # one byte more shows that there are more
     if len(content) != size + 8 or not expander.eof:
-        raise ValueError(f"a compressed variable has not the {size} bytes that it says")
+        raise ValueError(f"a compressed variable does not have the {size} bytes that it declares")
     return memoryview(content)[8:]
 
 
@@ -125,10 +125,10 @@ def _matrix(element, order, names):
     if name not in names:
         return name, None
     if number not in CLASSES or flags & COMPLEX or len(shape) != 2 or min(shape) < 0:
-        raise ValueError(f"{shorten(name)} is no real matrix, its class is {number}")
+        raise ValueError(f"{shorten(name)} is not a real matrix, its class is {number}")
     kind, values, position = _element(element, position, order)
     if kind not in TYPES:
-        raise ValueError(f"{shorten(name)} has values of type {kind}, which are no numbers")
+        raise ValueError(f"{shorten(name)} has values of type {kind}, which are not numbers")
     stored = np.dtype(TYPES[kind]).newbyteorder(order)
     if len(values) != math.prod(shape) * stored.itemsize or position < len(element):
         raise ValueError(f"{shorten(name)} has {len(values)} bytes of {stored} for shape {shape}")

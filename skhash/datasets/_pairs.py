@@ -10,13 +10,14 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._blocks import make_table
-from .._inputs.cells import cut, is_path, lone_surrogate, shorten
+from .._inputs.cells import is_path, lone_surrogate
 from .._inputs.checks import check_choice
+from .._inputs.messages import cut, shorten
 from ._folder import PictureFolder
 
 
 def check_on_missing(on_missing):
-    """Check what happens to a missing picture, before a file is read."""
+    """Check the parameter `on_missing`."""
     check_choice(on_missing, "on_missing", ("raise", "drop"))
 
 
@@ -110,7 +111,7 @@ def describe(frame, group, dropped, title):
 
 
 def warn_dropped(dropped, what, *, stacklevel):
-    """Warn of what was left out, if anything was."""
+    """Warn if rows were dropped."""
     if dropped:
         shown = ", ".join(map(cut, dropped[:3])) + (", ..." if len(dropped) > 3 else "")
         warnings.warn(
@@ -121,7 +122,7 @@ def warn_dropped(dropped, what, *, stacklevel):
 
 
 def existing_file(path):
-    """Return the path of a file that is there."""
+    """Return the path of a file after checking that it exists."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"a path is needed, got {shorten(path)}: give a str or a pathlib.Path.")
     path = Path(path).expanduser()
@@ -135,7 +136,9 @@ def read_json(path):
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({cut(error)}): give a whole file.") from error
+        raise ValueError(
+            f"{path} is not valid JSON ({cut(error)}): give a complete file."
+        ) from error
 
 
 def _check_name(name, row, source):
@@ -148,11 +151,11 @@ def _check_texts(texts, rows, source):
     for row, text in zip(rows, texts, strict=True):
         if not isinstance(text, str):
             raise ValueError(
-                f"row {row} of {source} has the caption {shorten(text)}, which is no text: drop "
+                f"row {row} of {source} has the caption {shorten(text)}, which is not a text: drop "
                 "the row or write one; '' is an empty text."
             )
         if lone_surrogate(text) is not None:
             raise ValueError(
                 f"row {row} of {source} has the caption {shorten(text)}, which holds half a "
-                "character, a lone surrogate: write it anew in UTF-8."
+                "character, a lone surrogate: write it again in UTF-8."
             )

@@ -116,7 +116,7 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
     Raises
     ------
     TypeError
-        If one of the three sizes is no integer.
+        If one of the three sizes is not an integer.
     ValueError
         If one of them is too small.
 
@@ -203,7 +203,7 @@ def _side_by_side(radii, rng):
     first = low[0] + before
     distance = radii.sum() + between
     across = rng.uniform(low[0], high[0])
-    # Less than half the distance: the other axis must not tell another story.
+    # Less than half the distance, so that only one axis decides how the objects lie.
     shifted = np.clip(across + distance * rng.uniform(-0.4, 0.4), low[1], high[1])
     return np.array([[first, across], [first + distance, shifted]])
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def records(text, separator=","):
-    r"""Split a table into records of cells, as RFC 4180 says; blank lines are no records.
+    r"""Split a table into records of cells, as RFC 4180 says; blank lines are skipped.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def records(text, separator=","):
     ------
     list of str
         The cells of a record. They may be of any length: `csv` stops at 131,072 characters, unless
-        all of the process is told otherwise.
+        all of the process is changed.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def records(text, separator=","):
 
 
 def read_separated(path, separator):
-    """Read a file of separated cells into a table of str; cells that are not there are NaN."""
+    """Read a file of separated cells into a table of str; missing cells are NaN."""
     # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
     table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     # Where an unquoted comma splits a caption, pandas makes the first column an index.

@@ -1,4 +1,4 @@
-"""Read tar shards that may be damaged or hostile: no member is lost without a word."""
+"""Read tar shards that may be damaged or hostile: no member is lost silently."""
 
 import os
 import posixpath
@@ -8,7 +8,7 @@ import unicodedata
 from importlib import import_module
 from typing import IO, cast
 
-from .._inputs.cells import cut
+from .._inputs.messages import cut
 
 IMAGE_SUFFIXES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "ppm", "tif", "tiff"}
 ALWAYS = 64 * 2**20  # bytes that a shard may hold, however small its file is
@@ -85,9 +85,9 @@ def _read(file, kinds):
             contents[kind] = cast(IO, shard.extractfile(member)).read()  # it is a regular file
     while chunk := file.read(2**20):  # to the end, where compressed files have their checksum
         if chunk.strip(b"\0"):
-            raise ValueError("it goes on behind its end: unpack it, and write one shard anew")
+            raise ValueError("it goes on after its end: unpack it, and write one shard again")
     for (key, own_key), names in longer.items():
-        # A pair under a name with a dot is a sample of its own to whoever named it so.
+        # A name with a dot in it is the name of another sample.
         is_pair = "image" in names.values() and not {"txt", "json"}.isdisjoint(names.values())
         samples.setdefault(own_key if is_pair else key, ({}, []))[1].extend(names)
     return samples
@@ -103,7 +103,7 @@ def _kind(suffix):
 
 
 class _StrictMember(tarfile.TarInfo):
-    """A member whose broken header is an error, where tarfile would take it for the end."""
+    """A member whose broken header is an error, which tarfile would treat as the end."""
 
     @classmethod
     def fromtarfile(cls, tarfile_):
@@ -139,7 +139,7 @@ class _Limited:
 
     def read(self, size):
         position = self.file.tell()
-        # Nothing behind the limit is read, whatever a header says of its own size.
+        # Nothing beyond the limit is read, whatever size a header states.
         content = self.file.read(min(max(size, 0), self.limit + 1 - position))
         self.check(position + len(content))
         return content

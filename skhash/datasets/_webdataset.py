@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import make_table
-from .._inputs.cells import cut, lone_surrogate, shorten
+from .._inputs.cells import lone_surrogate
 from .._inputs.checks import check_flag, check_real
+from .._inputs.messages import cut, shorten
 from ._image_table import TEXT_COLUMNS
 from ._pairs import check_on_missing, describe, existing_file, warn_dropped
 from ._shards import read_shard
@@ -64,8 +65,8 @@ def load_webdataset(
     FileNotFoundError
         If there is no shard.
     ValueError
-        If a shard is no whole tar file, is named twice or holds too much, a sample lacks something
-        or has two pictures, or a caption or class cannot be read.
+        If a shard is not a complete tar file, is named twice or holds too much, a sample lacks
+        something or has two pictures, or a caption or class cannot be read.
 
     See Also
     --------
@@ -163,7 +164,7 @@ def _label(content, sample):
         return np.int64(int(content))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"the cls of {sample} is no whole number, got {shorten(content)}: correct it, or set "
+            f"the cls of {sample} is not an integer, got {shorten(content)}: correct it, or set "
             "labels=False."
         ) from error
 
@@ -176,10 +177,12 @@ def _captions(members, field, sample):
         content = json.loads(members["json"]) if "json" in members else {}
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"the caption of {sample} cannot be read ({cut(error)}): correct it."
+            f"the caption of {sample} cannot be decoded ({cut(error)}): correct it."
         ) from error
     if not isinstance(content, dict):
-        raise ValueError(f"the json of {sample} is no object, got {shorten(content)}: correct it.")
+        raise ValueError(
+            f"the json of {sample} is not an object, got {shorten(content)}: correct it."
+        )
     wanted = TEXT_COLUMNS if field is None else (field,)
     found = [value for name, value in content.items() if name in wanted and value is not None]
     if len(found) > 1:
@@ -187,7 +190,7 @@ def _captions(members, field, sample):
     texts = found[0] if found and isinstance(found[0], list) else found
     if not all(isinstance(text, str) for text in texts):
         raise ValueError(
-            f"the captions of {sample} are no texts, got {shorten(texts)}: correct them."
+            f"the captions of {sample} are not texts, got {shorten(texts)}: correct them."
         )
     if any(lone_surrogate(text) is not None for text in texts):
         raise ValueError(

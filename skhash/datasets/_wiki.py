@@ -5,8 +5,8 @@ import pandas as pd
 from sklearn.utils import Bunch
 
 from .._blocks import block_names
-from .._inputs.cells import cut
 from .._inputs.checks import check_choice, check_flag
+from .._inputs.messages import cut
 from ._download import fetch_files
 from ._mat5 import read_mat5
 
@@ -99,7 +99,7 @@ def fetch_wiki(
     OSError
         If the files are missing, and not to be downloaded or the archive cannot be had or read.
     TypeError
-        If `data_home` is no path.
+        If `data_home` is not a path.
     ValueError
         If `subset` or `text` is unknown, or a file is not in the official format.
 

@@ -10,7 +10,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import output_container
-from .._fitting import fitting
+from .._estimators import fitting
 from .._inputs.checks import check_choice, check_flag, check_integer, check_parameter, check_real
 from ._items import as_texts
 

@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
-from .._fitting import fitting
+from .._estimators import fitting
 from .._inputs.checks import check_flag
 from ._bow import BoWTextFeaturizer
 from ._clip.featurizer import CLIPFeaturizer

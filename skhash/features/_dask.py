@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from .._optional import import_optional
+from .._libraries import import_optional
 from ._cache.files import written
 
 _BUFFER = 1 << 24  # bytes that are copied at once

@@ -10,7 +10,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from .._inputs.cells import cut, lone_surrogate, shorten, unwrap_image
+from .._inputs.cells import lone_surrogate, unwrap_image
+from .._inputs.messages import cut, shorten
 
 _URL = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _KINDS = {"d": "folder", "p": "named pipe", "s": "socket"}

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.validation import check_is_fitted
 
-from .._fitting import fitting
+from .._estimators import fitting
 from .._inputs.checks import check_integer, check_parameter
 from .._inputs.seed import own_generator
 from ._items import as_images, describe_image, open_image

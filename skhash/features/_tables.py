@@ -8,8 +8,8 @@ from scipy import sparse
 from sklearn.utils.validation import check_array
 
 from .._blocks import BLOCKS, is_table, table_column, table_columns
-from .._inputs.cells import shorten
 from .._inputs.checks import casting_features
+from .._inputs.messages import shorten
 
 # An image that could not be read may be a row of NaN.
 _FEATURES: dict[str, Any] = {

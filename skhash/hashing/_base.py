@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
-from .._fitting import fitting
+from .._estimators import fitting
 from .._inputs.ids import encode_ids
 from .._inputs.seed import draw_seed
 from ..codes import FORMATS, check_finite, convert_codes

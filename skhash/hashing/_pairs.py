@@ -8,7 +8,7 @@ from sklearn.utils import gen_batches
 
 from .._hamming.comparable import compare_read
 from .._inputs.checks import casting_features
-from .._ranking.counts import average_precisions
+from .._ranking.scores import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
 # A tenth of the spread: with less, all rows but the outliers get the same few codes.

@@ -1,7 +1,7 @@
 """Average precision of rankings by codes."""
 
 from .._hamming.comparable import comparable
-from .._ranking.counts import average_precisions
+from .._ranking.scores import average_precisions
 
 
 def average_precision(
@@ -66,8 +66,8 @@ def average_precision(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, `k` is no integer, or a radius is given for
-        real embeddings.
+        If the formats differ, a dtype names no format, `k` is not an integer, or a radius is given
+        for real embeddings.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.

@@ -56,7 +56,7 @@ def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, rando
     scores = check_array(scores, ensure_2d=False, dtype="float64", input_name="scores")
     if scores.ndim != 1:
         raise ValueError(
-            f"scores must have one dimension, a score a query, got {scores.ndim}: give one column."
+            f"scores must have one dimension, one per query, got {scores.ndim}: give one column."
         )
     confidence_level = check_real(confidence_level, "confidence_level", "(0, 1)")
     n_resamples = check_integer(n_resamples, "n_resamples")

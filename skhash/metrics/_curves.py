@@ -133,7 +133,7 @@ def precision_recall_by_rank(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or a rank is no integer.
+        If the formats differ, a dtype names no format, or a rank is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.

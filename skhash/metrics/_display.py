@@ -1,12 +1,12 @@
-"""What the displays share: a palette, axes to draw on, codes of an estimator."""
+"""What the displays share: a palette, axes to draw on, and encoding by an estimator."""
 
 import numpy as np
 
 from .._inputs.checks import check_choice
-from .._optional import import_optional
+from .._libraries import import_optional
 from .._ranking.scorer import DIRECTIONS, encode_halves
 
-# Okabe and Ito's palette: told apart by any eye.
+# Okabe and Ito's palette, which colour-blind readers can distinguish.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
 CURVES = (BLUE, ORANGE, "#009e73", "#cc79a7")
 

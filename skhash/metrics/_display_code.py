@@ -1,4 +1,4 @@
-"""A look at a set of codes: balance, correlation, distances."""
+"""Diagnostics of a set of codes: balance, correlation, distances."""
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -14,16 +14,16 @@ _ROWS = 1 << 16  # codes counted at a time: sums of as many ones are exact in si
 
 
 class CodeDisplay:
-    r"""Show whether the bits of codes are alive, differ, and tell related from unrelated.
+    r"""Show whether the bits of codes vary, differ from each other, and separate related pairs.
 
-    *Bit balance*: the share of ones of each bit. A bit at 0 or 1 is constant and carries nothing,
-    one at a half carries most; the title counts bits that are constant on either side. *Bit
-    correlation*: Pearson's correlation of each two bits of the gallery. Two bits at 1 or -1 say the
-    same thing; the title counts bits that repeat an earlier one, or else gives the mean size of the
-    correlations. A constant bit is grey. *Distances*: how far related and unrelated pairs of a
-    query and an item lie apart, as shares of all pairs of each kind, with their means. The area
-    under the ROC curve is the probability that a related pair is nearer than an unrelated one,
-    where equal distances count one half:
+    *Bit balance*: the share of ones of each bit. A bit at 0 or 1 is constant and carries no
+    information, one at a half carries most; the title counts bits that are constant on either side.
+    *Bit correlation*: Pearson's correlation of each two bits of the gallery. Two bits at 1 or -1
+    are redundant; the title counts bits that repeat an earlier one, or else gives the mean absolute
+    correlation. A constant bit is grey. *Distances*: the distances of related and unrelated pairs
+    of a query and an item, as shares of all pairs of each kind, with their means. The area under
+    the ROC curve is the probability that a related pair is nearer than an unrelated one, where
+    equal distances count one half:
 
     .. math:: AUC = P(d_{related} < d_{unrelated}) + \tfrac{1}{2} P(d_{related} = d_{unrelated})
 
@@ -240,7 +240,7 @@ class CodeDisplay:
         name=None,
         ax=None,
     ):
-        """Encode pairs and look at their codes.
+        """Encode pairs and draw the diagnostics of their codes.
 
         Parameters
         ----------
@@ -279,7 +279,7 @@ class CodeDisplay:
 
 
 def _finish(ax):
-    """Put the legend into the room above the data; ticks at whole bits."""
+    """Put the legend into the space above the data, and ticks at whole bits."""
     ax.legend(loc="upper right", frameon=False, handlelength=1.2)
     ax.xaxis.get_major_locator().set_params(integer=True)
     hide_spines(ax)

@@ -7,15 +7,15 @@ import numpy as np
 from .._inputs.checks import check_choice, check_flag
 from .._ranking.scores import check_cut_offs
 from ..codes import read_codes
-from ._at_k import precision_at_k
 from ._curves import precision_recall_by_radius, precision_recall_by_rank
 from ._display import CURVES, GREY, encode_sides, hide_spines, subplots
+from ._hits import precision_at_k
 
 KINDS = ("rank", "radius", "top-k")
 
 
 class RetrievalCurveDisplay:
-    """Draw how precise a ranking is, the deeper one looks.
+    """Draw the precision of a ranking against recall or the number of results.
 
     Three kinds of curves. ``"rank"``: precision against recall after each rank. ``"radius"``:
     the same within each Hamming radius, a dot a radius. ``"top-k"``: precision of the first k

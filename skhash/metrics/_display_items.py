@@ -1,4 +1,4 @@
-"""Items of a display: read, drawn and written."""
+"""Items of a display: loading, drawing and writing them."""
 
 import os
 import textwrap
@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .._blocks import BLOCKS, table_column, table_columns
-from .._inputs.cells import cut, unwrap_image
+from .._inputs.cells import unwrap_image
+from .._inputs.messages import cut
 
 
 def column_items(table, block):
@@ -67,12 +68,12 @@ def write(axes, text):
         parse_math=False,
     )  # fmt: skip
     label.set_in_layout(False)
-    room = axes.get_window_extent()
+    cell = axes.get_window_extent()
     for width in range(40, 3, -1):
         lines = textwrap.wrap(text, width)
         label.set_text("\n".join(lines))
         size = label.get_window_extent()
-        if size.width <= 0.92 * room.width:
+        if size.width <= 0.92 * cell.width:
             break
-    n_lines = max(1, int(len(lines) * 0.92 * room.height / max(size.height, 1)))
+    n_lines = max(1, int(len(lines) * 0.92 * cell.height / max(size.height, 1)))
     label.set_text("\n".join(textwrap.wrap(text, width, max_lines=n_lines, placeholder=" …")))

@@ -1,4 +1,4 @@
-"""Queries and what they find, as pictures and words."""
+"""Queries and their results, as pictures and texts."""
 
 import numbers
 from itertools import chain
@@ -25,7 +25,7 @@ class RetrievalDisplay:
     Make it with :meth:`from_codes` or :meth:`from_estimator`; all parameters are stored as
     attributes. An item is a text (str) or an image: a PIL image, an array of uint8 of shape
     (height, width), (height, width, 3) or (height, width, 4), the bytes of a file, or a path, which
-    must be a :class:`pathlib.Path` to be told from a text.
+    must be a :class:`pathlib.Path`, since a str is a text.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ class RetrievalDisplay:
         name=None,
         ax=None,
     ):
-        """Search a gallery for the first queries and draw what they find.
+        """Search a gallery for the first queries and draw the results.
 
         Parameters
         ----------
@@ -219,7 +219,7 @@ class RetrievalDisplay:
         name=None,
         **kwargs,
     ):
-        """Encode a raw table, search it with its first rows and draw what they find.
+        """Encode a raw table, search it with its first rows and draw the results.
 
         Parameters
         ----------
@@ -277,7 +277,7 @@ def _nearest(queries, gallery, k):
 
 
 def _relevance_of(y_query, y_gallery, rows):
-    """Say which of the items in `rows` are relevant, a line of them a query."""
+    """Say which of the items in `rows` are relevant, one line per query."""
     if y_query.ndim == 1:
         return y_query[:, None] == y_gallery[rows]
     return (y_query[..., None] & y_gallery[:, rows]).any(axis=0)

@@ -55,7 +55,7 @@ def ndcg_at_k(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is no integer.
+        If the formats differ, a dtype names no format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.

@@ -15,9 +15,10 @@ from .._ranking.buckets import (
     hit_chance_at_k,
     hits_at_k,
 )
-from .._ranking.counts import NORMALIZE, NOTHING_RELEVANT, bucket_counts, check_cut_off
+from .._ranking.counts import NOTHING_RELEVANT, bucket_counts
 from .._ranking.relevance import encode_labels
 from .._ranking.scorer import halves
+from .._ranking.scores import NORMALIZE
 from ..codes import count_bits, format_of
 from ._bootstrap import bootstrap_interval
 from ._report_table import RADIUS, RetrievalReport
@@ -89,9 +90,9 @@ def retrieval_report(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is no integer.
+        If the formats differ, a dtype names no format, or `k` is not an integer.
     ValueError
-        If the codes are no pairs, empty, of different lengths or not finite, if labels do not fit
+        If the codes are not pairs, empty, of different lengths or not finite, if labels do not fit
         them, if no query has a relevant item, or if an option is unknown or out of range.
 
     Examples
@@ -111,7 +112,7 @@ def retrieval_report(
     random codes      0.31
     Name: mAP, dtype: float64
     """
-    k = check_cut_off(k)
+    k = check_integer(k, "k")
     check_choice(normalize, "normalize", NORMALIZE)
     confidence_level = check_real(confidence_level, "confidence_level", "(0, 1)")
     n_resamples = check_integer(n_resamples, "n_resamples")
@@ -151,7 +152,7 @@ def retrieval_report(
 
 
 def _score_queries(query_codes, gallery_codes, *, labels, k, normalize, n_jobs, others=False):
-    """Return a dataframe of scores, a row a query."""
+    """Return a dataframe of scores, one row per query."""
     queries, gallery = compare_read(query_codes, gallery_codes)
     n_gallery = gallery.shape[1] - others
     harmonic = harmonic_numbers(n_gallery)

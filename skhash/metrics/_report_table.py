@@ -11,7 +11,7 @@ _DEFINITIONS = {
 
 
 class RetrievalReport:
-    """What `retrieval_report` found: prints as a table, becomes a dataframe.
+    """Result of `retrieval_report`, which prints as a table and converts to a dataframe.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class RetrievalReport:
         )
 
     def _rows(self):
-        """List the cells of the table, its head first."""
+        """Return the cells of the table, header first."""
         scores = [f"mAP@{self._k}", f"P@{self._k}", f"P@H<={RADIUS}", "R@1", "R@5", "R@10"]
         rows = [["", "mAP", f"{self._confidence} interval", "tie bounds", *scores]]
         for name, row in self._frame.iterrows():
@@ -78,7 +78,7 @@ class RetrievalReport:
         return rows
 
     def _protocol(self):
-        """Say what the numbers mean, a line each."""
+        """Return the lines that explain the numbers."""
         k = self._k
         lines = {
             "queries": self._count_queries(),

@@ -1,4 +1,4 @@
-"""Bits to neighbours: exact search among codes."""
+"""From codes to neighbours: exact search in Hamming space."""
 
 from ._hamming import HammingRetriever
 

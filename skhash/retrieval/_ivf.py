@@ -1,4 +1,4 @@
-"""Approximate search: only the codes around the centroids nearest to a query are looked at."""
+"""Approximate search: only the lists nearest to a query are searched."""
 
 from contextlib import contextmanager
 
@@ -6,20 +6,49 @@ import numpy as np
 
 from .._hamming import search as _search
 from .._inputs.checks import check_integer, check_n_jobs
-from .._optional import import_optional
+from .._libraries import import_optional
 from ._rows import parts
 
-# What k-means sees of a list: fewer make poor centroids, more cost time.
+# Training points of k-means per list: fewer give poor centroids, more take longer.
 _POINTS = 39
 
 
 def import_faiss():
-    """Import faiss, or say which extra brings it."""
+    """Import faiss, or raise an error that names the extra to install."""
     return import_optional("faiss", extra="faiss", purpose="algorithm='faiss-ivf'")
 
 
+def updated_lists(held, block, words, n_trained, n_lists):
+    """Return the lists of a block, built or completed where codes were appended since.
+
+    Parameters
+    ----------
+    held : dict of str to InvertedLists
+        The lists built so far, by block; updated in place.
+    block : str
+        The block that is searched.
+    words : array of shape (n_words, n_codes), unsigned
+        All codes of the block.
+    n_trained, n_lists : int
+        As in `InvertedLists`.
+
+    Returns
+    -------
+    InvertedLists
+        Lists that hold all codes of the block.
+    """
+    lists = held.get(block)
+    if lists is None or lists.made_of != (n_trained, n_lists):
+        lists = InvertedLists(words, n_trained, n_lists)
+    elif lists.n_codes < words.shape[1]:
+        del held[block]  # so that an interrupted append leaves no incomplete lists
+        lists.add(words)
+    held[block] = lists
+    return lists
+
+
 class InvertedLists:
-    """Codes in lists, a list a centroid: ``IndexBinaryIVF`` of faiss.
+    """Codes in lists, one per centroid: ``IndexBinaryIVF`` of faiss.
 
     The same codes give the same lists: the codes that train the centroids are evenly spaced, the
     seed is fixed, and one thread sums.
@@ -131,7 +160,7 @@ class InvertedLists:
 
     @contextmanager
     def _threads(self, n_jobs):
-        """Let faiss use so many threads, for a while: its number is the process's own."""
+        """Set the number of threads of faiss, which is global to the process, for a while."""
         before = self._faiss.omp_get_max_threads()
         self._faiss.omp_set_num_threads(check_n_jobs(n_jobs))
         try:

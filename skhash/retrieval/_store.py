@@ -1,6 +1,6 @@
 """An index in a folder, without pickle. Format version 1.
 
-The folder holds ``index.json`` and arrays; other files are no part of the index.
+The folder holds ``index.json`` and arrays; other files are not part of the index.
 
 **Arrays** are ``.npy`` files (NEP 1), little-endian, in C order, without pickled objects. Their
 names are ``<array>-<16 hexadecimal digits>.npy``, where the digits are drawn at random by each
@@ -28,9 +28,9 @@ save, and ``<array>`` is one of
 
 **Writing**: each file is written under a temporary name, flushed to the disk and renamed,
 index.json last. Then arrays that it does not name are deleted. So a crash leaves the old index or
-the new one. **Reading**: whoever finds an array gone reads index.json again. Sizes, checksums and
-headers are compared with what index.json says before anything parses an array, and the header of
-an array is compared as text, never parsed.
+the new one. **Reading**: a reader that finds an array missing reads index.json again. Sizes,
+checksums and headers are compared with index.json before an array is read, and the header of an
+array is compared as text, never parsed.
 """
 
 import hashlib
@@ -71,7 +71,7 @@ _ARRAY = {
 }
 _LONGEST = 1 << 32  # bytes of a code that `to_words` is asked about
 _BLOCKS, _BLOCK = 64, 4096
-_WHOLE = 16 << 20  # bytes of arrays that are checked entirely unless told otherwise
+_WHOLE = 16 << 20  # bytes of arrays up to which all are checked by default
 
 
 def read_index(folder, *, mmap_mode, verify):
@@ -119,14 +119,14 @@ def parse(folder):
         document = None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(
-            f"{path} is no index of HammingRetriever, or a damaged one: give a folder that "
+            f"{path} is not an index of HammingRetriever, or is damaged: give a folder that "
             "HammingRetriever.save has written, and save into a new one."
         )
     return document
 
 
 def _checked(folder):
-    """Return index.json if it is whole, of this version, and says nothing impossible."""
+    """Return index.json if it is complete, of this version and consistent."""
     try:
         document = parse(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -163,14 +163,14 @@ def _is_typed(document):
 
 def _fits(entries, types):
     return entries.keys() == types.keys() and all(
-        # Not isinstance: True is no number of rows.
+        # Not isinstance: True is not a number of rows.
         type(entries[name]) in (kinds if isinstance(kinds, tuple) else (kinds,))
         for name, kinds in types.items()
     )
 
 
 def _is_sound(document):
-    """Say whether the entries of the arrays fit the attributes, so that no search can go astray."""
+    """Say whether the entries of the arrays fit the attributes, so that searches stay in bounds."""
     n_samples, n_columns = document["n_samples_fit_"], document["n_features_in_"]
     arrays, paired = dict(document["arrays"]), document["paired_"]
     n_bits, odd = divmod(n_columns, 2) if paired else (n_columns, 0)
@@ -267,7 +267,7 @@ def plain(value):
     """Turn a number of NumPy into one of JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} is no JSON")
+    raise TypeError(f"{value!r} is not valid JSON")
 
 
 def checksum(document):

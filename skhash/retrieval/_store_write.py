@@ -67,7 +67,7 @@ def write_index(folder, fields, arrays):
 
 
 def _sweep(folder):
-    """Delete the arrays that index.json does not name: of before, of a crash or of a full disk."""
+    """Delete the arrays that index.json does not name: old ones, and those of a failed save."""
     index = folder / "index.json"
     named = index.read_text(encoding="utf-8") if index.exists() else ""
     for path in folder.iterdir():

@@ -127,7 +127,7 @@ def test_flickr_lines_may_end_as_on_windows(folder, write):
 def test_flickr8k_picture_that_was_never_there_can_be_dropped(folder, write):
     path = write("Flickr8k.token.txt", FLICKR["Flickr8k.token.txt"] + "4.jpg.1#0\tA man .\n")
     with pytest.raises(
-        FileNotFoundError, match=r"4\.jpg\.1 in row 3 of .*Flickr8k\.token\.txt: cor"
+        FileNotFoundError, match=r"4\.jpg\.1 in row 3 of .*Flickr8k\.token\.txt: correct"
     ):
         load_flickr_captions(folder, path)
     with pytest.warns(UserWarning, match="1 rows of"):
@@ -147,7 +147,7 @@ def test_a_flickr_table_with_a_third_field_raises(folder, write):
 
 def test_flickr_file_that_is_no_text_raises(folder, tmp_path):
     (tmp_path / "results.csv").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(ValueError, match=r"results\.csv is no text in UTF-8 .*: convert it"):
+    with pytest.raises(ValueError, match=r"results\.csv is not UTF-8 text .*: convert it"):
         load_flickr_captions(folder, tmp_path / "results.csv")
 
 
@@ -191,7 +191,7 @@ def test_other_json_raises_and_names_the_file(folder, write, load, content):
 
 @pytest.mark.parametrize("load", [load_coco_captions, load_karpathy])
 def test_no_json_raises_and_names_the_file(folder, write, load):
-    with pytest.raises(ValueError, match=r"file\.json is no JSON .*: give a whole file"):
+    with pytest.raises(ValueError, match=r"file\.json is not valid JSON .*: give a complete file"):
         load(folder, write("file.json", '{"images": ['))
 
 
@@ -278,7 +278,7 @@ def test_a_flickr_caption_of_several_lines_is_one(folder, write):
 def test_a_quote_that_is_not_closed_raises(folder, write):
     path = write("captions.txt", 'image,caption\n4.jpg,"two dogs\n9.jpg,a cat\n')
     with pytest.raises(
-        ValueError, match=r"captions\.txt is no table .* a quote is not closed: correct it"
+        ValueError, match=r"captions\.txt is not a table .* a quote is not closed: c"
     ):
         load_flickr_captions(folder, path)
 

@@ -94,12 +94,14 @@ def test_columns_can_be_named(folder):
 @pytest.mark.parametrize(
     ("columns", "parameter", "matches"),
     [
-        (["id", "text"], "image_column", "none"),
-        (["image", "text", "caption"], "text_column", "'text', 'caption'"),
+        (["id", "text"], "image_column", "no column matches"),
+        (["image", "text", "caption"], "text_column", "'text', 'caption' match"),
     ],
 )
 def test_columns_that_cannot_be_told_raise(folder, columns, parameter, matches):
-    message = f"{parameter} cannot be guessed, {matches} of .* set it to one of '{columns[0]}', "
+    message = (
+        f"{parameter} cannot be inferred from .*, {matches}: set it to one of '{columns[0]}', "
+    )
     with pytest.raises(ValueError, match=message):
         load_image_table(folder, pd.DataFrame({name: NAMES for name in columns}))
 
@@ -198,7 +200,9 @@ def test_name_that_is_none_raises_and_names_the_row(folder, name):
 @pytest.mark.parametrize("text", [None, np.nan, 3, []])
 def test_caption_that_is_none_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
-    with pytest.raises(ValueError, match=r"row 1 of the table has the caption .* which is no text"):
+    with pytest.raises(
+        ValueError, match=r"row 1 of the table has the caption .* which is not a text"
+    ):
         load_image_table(folder, table(text=texts))
 
 
@@ -208,7 +212,7 @@ def test_a_cell_that_is_not_there_is_no_empty_text(folder, tmp_path, kind):
     path = tmp_path / f"captions.{kind}"
     lines = ["image,text", 'b.jpg,"a\nb"', "b.jpg,", "", 'b.jpg,""', "b.jpg", "b.jpg,x"]
     path.write_text("\n".join(lines).replace(",", separator))
-    with pytest.raises(ValueError, match=r"row 3 of .* has the caption nan, which is no text"):
+    with pytest.raises(ValueError, match=r"row 3 of .* has the caption nan, which is not a text"):
         load_image_table(folder, path)
     path.write_text("\n".join(lines[:5]).replace(",", separator))
     assert load_image_table(folder, path).frame["text"].tolist() == ["a\nb", "", ""]
@@ -233,7 +237,9 @@ def test_records_are_those_of_the_csv_module(rows):
 @pytest.mark.parametrize("text", [{"raw": "two dogs"}, {"a", "b"}, [["a"]], [{"raw": "a"}], b"a"])
 def test_a_caption_of_another_type_is_not_taken_apart(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
-    with pytest.raises(ValueError, match=r"row 1 of the table has the caption .* which is no text"):
+    with pytest.raises(
+        ValueError, match=r"row 1 of the table has the caption .* which is not a text"
+    ):
         load_image_table(folder, table(text=texts))
 
 
@@ -375,9 +381,7 @@ def test_unknown_kind_of_file_raises(folder, tmp_path):
 )
 def test_broken_file_raises_and_names_it(folder, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(
-        ValueError, match=rf"{name} cannot be read as .*: correct it, or read it into"
-    ):
+    with pytest.raises(ValueError, match=rf"{name} cannot be read as .*: correct it, or give a"):
         load_image_table(folder, tmp_path / name)
 
 

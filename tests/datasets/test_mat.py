@@ -182,7 +182,7 @@ def test_values_that_lie_in_another_file_are_not_read(path, tmp_path, kind):
             layout = h5py.VirtualLayout((3, 7), "f8")
             layout[:] = h5py.VirtualSource(str(tmp_path / "secret"), "YAll", (3, 7))
             file.create_virtual_dataset("YAll", layout)
-    with pytest.raises(ValueError, match="YAll is no matrix within this file"):
+    with pytest.raises(ValueError, match="YAll is not a matrix within this file"):
         read_matrix(path, "YAll", (7, 3))
 
 

@@ -85,10 +85,10 @@ def compressed(content, size=None):
     [
         ([(14, variable()), (14, variable())], "holds X twice"),
         ([(9, bytes(8))], "an element of type 9 stands where a variable must be"),
-        ([(14, variable(number=4))], "'X' is no real matrix, its class is 4"),
-        ([(14, variable(number=5))], "'X' is no real matrix, its class is 5"),
-        ([(14, variable(number=0x0806))], "'X' is no real matrix"),
-        ([(14, variable(dims=(-2, -3)))], "'X' is no real matrix"),
+        ([(14, variable(number=4))], "'X' is not a real matrix, its class is 4"),
+        ([(14, variable(number=5))], "'X' is not a real matrix, its class is 5"),
+        ([(14, variable(number=0x0806))], "'X' is not a real matrix"),
+        ([(14, variable(dims=(-2, -3)))], "'X' is not a real matrix"),
         ([(14, variable(dims=(2, 4)))], r"'X' has 48 bytes of float64 for shape \(2, 4\)"),
         ([(14, variable(dims=(2**31 - 1, 2**31 - 1)))], "'X' has 48 bytes of float64 for shape"),
         ([(14, variable(values=(3, bytes(48))))], "'X' has 48 bytes of int16 for"),
@@ -102,10 +102,10 @@ def compressed(content, size=None):
         ([(14, struct.pack("<HHI", 1, 7, 0))], "a small element at byte 0 has 7 bytes"),
         ([(15, b"junk")], "incorrect header check"),
         ([(15, zlib.compress(variable())[:-20])], "an element of type 6 is compressed"),
-        ([compressed(variable(), size=10**6)], "has not the 1000000 bytes that it says"),
-        ([compressed(variable(), size=40)], "has not the 40 bytes that it says"),
+        ([compressed(variable(), size=10**6)], "does not have the 1000000 bytes that it declares"),
+        ([compressed(variable(), size=40)], "does not have the 40 bytes that it declares"),
         ([compressed(variable(), size=2**31)], "is compressed from 2147483648 bytes, more than"),
-        ([(15, zlib.compress(element(14, variable()))[:-9])], "has not the"),
+        ([(15, zlib.compress(element(14, variable()))[:-9])], "does not have the"),
     ],
 )
 def test_what_contradicts_itself_raises(write, elements, message):
@@ -124,11 +124,11 @@ def test_a_bomb_is_expanded_no_further_than_its_own_size(write, monkeypatch):
 @pytest.mark.parametrize("content", [b"", bytes(128), b"MATLAB 5.0".ljust(126) + b"XX"])
 def test_a_file_of_another_kind_raises(tmp_path, content):
     (tmp_path / "x.mat").write_bytes(content)
-    with pytest.raises(ValueError, match="it has not the header of MATLAB v5"):
+    with pytest.raises(ValueError, match="it lacks the header of MATLAB v5"):
         read_mat5(tmp_path / "x.mat", ["X"])
 
 
 def test_a_file_of_version_4_raises(tmp_path):
     savemat(tmp_path / "x.mat", {"X": MATRIX}, format="4")
-    with pytest.raises(ValueError, match="it has not the header of MATLAB v5"):
+    with pytest.raises(ValueError, match="it lacks the header of MATLAB v5"):
         read_mat5(tmp_path / "x.mat", ["X"])

@@ -151,7 +151,7 @@ def test_data_home_that_is_no_path_raises():
         ({"I_tr": None}, "raw_features.mat has no matrix I_tr"),
         (
             {"T_tr": "words"},
-            "raw_features.mat cannot be read .*T_tr' is no real matrix, its class is 4",
+            "raw_features.mat cannot be read .*T_tr' is not a real matrix, its class is 4",
         ),
         (
             {"T_tr": np.ones((5, 9))},

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from skhash._torchvision import import_with_torchvision
+from skhash._libraries import import_with_torchvision
 
 TINY = "tiny-clip-of-the-tests"
 

@@ -7,39 +7,8 @@ import pytest
 from PIL import Image
 
 from skhash import make_table
-from skhash._inputs.cells import cut, shorten
 from skhash.features import CrossModalFeaturizer, PatchFeaturizer
 from skhash.metrics._display_items import open_image
-
-HUGE = 8_000_000
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "a" * HUGE,
-        b"a" * HUGE,
-        bytearray(HUGE),
-        [b"a" * HUGE] * 9,
-        {"bytes": b"a" * HUGE},
-        {"a" * HUGE: ["b" * HUGE]},
-        10**2000,
-        np.zeros(HUGE),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_huge_values_are_quoted_short(value):
-    assert len(shorten(value)) <= 100
-
-
-@pytest.mark.parametrize("value", [3, None, "a dog", b"\xff", ["a", 3], {"bytes": None}, 0.5])
-def test_short_values_are_quoted_whole(value):
-    assert shorten(value) == repr(value)
-
-
-def test_a_text_that_no_encoder_reads_can_be_printed():
-    cut("a \ud800" * 500).encode()
-    shorten("a \ud800" * 500).encode()
 
 
 @pytest.fixture

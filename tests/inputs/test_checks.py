@@ -8,7 +8,6 @@ from skhash._inputs.checks import (
     check_n_jobs,
     check_real,
     check_verbose,
-    shown,
 )
 
 
@@ -126,10 +125,3 @@ def test_threads_are_never_many_more_than_cores(n_jobs, monkeypatch):
 def test_what_is_no_number_of_threads_is_named(n_jobs):
     with pytest.raises((TypeError, ValueError), match="n_jobs must be "):
         check_n_jobs(n_jobs)
-
-
-def test_a_long_value_is_shortened_and_stays_on_one_line():
-    assert shown("a\nb") == r"'a\nb'"
-    assert len(shown("x" * 10**6)) == 80
-    assert "\n" not in shown(np.zeros((3, 2)))
-    assert shown(10**5000) == "a huge int"

@@ -45,7 +45,7 @@ def test_constant_scores_give_their_mean(constant):
     ("values", "options", "message"),
     [
         ([], {}, "minimum of 1 is required"),
-        ([[0.1, 0.2]], {}, "one dimension, a score a query, got 2"),
+        ([[0.1, 0.2]], {}, "one dimension, one per query, got 2"),
         ([0.1, np.nan], {}, "scores contains NaN"),
         ([0.1, 0.2], {"confidence_level": 1}, "confidence_level must be a number in .*, got 1"),
         ([0.1, 0.2], {"n_resamples": 0}, "n_resamples must be at least 1, got 0"),

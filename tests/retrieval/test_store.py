@@ -300,7 +300,9 @@ def test_what_is_no_regular_file_is_refused_at_once(folder, name, kind):
         else:
             stack.enter_context(contextlib.chdir(folder))  # a name of a socket must be short
             stack.enter_context(socket.socket(socket.AF_UNIX)).bind(path.name)
-        with pytest.raises(ValueError, match=r"not a regular file|is no index of HammingRetriever"):
+        with pytest.raises(
+            ValueError, match=r"not a regular file|is not an index of HammingRetriever"
+        ):
             HammingRetriever.open(folder)
 
 
@@ -325,14 +327,18 @@ def test_a_file_is_no_folder(folder):
 )
 def test_a_foreign_file_is_an_error(folder, content):
     (folder / "index.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"index\.json is no index of HammingRetriever, or a dama"):
+    with pytest.raises(
+        ValueError, match=r"index\.json is not an index of HammingRetriever, or is dama"
+    ):
         HammingRetriever.open(folder)
 
 
 def test_a_truncated_index_file_is_an_error(folder):
     path = folder / "index.json"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"index\.json is no index of HammingRetriever, or a dama"):
+    with pytest.raises(
+        ValueError, match=r"index\.json is not an index of HammingRetriever, or is dama"
+    ):
         HammingRetriever.open(folder)
 
 

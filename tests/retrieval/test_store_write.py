@@ -155,7 +155,9 @@ def test_labels_that_need_a_pickle_are_an_error(tmp_path, other):
 
 def test_a_parameter_that_is_no_json_is_an_error(tmp_path):
     index = HammingRetriever().fit(codes).set_params(verbose={1})
-    with pytest.raises(ValueError, match=r"a parameter cannot be saved, \{1\} is no JSON: set it"):
+    with pytest.raises(
+        ValueError, match=r"a parameter cannot be saved, \{1\} is not valid JSON: set it"
+    ):
         index.save(tmp_path / "index")
     assert not (tmp_path / "index").exists()
 
@@ -174,7 +176,9 @@ def test_an_index_that_is_not_fitted_cannot_be_saved(tmp_path):
 
 def test_an_index_json_of_something_else_is_not_overwritten(tmp_path):
     (tmp_path / "index.json").write_text('{"name": "a web page"}')
-    with pytest.raises(ValueError, match=r"is no index of HammingRetriever.*save into a new one"):
+    with pytest.raises(
+        ValueError, match=r"is not an index of HammingRetriever.*save into a new one"
+    ):
         index_a.save(tmp_path)
     assert files(tmp_path) == ["index.json"]
 

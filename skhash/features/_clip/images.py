@@ -4,7 +4,7 @@ import pickle
 from multiprocessing import current_process
 from typing import Any
 
-from ..._torchvision import import_with_torchvision
+from ..._libraries import import_with_torchvision
 from .._items import open_image
 
 

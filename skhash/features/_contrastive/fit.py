@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import GroupShuffleSplit
 from torch import distributed
 
-from ..._fitting import fitting
+from ..._estimators import fitting
 from ..._inputs.ids import encode_ids
 from ..._inputs.seed import draw_seed
 from ..._torch.device import resolve_device

@@ -14,9 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ..._optional import import_optional
+from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
-from ..._torchvision import import_with_torchvision
 from .strangers import CONFIG, code_free, own_folder, read_document, stamp, tokenizer_options
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 from ..._inputs.checks import check_choice, check_integer, check_real
-from ..._optional import import_optional
+from ..._libraries import import_optional
 from .folder import HERE
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}

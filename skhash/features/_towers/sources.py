@@ -5,10 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ..._inputs.checks import shown
-from ..._optional import import_optional
+from ..._inputs.messages import shorten
+from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
-from ..._torchvision import import_with_torchvision
 from .folder import HERE
 from .models import did_you_mean, fetch, load_model, locate, read_config, root_cause
 from .small import small_config
@@ -62,7 +61,7 @@ def build_towers(
     if not alone and not (isinstance(towers, (tuple, list)) and len(towers) == 2):
         raise TypeError(
             "towers must be 'small', the name of a model, or a tuple of two: a model and its "
-            f"weights, or an image tower and a text tower, got {shown(towers)}."
+            f"weights, or an image tower and a text tower, got {shorten(towers)}."
         )
     name, second = (towers, None) if alone else towers
     brings_weights = name.startswith(_BRINGS_WEIGHTS)

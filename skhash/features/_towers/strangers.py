@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ..._files import regular, restore
-from ..._optional import import_optional
+from ..._libraries import import_optional
 
 CONFIG = "open_clip_config.json"
 # What open_clip takes itself. All else would go to transformers, and may make it run code.

@@ -6,7 +6,7 @@ import warnings
 from functools import lru_cache
 from typing import Any
 
-from ..._torchvision import import_with_torchvision
+from ..._libraries import import_with_torchvision
 from .models import check_unchanged, need_transformers, root_cause, unavailable
 from .strangers import own_folder, tokenizer_options
 

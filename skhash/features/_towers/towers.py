@@ -19,9 +19,8 @@ from sklearn.utils import gen_batches
 from torch import nn
 
 from ..._inputs.checks import check_choice
-from ..._optional import import_optional
+from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
-from ..._torchvision import import_with_torchvision
 from .._clip.images import check_resized
 from .._items import describe_image, open_image
 from .backbones import is_of_transformers, is_resnet, padding, read, see, trim

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from ..._fitting import fitting
-from ..._inputs.checks import check_n_jobs, check_real, check_verbose, shown
+from ..._estimators import fitting
+from ..._inputs.checks import check_n_jobs, check_real, check_verbose
+from ..._inputs.messages import shorten
 from ..._inputs.seed import draw_seed
 from ..._torch.device import check_device
 from ..._torch.threads import threads
@@ -24,7 +25,7 @@ def _check_alpha(value, name):
     if not isinstance(value, str):
         return check_real(value, name, "(0, inf)")
     if value != "sqrt":
-        raise ValueError(f"{name} must be 'sqrt' or a positive number, got {shown(value)}.")
+        raise ValueError(f"{name} must be 'sqrt' or a positive number, got {shorten(value)}.")
     return value
 
 

@@ -409,7 +409,7 @@ def test_two_processes_have_the_same_random_weights(tiny, tiny_config, paths, tm
     code = (
         "import sys, warnings; import numpy as np\n"
         "from skhash.features import CLIPFeaturizer\n"
-        "from skhash._torchvision import import_with_torchvision\n"
+        "from skhash._libraries import import_with_torchvision\n"
         "warnings.simplefilter('ignore')\n"
         "import_with_torchvision('open_clip').add_model_config(sys.argv[1])\n"
         "featurizer = CLIPFeaturizer(sys.argv[2], pretrained=None, device='cpu')\n"

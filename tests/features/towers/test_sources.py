@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from skhash._torchvision import import_with_torchvision
+from skhash._libraries import import_with_torchvision
 from skhash.features import CLIPFeaturizer
 from skhash.features._towers.sources import build_towers
 from skhash.features._towers.towers import state_to_numpy

@@ -1,4 +1,6 @@
-"""A fitted pipeline of pairs, taken apart into one pipeline a modality."""
+"""What estimators share: fits that complete or change nothing, and splitting by modality."""
+
+from contextlib import contextmanager
 
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
@@ -9,14 +11,55 @@ from sklearn.utils.validation import check_is_fitted
 from ._blocks import BLOCKS
 
 
-class TowerStep(TransformerMixin, BaseEstimator):
+@contextmanager
+def fitting(estimator):
+    """Give a copy of an estimator to fit; at the end, the estimator takes over its attributes.
+
+    All attributes change together, by one assignment. After an error or Ctrl-C the estimator is as
+    it was before, and other threads never use one that is partly fitted. Replace attributes of the
+    copy, do not change them in place: both estimators refer to the same objects.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The estimator to fit.
+
+    Yields
+    ------
+    estimator
+        A shallow copy.
+
+    Examples
+    --------
+    >>> from sklearn.base import BaseEstimator
+    >>> class Mean(BaseEstimator):
+    ...     def fit(self, X):
+    ...         with fitting(self) as new:
+    ...             new.total_ = sum(X)
+    ...             new.mean_ = new.total_ / len(X)
+    ...         return self
+    >>> mean = Mean().fit([1, 3])
+    >>> mean.fit([])
+    Traceback (most recent call last):
+        ...
+    ZeroDivisionError: division by zero
+    >>> mean.total_, mean.mean_
+    (4, 2.0)
+    """
+    new = object.__new__(type(estimator))
+    vars(new).update(vars(estimator))
+    yield new
+    estimator.__dict__ = vars(new)
+
+
+class ModalityStep(TransformerMixin, BaseEstimator):
     """One modality of a fitted step.
 
     Parameters
     ----------
     estimator : estimator
-        Has methods ``encode_image`` and ``encode_text``. Frozen, so that neither ``fit`` nor
-        ``clone`` of the tower touches it.
+        Has the methods ``encode_image`` and ``encode_text``. Frozen, so that neither ``fit`` nor
+        ``clone`` of the pipeline changes it.
     modality : {"image", "text"}
         Which of the two ``transform`` calls.
     """
@@ -38,7 +81,7 @@ class TowerStep(TransformerMixin, BaseEstimator):
 
 
 def split_towers(estimator):
-    """Split a fitted pipeline of pairs into an image pipeline and a text pipeline.
+    """Split a fitted pipeline for pairs into an image pipeline and a text pipeline.
 
     Each step that has the methods ``encode_image`` and ``encode_text`` becomes a fitted transformer
     that calls one of them. A last step without ``transform``, such as a retriever, is left out.
@@ -90,11 +133,11 @@ def split_towers(estimator):
             f"{type(estimator).__name__} has nothing to split: at least one step must have the "
             "methods encode_image and encode_text."
         )
-    towers = {
-        block: Pipeline([(name, _tower_step(step, block)) for name, step in steps])
+    pipelines = {
+        block: Pipeline([(name, _modality_step(step, block)) for name, step in steps])
         for block in BLOCKS
     }
-    return Bunch(**towers)
+    return Bunch(**pipelines)
 
 
 def _passes(step):
@@ -105,5 +148,5 @@ def _encodes(step):
     return hasattr(step, "encode_image") and hasattr(step, "encode_text")
 
 
-def _tower_step(step, block):
-    return "passthrough" if _passes(step) else TowerStep(FrozenEstimator(step), block)
+def _modality_step(step, block):
+    return "passthrough" if _passes(step) else ModalityStep(FrozenEstimator(step), block)

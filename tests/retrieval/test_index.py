@@ -137,10 +137,10 @@ def test_another_width_is_an_error():
 @pytest.mark.parametrize("method", ["kneighbors", "partial_fit"])
 def test_bits_do_not_mix_with_bytes(method):
     packed = convert_codes(codes, "packed")
-    message = r"holds packed codes \(uint8\), got codes of a column a bit: convert them with"
+    message = r"holds packed codes \(uint8\), got codes with one column per bit: convert them with"
     with pytest.raises(ValueError, match=message):
         getattr(HammingRetriever().fit(packed), method)(queries)
-    with pytest.raises(ValueError, match="holds codes of a column a bit, got packed codes"):
+    with pytest.raises(ValueError, match="holds codes with one column per bit, got packed codes"):
         getattr(HammingRetriever().fit(codes), method)(packed)
 
 
@@ -245,7 +245,7 @@ def test_the_index_does_not_follow_its_arguments(method):
 
 
 def test_labels_are_given_to_all_rows_or_none():
-    with pytest.raises(ValueError, match="all rows of the index have labels or none"):
+    with pytest.raises(ValueError, match="either all rows of an index have labels or none"):
         HammingRetriever().fit(codes, np.arange(40)).partial_fit(codes)
 
 

@@ -1,4 +1,4 @@
-"""Metrics of the first k items: precision, recall and hit rate."""
+"""Metrics that count hits among the first k items: precision, recall and hit rate."""
 
 from .._hamming.comparable import comparable
 from .._inputs.checks import check_flag
@@ -50,7 +50,7 @@ def precision_at_k(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is no integer.
+        If the formats differ, a dtype names no format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -130,7 +130,7 @@ def recall_at_k(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is no integer.
+        If the formats differ, a dtype names no format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -208,7 +208,7 @@ def hit_rate_at_k(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is no integer.
+        If the formats differ, a dtype names no format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.

@@ -1,0 +1,108 @@
+"""What an index holds: its codes as words, and its labels."""
+
+import numpy as np
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from .._blocks import named_columns, table_columns
+from .._ranking import relevance
+from .._ranking.scorer import paired_codes
+from ..codes import format_of, read_codes
+from ._rows import is_mapped, words_of
+
+# Kinds of labels that NumPy would convert into one another.
+_LABEL_KINDS = {
+    **{"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"},
+    **{"U": "strings", "O": "strings", "S": "bytes", "M": "dates", "m": "time spans"},
+}
+
+
+def read_words(index, X, *, reset):
+    """Return the words of each block of codes in `X`.
+
+    Parameters
+    ----------
+    index : HammingRetriever
+        The index. If `reset`, its attributes ``paired_``, ``packed_`` and ``n_features_in_`` are
+        set; otherwise the codes are checked against them.
+    X : array-like or dataframe of shape (n_samples, n_columns)
+        The codes.
+    reset : bool
+        Whether these are the first codes of the index.
+
+    Returns
+    -------
+    dict of str to ndarray or MappedWords of shape (n_words, n_samples), unsigned
+        The words of ``"codes"``, or of ``"image"`` and ``"text"``, or of one of these.
+    """
+    columns = table_columns(X)
+    named = index.paired is not False and columns is not None
+    blocks = list(named_columns(columns)) if named else []
+    # read_codes checks the values: only empty arrays are left to refuse.
+    codes = check_array(read_codes(X), ensure_all_finite=False, estimator=index)
+    if blocks:
+        X = codes  # without column names, so that texts may search an index of images
+    packed = format_of(codes) == "packed"
+    if reset:
+        index.packed_ = packed
+        index.paired_ = bool(index.paired) or len(blocks) == 2
+    elif packed != index.packed_:
+        kinds = {True: "packed codes (uint8)", False: "codes with one column per bit"}
+        raise ValueError(
+            f"the index holds {kinds[index.packed_]}, got {kinds[packed]}: "
+            "convert them with skhash.codes.convert_codes."
+        )
+    if index.paired_ and not reset and len(blocks) == 1:
+        if 2 * codes.shape[1] != index.n_features_in_:
+            raise ValueError(
+                f"the {blocks[0]} codes have {codes.shape[1]} columns, those of the index "
+                f"{index.n_features_in_ // 2}: give codes of the same length."
+            )
+        parts = {blocks[0]: codes}
+    else:
+        if index.paired_ and not reset and 2 * codes.shape[1] == index.n_features_in_:
+            raise ValueError(
+                "codes of half the width of a paired index may be of images or of texts: name "
+                "their columns with skhash.make_table(image=codes) or make_table(text=codes)."
+            )
+        # Only the number and the names of the columns: the values have been checked.
+        validate_data(index, X=X, skip_check_array=True, reset=reset)  # pyright: ignore[reportArgumentType]
+        parts = paired_codes(codes, columns) if index.paired_ else {"codes": codes}
+    return {block: words_of(part) for block, part in parts.items()}
+
+
+def check_labels(y, n_samples):
+    """Return labels in a form that can be saved: a copy, unless they are memory-mapped."""
+    labels = relevance.check_labels(y, n_samples)
+    if labels.dtype.kind == "O" and any(label.endswith("\0") for label in labels):
+        raise ValueError(
+            "labels must not end with a zero character, which arrays of strings do not keep: strip "
+            "it."
+        )
+    if labels.dtype.kind == "O" and isinstance(y, (list, tuple)):
+        return np.array(labels.tolist())
+    return labels if is_mapped(labels) else labels.copy()
+
+
+def join_labels(held, new):
+    """Append labels to those of the index, which must be of the same kind."""
+    if (held is None) != (new is None):
+        raise ValueError(
+            "either all rows of an index have labels or none: give y in every call or in none."
+        )
+    if new is None:
+        return None
+    if held.shape[1:] != new.shape[1:]:
+        raise ValueError(
+            f"the labels have the shape {new.shape}, those of the index {held.shape}: give labels "
+            "with the same columns."
+        )
+    kinds = [_LABEL_KINDS[y.dtype.kind] for y in (held, new)]
+    # NumPy joins int64 and uint64 to floats.
+    rounded = kinds == ["integers"] * 2 and np.result_type(held, new).kind == "f"
+    if held.ndim == 1 and (kinds[0] != kinds[1] or rounded):
+        raise ValueError(
+            f"the index holds labels that are {kinds[0]} ({held.dtype}), got {kinds[1]} "
+            f"({new.dtype}): convert the new ones, or fit again with labels of one kind."
+        )
+    return np.concatenate([held, new])

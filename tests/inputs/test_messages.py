@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from skhash._inputs.messages import cut, shorten
+
+HUGE = 8_000_000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a" * HUGE,
+        b"a" * HUGE,
+        bytearray(HUGE),
+        [b"a" * HUGE] * 9,
+        {"bytes": b"a" * HUGE},
+        {"a" * HUGE: ["b" * HUGE]},
+        10**2000,
+        np.zeros(HUGE),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_huge_values_are_quoted_short(value):
+    assert len(shorten(value)) <= 100
+
+
+@pytest.mark.parametrize("value", [3, None, "a dog", b"\xff", ["a", 3], {"bytes": None}, 0.5])
+def test_short_values_are_quoted_whole(value):
+    assert shorten(value) == repr(value)
+
+
+def test_a_text_that_no_encoder_reads_can_be_printed():
+    cut("a \ud800" * 500).encode()
+    shorten("a \ud800" * 500).encode()
+
+
+def test_a_value_stays_on_one_line():
+    assert shorten("a\n  b") == r"'a\n  b'"
+    assert shorten(np.zeros((2, 2))) == "array([[0., 0.], [0., 0.]])"
+
+
+def test_an_integer_that_python_refuses_to_write_is_called_huge():
+    assert shorten(10**5000) == "a huge int"
+    assert shorten([10**5000]) == "a huge list"
