@@ -16,6 +16,15 @@ from sklearn.exceptions import ConvergenceWarning
 from ..._inputs.checks import check_choice
 
 
+def deal(groups, batching, rng, labels=None):
+    """Deal the batches of an epoch: at random, or with neighbours where there are clusters."""
+    if labels is None:
+        return random_batches(groups, batching.batch_size, rng)
+    return clustered_batches(
+        labels, groups, batching.batch_size, batching.group_size, batching.hard_fraction, rng
+    )
+
+
 def random_batches(groups, batch_size, rng):
     """Deal rows at random into as many batches of equal size as there can be.
 

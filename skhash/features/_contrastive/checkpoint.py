@@ -24,20 +24,22 @@ class Checkpoint:
 
     Parameters
     ----------
-    settings : ContrastiveFeaturizer
-        The parameters; `checkpoint_dir` names the folder.
+    folder : str, path or None
+        The folder.
+    parameters : dict of str to object
+        The featurizer's parameters by name; a run goes on with equal ones alone.
     trainer : Trainer
         The run.
     watch : Watch
         Its best weights.
     """
 
-    def __init__(self, settings, trainer, watch):
+    def __init__(self, folder, parameters, trainer, watch):
         self.trainer, self.watch = trainer, watch
         self.path, self.warned = None, False
-        if settings.checkpoint_dir is not None:
-            self.path = Path(settings.checkpoint_dir) / "contrastive.pt"
-            self.run = _fingerprint(settings, trainer)
+        if folder is not None:
+            self.path = Path(folder) / "contrastive.pt"
+            self.run = _fingerprint(parameters, trainer)
 
     def resume(self):
         """Go on from the checkpoint, if there is one; return the rows of history so far."""
@@ -127,9 +129,8 @@ def _sha256(file, n_bytes):
     return digest.digest()
 
 
-def _fingerprint(settings, trainer):
+def _fingerprint(parameters, trainer):
     """Return a checksum of the parameters, the seed, the data and the weights to begin with."""
-    parameters = settings.get_params(deep=False)
     kept = {name: repr(value) for name, value in parameters.items() if name not in _FREE}
     kept["random_state"] = trainer.seed
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())

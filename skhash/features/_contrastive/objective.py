@@ -19,26 +19,26 @@ class Objective(nn.Module):
     ----------
     towers : Towers
         What is trained and kept.
-    settings : ContrastiveFeaturizer
-        Holds the temperatures, heads and the threshold of the mask.
+    losses : Losses
+        Temperatures, heads and the threshold of the mask.
     generator : torch.Generator
         Source of the heads' initial weights.
     """
 
-    def __init__(self, towers, settings, generator):
+    def __init__(self, towers, losses, generator):
         super().__init__()
         self.towers = towers
         width = towers.config["model_cfg"]["embed_dim"]
-        kinds = settings.image_head, settings.text_head
+        kinds = losses.image_head, losses.text_head
         heads = [
             make_head(kind, n_inputs, 4 * width, width, generator)
             for kind, n_inputs in zip(kinds, towers.pooled_widths(), strict=True)
         ]
         self.heads = nn.ModuleDict(dict(zip(BLOCKS, heads, strict=True)))
         self.through_head = {b: kind is not None for b, kind in zip(BLOCKS, kinds, strict=True)}
-        self.image_temperature = settings.image_temperature
-        self.text_temperature = settings.text_temperature
-        self.mask_threshold = settings.mask_threshold
+        self.image_temperature = losses.image_temperature
+        self.text_temperature = losses.text_temperature
+        self.mask_threshold = losses.mask_threshold
 
     def forward(self, views, tokens, ids, weights):
         """Compute the loss terms of a batch.

@@ -16,30 +16,32 @@ class Watch:
     ----------
     n_epochs : int
         Epochs that are planned.
-    settings : ContrastiveFeaturizer
-        The parameters.
+    stopping : Stopping
+        When training ends early.
+    verbose : int
+        Whether to print.
     """
 
-    def __init__(self, n_epochs, settings):
-        self.n_epochs, self.settings = n_epochs, settings
+    def __init__(self, n_epochs, stopping, verbose):
+        self.n_epochs, self.stopping, self.verbose = n_epochs, stopping, verbose
         self.best, self.waited, self.state = -math.inf, 0, None
         self.started, self.first = time.perf_counter(), None
 
     @property
     def stopped(self):
         """Whether the recall has not risen for long enough."""
-        return self.waited >= self.settings.n_iter_no_change
+        return self.waited >= self.stopping.n_iter_no_change
 
     def see(self, rows, weights):
         """Look at the last epoch and at a copy of the weights that it has left."""
         row, done = rows[-1], len(rows)
         self.first = done if self.first is None else self.first
-        if self.settings.early_stopping:
+        if self.stopping.early_stopping:
             score = (row["i2t_r1"] + row["t2i_r1"]) / 2
             self.waited += 1
             if score > self.best:
                 self.best, self.waited, self.state = score, 0, weights
-        if self.settings.verbose and own_rank() == 0:
+        if self.verbose and own_rank() == 0:
             self._tell(row, done)
 
     def saved(self):

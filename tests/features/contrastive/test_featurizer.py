@@ -364,7 +364,7 @@ def test_bad_input_is_named(table, case):
         tiny(**parameters).fit(change(table))
 
 
-def test_positives_by_dropout_need_a_tower_with_dropout(fitted, table, tmp_path):
+def test_positives_by_dropout_need_an_encoder_with_dropout(fitted, table, tmp_path):
     fitted.save_pretrained(tmp_path / "towers")
     path = tmp_path / "towers" / "config.json"
     bert = json.loads(path.read_text())
@@ -375,13 +375,15 @@ def test_positives_by_dropout_need_a_tower_with_dropout(fitted, table, tmp_path)
     del document["sha256"]  # of the file as it was
     about.write_text(json.dumps(document))
     featurizer = tiny(towers=f"local-dir:{tmp_path / 'towers'}")
-    with pytest.raises(ValueError, match="needs a text tower with dropout, and this one has none"):
+    with pytest.raises(
+        ValueError, match="needs a text encoder with dropout, and this one has none"
+    ):
         featurizer.fit(table)
     assert featurizer.set_params(text_positive="word_dropout").fit(table) is featurizer
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(table, monkeypatch):
-    from skhash.features._contrastive import training as _contrastive_training
+    from skhash.features._contrastive.objective import Objective
 
     good = tiny(joint_epochs=2, n_rounds=0)
     calls = iter(range(100))
@@ -392,8 +394,8 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(tabl
             result["total"] = result["total"] * float("nan")
         return result
 
-    original = _contrastive_training.Trainer._terms
-    monkeypatch.setattr(_contrastive_training.Trainer, "_terms", terms)
+    original = Objective.forward
+    monkeypatch.setattr(Objective, "forward", terms)
     with pytest.warns(ConvergenceWarning, match="loss is nan in step 2 of epoch 2 of the joint"):
         good.fit(table)
     assert len(good.history_) == 1
@@ -419,18 +421,18 @@ def test_ctrl_c_keeps_the_last_whole_epoch(table, monkeypatch):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
 def test_a_first_epoch_that_is_interrupted_leaves_the_former_towers(table, monkeypatch, error):
-    from skhash.features._contrastive import training as _contrastive_training
+    from skhash.features._contrastive.objective import Objective
 
     new, former = tiny(), tiny(warm_start=True, random_state=1).fit(table)
     before = former.transform(table)
-    original, calls = _contrastive_training.Trainer._terms, iter(range(100))
+    original, calls = Objective.forward, iter(range(100))
 
     def terms(self, *arguments):
         if next(calls) % 2:
             raise error
         return original(self, *arguments)
 
-    monkeypatch.setattr(_contrastive_training.Trainer, "_terms", terms)
+    monkeypatch.setattr(Objective, "forward", terms)
     for featurizer in (new, former):
         for train in (featurizer.fit, featurizer.partial_fit):
             with pytest.raises(error):
@@ -454,7 +456,7 @@ def test_a_parameter_of_the_towers_that_changes_after_fit_changes_no_feature(
         featurizer = pickle.loads(pickle.dumps(featurizer))
     pd.testing.assert_frame_equal(featurizer.transform(table), before)
     for go_on in (featurizer.fit, featurizer.partial_fit):
-        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the towers"):
+        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the encoders"):
             go_on(table)
     pd.testing.assert_frame_equal(featurizer.transform(table), before)
 
