@@ -82,7 +82,7 @@ SMALL = tuple(f.name for f in fields(Loading))[1:10]
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages of training: epochs, learning rates, what is trained, and weights of the losses."""
+    """The stages of training: epochs, learning rates, trained part, and weights of the losses."""
 
     align_epochs: int
     unimodal_epochs: int

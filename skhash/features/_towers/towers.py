@@ -22,11 +22,11 @@ from ..._inputs.checks import check_choice
 from ..._optional import import_optional
 from ..._torch.generator import seeded
 from ..._torchvision import import_with_torchvision
-from .._clip.images import check_resized
 from .._items import describe_image, open_image
 from .backbones import is_of_transformers, is_resnet, padding, read, see, trim
 from .folder import write_folder
 from .models import Located
+from .resize import check_resized
 from .tokens import load_tokenizer, tokenize, warn_of_unknown
 
 # Names of what is trained; those of projections differ between open_clip's towers.
