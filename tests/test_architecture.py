@@ -33,7 +33,7 @@ HOMES = {
     "matplotlib": {"metrics"},
 }
 # Modules that are nothing without a library may import it at their top.
-TRAINING = {"_contrastive", "threads.py", "backbones.py", "towers.py"}
+TRAINING = {"_contrastive", "threads.py", "weights.py", "backbones.py", "towers.py"}
 AT_TOP = {"torch": {"_deep", *TRAINING}, "numba": COMPILED}
 
 

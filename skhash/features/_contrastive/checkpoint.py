@@ -30,12 +30,12 @@ class Checkpoint:
         The featurizer's parameters by name; a run goes on with equal ones alone.
     trainer : Trainer
         The run.
-    watch : Watch
-        Its best weights.
+    epochs : Epochs
+        Its epochs, with the best weights.
     """
 
-    def __init__(self, folder, parameters, trainer, watch):
-        self.trainer, self.watch = trainer, watch
+    def __init__(self, folder, parameters, trainer, epochs):
+        self.trainer, self.epochs = trainer, epochs
         self.path, self.warned = None, False
         if folder is not None:
             self.path = Path(folder) / "contrastive.pt"
@@ -62,7 +62,7 @@ class Checkpoint:
                 "to begin anew, or give another checkpoint_dir."
             )
         self.trainer.resume(saved["trainer"])
-        self.watch.resume(saved["watch"])
+        self.epochs.resume(saved["epochs"])
         return saved["rows"]
 
     def save(self, rows):
@@ -85,7 +85,7 @@ class Checkpoint:
             "run": self.run,
             "rows": rows,
             "trainer": self.trainer.state(),
-            "watch": self.watch.saved(),
+            "epochs": self.epochs.state(),
         }
         # Another run may write here as well: the last one that is whole stays.
         with only_writer(path.parent) as sync_folder:

@@ -113,6 +113,8 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         Share of pairs held out for that, where `X_val` is not given.
     n_iter_no_change : int, default=5
         Number of epochs without a better recall after which training stops.
+    tol : float, default=1e-4
+        Smallest rise of the recall that counts as better.
     checkpoint_dir : str or path, default=None
         Folder for a checkpoint after each epoch. ``fit`` with the same data and parameters goes on
         from there, bit for bit on a CPU.
@@ -129,7 +131,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         which is restored after each batch: threads that train wait for each other there, and those
         that draw from it meanwhile change what is drawn.
     verbose : int, default=0
-        Whether to print a line an epoch.
+        1 prints about ten lines in all, 2 a line an epoch.
 
     Attributes
     ----------
@@ -219,6 +221,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 5
+    tol: float = 1e-4
     checkpoint_dir: Any = None
     warm_start: bool = False
     weights_dir: Any = None
@@ -258,6 +261,12 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
             If pretrained weights can neither be found nor fetched.
         FloatingPointError
             If the loss stops being finite in the first epoch.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss stops being finite later, or Ctrl-C is pressed: the featurizer has the
+            weights of the last whole epoch, or of the best one with `early_stopping`.
         """
         from .fit import fit
 

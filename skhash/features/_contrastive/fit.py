@@ -2,34 +2,48 @@
 
 import os
 import time
-import weakref
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.model_selection import GroupShuffleSplit
 from torch import distributed
 
 from ..._fitting import fitting
 from ..._inputs.ids import encode_ids
 from ..._inputs.seed import draw_seed
 from ..._torch.device import resolve_device
+from ..._torch.live import Live
+from ..._torch.runs import Epochs, Progress, hold_out
+from ..._torch.weights import to_numpy
 from .._tables import remember_columns
 from .._towers.sources import build_towers
-from .._towers.towers import rebuild_towers, state_to_numpy
+from .._towers.towers import Towers, rebuild_towers
 from .batches import deal
 from .checkpoint import Checkpoint
-from .objective import Objective, n_processes
+from .objective import Objective, n_processes, own_rank
 from .pairs import Pairs, check_training_pairs, raw_pairs
 from .parameters import read_parameters
-from .progress import Watch, warn_of_the_end
-from .training import Trainer, cluster_pairs, joint_stage, plan, recalls
+from .training import Trainer, cluster_pairs, epoch_line, joint_stage, plan, recalls
 from .views import has_dropout
 
-# Torch is kept beside the estimator, so never in a pickle: towers with the weights (`state_`) that
-# they have, and what trains them in chunks with the parameters it was made with.
-_towers = weakref.WeakKeyDictionary()
-_trainers = weakref.WeakKeyDictionary()
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """Encoders, and what trains them in chunks with the parameters that it was made with."""
+
+    towers: Towers
+    trainer: Trainer | None = None
+    made_with: Any = None
+
+    @property
+    def device(self):
+        """Where the weights are."""
+        return self.towers.device
+
+
+_live = Live()
 
 
 def fit(featurizer, X, groups, X_val, *, fresh):
@@ -61,20 +75,29 @@ def fit(featurizer, X, groups, X_val, *, fresh):
     elif stopping.early_stopping:
         items, groups, held_out = _hold_out(items, groups, stopping.validation_fraction, seed)
     with fitting(featurizer) as new:
-        towers = _prepare(featurizer, parameters, items, groups, seed, fresh=fresh)
+        towers = _prepare(featurizer, parameters, items, groups, seed, fresh=fresh).towers
         pairs = Pairs(towers, items, groups)
         pairs.check()
         validation = None if held_out is None else Pairs(towers, held_out)
         objective = _make_objective(parameters.losses, towers, seed)
         trainer = Trainer(objective, pairs, plan(parameters.stages), parameters, seed)
-        _let_go(featurizer, fresh=fresh)
-        watch = Watch(trainer.n_epochs, stopping, featurizer.verbose)
+        if not fresh:
+            _live.drop(featurizer)  # these encoders are going to change
+        patience = stopping.n_iter_no_change
+        epochs = Epochs(towers, trainer.n_epochs, tol=stopping.tol, patience=patience)
         kept = featurizer.get_params(deep=False)
-        checkpoint = Checkpoint(featurizer.checkpoint_dir, kept, trainer, watch)
-        rows = _train(trainer, validation, watch, checkpoint)
+        checkpoint = Checkpoint(featurizer.checkpoint_dir, kept, trainer, epochs)
+        rows = _train(
+            trainer,
+            validation,
+            epochs,
+            checkpoint,
+            early_stopping=stopping.early_stopping,
+            verbose=featurizer.verbose,
+        )
         remember_columns(new, X)
         _keep(new, towers, rows, parameters.loading, fresh=fresh)
-        _towers[featurizer] = towers, new.state_
+    _live.keep(featurizer, featurizer.state_, Trained(towers))
 
 
 def partial_fit(featurizer, X, groups):
@@ -83,22 +106,23 @@ def partial_fit(featurizer, X, groups):
     items, groups = _read(featurizer, X, groups)
     seed, fresh = draw_seed(featurizer.random_state), not featurizer.__sklearn_is_fitted__()
     with fitting(featurizer) as new:
-        towers = _prepare(featurizer, parameters, items, groups, seed, fresh=fresh)
+        live = _prepare(featurizer, parameters, items, groups, seed, fresh=fresh)
+        towers, trainer = live.towers, live.trainer
         pairs, stages = Pairs(towers, items, groups), [joint_stage(parameters.stages, 1)]
         made_with = parameters.losses, parameters.optimization.weight_decay
-        trainer, made_then = _trainers.get(featurizer, (None, None))
-        if trainer is None or trainer.objective.towers is not towers or made_then != made_with:
+        if trainer is None or live.made_with != made_with:
             objective = _make_objective(parameters.losses, towers, seed)
             trainer = Trainer(objective, pairs, stages, parameters, seed, constant=True)
         else:
             trainer.go_on_with(pairs, parameters)
-        _let_go(featurizer, fresh=fresh)
+        if not fresh:
+            _live.drop(featurizer)
         started = time.perf_counter()
         row = trainer.run(stages[0], 0, 0 if fresh else len(featurizer.history_))
-        remember_columns(new, X)
         row["seconds"] = time.perf_counter() - started
+        remember_columns(new, X)
         _keep(new, towers, [row], parameters.loading, fresh=fresh)
-        _towers[featurizer], _trainers[featurizer] = (towers, new.state_), (trainer, made_with)
+    _live.keep(featurizer, featurizer.state_, Trained(towers, trainer, made_with))
 
 
 def encode(featurizer, block, items):
@@ -119,21 +143,17 @@ def hard_batches(featurizer, X, groups):
 
 
 def wake(featurizer):
-    """Return a fitted featurizer's towers, made from its weights where there are none."""
-    device = _own_device(featurizer.device)
-    towers, state = _towers.get(featurizer, (None, None))
-    if towers is None or towers.device != device or state is not featurizer.state_:
-        state = featurizer.state_
-        towers = rebuild_towers(featurizer.config_, state).to(device).eval()
-        _towers[featurizer] = towers, state
-    return towers
+    """Return a fitted featurizer's encoders, made from its weights where there are none."""
+    return _wake(featurizer).towers
 
 
-def _let_go(featurizer, *, fresh):
-    """Forget the towers of a featurizer, since they are about to be trained further."""
-    _trainers.pop(featurizer, None)
-    if not fresh:
-        _towers.pop(featurizer, None)
+def _wake(featurizer):
+    device, state = _own_device(featurizer.device), featurizer.state_
+    live = _live.get(featurizer, state, device)
+    if live is None:
+        live = Trained(rebuild_towers(featurizer.config_, state).to(device).eval())
+        _live.keep(featurizer, state, live)
+    return live
 
 
 def _read(featurizer, X, groups=None):
@@ -146,11 +166,9 @@ def _read(featurizer, X, groups=None):
 
 def _hold_out(items, groups, fraction, seed):
     """Set a share of the groups aside: items and groups to train on, and items to validate on."""
-    ids = np.arange(len(items["image"])) if groups is None else groups
-    split = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
-    train, test = next(split.split(ids, groups=ids))
+    train, test = hold_out(len(items["image"]), groups, fraction, seed)
     kept, held_out = ({b: [v[r] for r in rows] for b, v in items.items()} for rows in (train, test))
-    return kept, None if groups is None else ids[train], held_out
+    return kept, None if groups is None else groups[train], held_out
 
 
 def _prepare(featurizer, parameters, items, groups, seed, *, fresh):
@@ -159,7 +177,7 @@ def _prepare(featurizer, parameters, items, groups, seed, *, fresh):
     check_training_pairs(items, parameters.batching.batch_size)
     if not fresh:
         _check_same_towers(loading, featurizer._fitted_with)
-        towers = wake(featurizer)
+        live = _wake(featurizer)
     else:
         towers = build_towers(
             loading.towers,
@@ -168,9 +186,10 @@ def _prepare(featurizer, parameters, items, groups, seed, *, fresh):
             small=loading.small(),
             weights_dir=loading.weights_dir,
             local_files_only=loading.local_files_only,
-        ).to(_own_device(loading.device))
+        )
+        live = Trained(towers.to(_own_device(loading.device)))
     if parameters.stages.text_weight:
-        if positives.text_positive == "dropout" and not has_dropout(towers.model.text):
+        if positives.text_positive == "dropout" and not has_dropout(live.towers.model.text):
             raise ValueError(
                 "text_positive='dropout' needs a text encoder with dropout, and this one has none: "
                 "set text_positive='word_dropout' or 'caption', or text_weight=0."
@@ -180,8 +199,8 @@ def _prepare(featurizer, parameters, items, groups, seed, *, fresh):
                 "text_positive='caption' takes another caption of the same group, and there are no "
                 "groups: give fit(X, groups=ids), or set another text_positive."
             )
-    towers.set_grad_checkpointing(parameters.optimization.gradient_checkpointing)
-    return towers
+    live.towers.set_grad_checkpointing(parameters.optimization.gradient_checkpointing)
+    return live
 
 
 def _check_same_towers(loading, fitted_with):
@@ -200,32 +219,26 @@ def _make_objective(losses, towers, seed):
     return Objective(towers, losses, generator).to(towers.device)
 
 
-def _train(trainer, validation, watch, checkpoint):
+def _train(trainer, validation, epochs, checkpoint, *, early_stopping, verbose):
     """Train all stages; return a row of history an epoch."""
-    towers = trainer.objective.towers
     rows = checkpoint.resume()
-    good = _copy(towers)
-    try:
+    verbose = 0 if own_rank() else verbose
+    progress = Progress("ContrastiveFeaturizer", trainer.n_epochs, verbose, done=len(rows))
+    with epochs:
         for stage, epoch in list(trainer.epochs())[len(rows) :]:
-            if watch.stopped:
+            if epochs.stopped:
                 break
-            started = time.perf_counter()
+            started, score = time.perf_counter(), None
             row = trainer.run(stage, epoch, len(rows))
             if validation is not None:
-                row.update(recalls(towers, validation))
+                row.update(recalls(trainer.objective.towers, validation))
+            if early_stopping:
+                score = (row["i2t_r1"] + row["t2i_r1"]) / 2
             row["seconds"] = time.perf_counter() - started
-            good = _copy(towers)
+            epochs.add(score)
             rows.append(row)
-            watch.see(rows, good)
+            progress.tell(len(rows), epoch_line(row))
             checkpoint.save(rows)
-    except (FloatingPointError, KeyboardInterrupt) as error:
-        if not rows:
-            raise
-        towers.load_state_dict(good)
-        what = str(error) or "interrupted"
-        warn_of_the_end(what, len(rows), trainer.n_epochs)
-    if watch.state is not None:
-        towers.load_state_dict(watch.state)
     return rows
 
 
@@ -236,12 +249,8 @@ def _keep(new, towers, rows, loading, *, fresh):
         history = pd.concat([new.history_, history], ignore_index=True)
     towers.eval()
     new.history_, new.config_ = history, towers.config
-    new.state_ = state_to_numpy(towers.model)
+    new.state_ = to_numpy(towers.model)
     new._fitted_with = loading.made_with()
-
-
-def _copy(module):
-    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
 def _own_device(device):

@@ -17,6 +17,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, normalize
 
+from ..._torch.weights import linear
+
 ALL = slice(None)
 
 
@@ -200,23 +202,13 @@ def make_head(kind, n_inputs, n_hidden, n_outputs, generator):
     if kind is None:
         return nn.Identity()
     if kind == "linear":
-        return _linear(n_inputs, n_outputs, generator)
+        return linear(n_inputs, n_outputs, generator)
     return nn.Sequential(
-        _linear(n_inputs, n_hidden, generator),
+        linear(n_inputs, n_hidden, generator),
         nn.BatchNorm1d(n_hidden),
         nn.ReLU(),
-        _linear(n_hidden, n_hidden, generator),
+        linear(n_hidden, n_hidden, generator),
         nn.BatchNorm1d(n_hidden),
         nn.ReLU(),
-        _linear(n_hidden, n_outputs, generator),
+        linear(n_hidden, n_outputs, generator),
     )
-
-
-def _linear(n_inputs, n_outputs, generator):
-    """Make a linear layer with torch's own initial distribution, drawn from a generator of ours."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)  # pyright: ignore
-    bound = 1 / math.sqrt(n_inputs)
-    with torch.no_grad():  # not torch.nn.init, which transformers patches while it loads a model
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer

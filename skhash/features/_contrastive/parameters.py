@@ -25,7 +25,7 @@ _COUNTS = {
 _REALS = {
     **dict.fromkeys(("image_temperature", "text_temperature", "learning_rate"), "(0, inf)"),
     "max_grad_norm": "(0, inf)",
-    **dict.fromkeys(("image_weight", "text_weight", "weight_decay"), "[0, inf)"),
+    **dict.fromkeys(("image_weight", "text_weight", "weight_decay", "tol"), "[0, inf)"),
     "hard_fraction": "[0, 1]",
     "warmup": "[0, 1)",
     "validation_fraction": "(0, 1)",
@@ -147,6 +147,7 @@ class Stopping:
     early_stopping: bool
     validation_fraction: float
     n_iter_no_change: int
+    tol: float
 
 
 @dataclass(frozen=True)

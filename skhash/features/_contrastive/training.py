@@ -35,6 +35,10 @@ class Stage:
         """Whether neighbours meet in the batches."""
         return self.name == "clustered"
 
+    def title(self):
+        """Return its name and round for messages."""
+        return f"{self.name} stage" + (f", round {self.round}" if self.round else "")
+
 
 def plan(stages):
     """List the stages of a training run that have epochs."""
@@ -173,7 +177,7 @@ class Trainer:
                 if not math.isfinite(loss):
                     raise FloatingPointError(
                         f"the loss is {loss} in step {number + 1} of epoch {epoch + 1} of the "
-                        f"{stage.name} stage" + (f", round {stage.round}" if stage.round else "")
+                        f"{stage.title()}: lower learning_rate, now {stage.learning_rate}."
                     )
                 (terms["total"] / self.optimization.accumulation).backward()
             last = number + 1 == len(batches)
@@ -286,6 +290,14 @@ def recalls(towers, pairs):
             {f"{name}_r{k}": float(v) for k, v in zip(RECALLS, hits.mean(axis=0), strict=True)}
         )
     return found
+
+
+def epoch_line(row):
+    """Return the losses and recalls of a row of history as text."""
+    stage = row["stage"] + (f" {row['round']}" if row["round"] else "")
+    terms = ", ".join(f"{k} {row[k]:.4f}" for k in ("cross", "image", "text") if k in row)
+    recall = f", R@1 {row['i2t_r1']:.4f} / {row['t2i_r1']:.4f}" if "i2t_r1" in row else ""
+    return f"{stage}, loss {row['total']:.4f} ({terms}){recall}"
 
 
 def _make_optimizer(objective, weight_decay):

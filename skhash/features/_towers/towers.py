@@ -21,6 +21,7 @@ from torch import nn
 from ..._inputs.checks import check_choice
 from ..._optional import import_optional
 from ..._torch.generator import seeded
+from ..._torch.weights import from_numpy
 from ..._torchvision import import_with_torchvision
 from .._items import describe_image, open_image
 from .backbones import is_of_transformers, is_resnet, padding, read, see, trim
@@ -302,17 +303,5 @@ def rebuild_towers(config, state=None, *, seed=0):
         located = Located(f"local-dir:{folder}", json.dumps(model_cfg))
         tokenizer = load_tokenizer(located, weights_dir=None, local_files_only=True)
     if state is not None:
-        numpy_to_state(model, state)
+        from_numpy(model, state)
     return Towers(model, tokenizer, config)
-
-
-def state_to_numpy(module):
-    """Copy a module's weights into a dict of arrays."""
-    # Copied: the optimizer goes on writing into the tensors of a module that is trained further.
-    return {name: tensor.cpu().numpy().copy() for name, tensor in module.state_dict().items()}
-
-
-def numpy_to_state(module, state):
-    """Load a dict of arrays into a module."""
-    module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
-    return module

@@ -414,9 +414,26 @@ def test_ctrl_c_keeps_the_last_whole_epoch(table, monkeypatch):
 
     monkeypatch.setattr(_contrastive_training.Trainer, "run", run)
     featurizer = tiny()
-    with pytest.warns(ConvergenceWarning, match="after 1 of 2 epochs, interrupted"):
+    with pytest.warns(ConvergenceWarning, match=r"after 1 of 2 epochs \(interrupted"):
         featurizer.fit(table)
     assert featurizer.transform(table).shape == (24, 16)
+
+
+@pytest.mark.parametrize(("tol", "n_epochs"), [(0.02, 3), (1e-4, 5)])
+def test_training_waits_for_a_rise_of_the_recall_by_more_than_tol(
+    table, monkeypatch, tol, n_epochs
+):
+    from skhash.features._contrastive import fit as _contrastive_fit
+
+    rising = iter(np.arange(0.1, 0.2, 0.01))
+
+    def recalls(encoders, pairs):
+        return dict.fromkeys(("i2t_r1", "t2i_r1"), next(rising))
+
+    monkeypatch.setattr(_contrastive_fit, "recalls", recalls)
+    options = {"joint_epochs": 5, "n_rounds": 0, "early_stopping": True, "n_iter_no_change": 2}
+    featurizer = tiny(**options, validation_fraction=0.3, tol=tol).fit(table)
+    assert len(featurizer.history_) == n_epochs
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
@@ -723,6 +740,6 @@ def test_progress_tells_stage_losses_and_time_left(table, capsys):
     tiny(verbose=1).fit(table, X_val=table)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert "epoch 2/2 (clustered 1): cross " in lines[1]
+    assert "epoch 2/2: clustered 1, loss " in lines[1]
     assert "R@1 " in lines[1]
-    assert lines[1].endswith("about 0 s left")
+    assert lines[1].endswith("about 0.0 s left")

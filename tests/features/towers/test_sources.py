@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from skhash._torch.weights import to_numpy
 from skhash._torchvision import import_with_torchvision
 from skhash.features import CLIPFeaturizer
 from skhash.features._towers.sources import build_towers
-from skhash.features._towers.towers import state_to_numpy
 
 TEXTS = ["a dog", "two cats and a dog"]
 IMAGE_TOWER = "timm/test_vit.r160_in1k"
@@ -42,7 +42,7 @@ def test_a_model_that_writes_captions_is_refused():
 
 def test_a_name_alone_has_random_weights_of_the_seed(tiny):
     before = torch.get_rng_state()
-    states = [state_to_numpy(build_towers(tiny, seed=seed).model) for seed in (0, 0, 1)]
+    states = [to_numpy(build_towers(tiny, seed=seed).model) for seed in (0, 0, 1)]
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(states[0]["visual.proj"], states[1]["visual.proj"])
     assert not np.array_equal(states[0]["visual.proj"], states[2]["visual.proj"])
@@ -125,7 +125,7 @@ def test_two_towers_start_from_their_own_weights(bert, cache, pictures):
     assert torch.equal(torch.get_rng_state(), before)
     from safetensors.numpy import load_file
 
-    state = state_to_numpy(towers.model)
+    state = to_numpy(towers.model)
     kept = load_file(next(cache.rglob("model.safetensors")))
     kept_text = load_file(bert / "model.safetensors")
     for name, array in kept.items():

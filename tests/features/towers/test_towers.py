@@ -12,9 +12,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from skhash._torch.weights import from_numpy, to_numpy
 from skhash.features._towers.backbones import trim
 from skhash.features._towers.sources import build_towers
-from skhash.features._towers.towers import numpy_to_state, rebuild_towers, state_to_numpy
+from skhash.features._towers.towers import rebuild_towers
 
 CAPTIONS = ["a red dog", "two dogs and a red cat", "the cat", "dogs, dogs, dogs", "a red box"]
 SMALL = {
@@ -211,7 +212,7 @@ def test_features_are_float32_under_autocast(small, batch):
 
 def train_a_step(towers, batch, part):
     """Take one step and return the names of the weights and statistics that it changed."""
-    before = state_to_numpy(towers.model)
+    before = to_numpy(towers.model)
     parameters = towers.train_only(part)
     optimizer = torch.optim.AdamW(towers.parameters(), lr=0.1, weight_decay=0.5)
     with torch.random.fork_rng(devices=[]):
@@ -219,7 +220,7 @@ def train_a_step(towers, batch, part):
     logits = towers.model.logit_scale.exp() * image @ text.T
     F.cross_entropy(logits, torch.arange(len(image))).backward()
     optimizer.step()
-    after = state_to_numpy(towers.model)
+    after = to_numpy(towers.model)
     changed = {name for name in after if not np.array_equal(before[name], after[name])}
     return changed, set(parameters)
 
@@ -303,7 +304,7 @@ def test_gradient_checkpointing_changes_no_gradient_and_can_be_undone(make, batc
 
 def test_a_seed_decides_the_weights_and_touches_no_global_generator(make):
     before = torch.get_rng_state()
-    first, again, other = (state_to_numpy(make("small", seed).model) for seed in (0, 0, 1))
+    first, again, other = (to_numpy(make("small", seed).model) for seed in (0, 0, 1))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert not np.array_equal(first["visual.proj"], other["visual.proj"])
@@ -312,17 +313,17 @@ def test_a_seed_decides_the_weights_and_touches_no_global_generator(make):
 @pytest.mark.parametrize("kind", ALL)
 def test_weights_lie_in_memory_as_they_are_written(make, kind):
     # safetensors writes the memory of an array, whatever its strides.
-    state = state_to_numpy(make(kind).model)
+    state = to_numpy(make(kind).model)
     assert all(array.flags.c_contiguous for array in state.values())
 
 
 def test_weights_are_copied_both_ways(small):
-    state = state_to_numpy(small.model)
+    state = to_numpy(small.model)
     kept = state["visual.proj"].copy()
     with torch.no_grad():
         small.model.visual.proj.add_(1)
     np.testing.assert_array_equal(state["visual.proj"], kept)
-    numpy_to_state(small.model, state)
+    from_numpy(small.model, state)
     state["visual.proj"][:] = 0
     np.testing.assert_array_equal(small.model.visual.proj.detach().numpy(), kept)
 
@@ -351,7 +352,7 @@ sys.stdout.buffer.write(pickle.dumps(vectors))
 def test_towers_come_back_from_numpy_in_a_fresh_process_without_a_network(make, batch):
     small = make("small", seed=5)
     images, tokens = batch(small)
-    content = pickle.dumps((small.config, state_to_numpy(small.model), images.numpy(), CAPTIONS))
+    content = pickle.dumps((small.config, to_numpy(small.model), images.numpy(), CAPTIONS))
     OnlyNumPy(io.BytesIO(content)).load()
     command = [sys.executable, "-c", FRESH]
     done = subprocess.run(command, input=content, capture_output=True, check=True)
@@ -364,7 +365,7 @@ def test_towers_come_back_from_numpy_in_a_fresh_process_without_a_network(make, 
 def test_towers_of_every_kind_are_rebuilt(make, batch, kind):
     towers = make(kind, seed=2)
     images, tokens = batch(towers)
-    again = rebuild_towers(towers.config, state_to_numpy(towers.model))
+    again = rebuild_towers(towers.config, to_numpy(towers.model))
     np.testing.assert_array_equal(again.encode_images(images), towers.encode_images(images))
     np.testing.assert_array_equal(again.encode_texts(tokens), towers.encode_texts(tokens))
 
