@@ -70,14 +70,21 @@ class Loading:
 
     def small(self):
         """Return what `small_config` needs beside the captions."""
-        return {name: getattr(self, name) for name in SMALL}
+        return {**self._sizes(), **FIXED}
 
     def made_with(self):
         """Return the parameters that encoders are made with, and cannot be trained without."""
-        return {"towers": self.towers, **self.small()}
+        return {"towers": self.towers, **self._sizes()}
+
+    def _sizes(self):
+        return {name: getattr(self, name) for name in SMALL}
 
 
-SMALL = tuple(f.name for f in fields(Loading))[1:10]
+SMALL = (
+    *("image_tower", "image_size", "patch_size", "width", "image_layers", "text_layers"),
+    *("embed_dim", "dropout", "vocabulary_size"),
+)
+FIXED = {"heads": 2, "context_length": 64}  # of small encoders, not parameters of the featurizer
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 def build_towers(
-    towers="small", captions=None, *, seed=0, small=None, weights_dir=None, local_files_only=False
+    towers, captions=None, *, seed=0, small=None, weights_dir=None, local_files_only=False
 ):
     """Build towers to be trained.
 
     Parameters
     ----------
-    towers : str or tuple of (str, str or None), default="small"
+    towers : str or tuple of (str, str or None)
         ``"small"``; a model of open_clip; or an image tower of timm and a text tower of
         transformers, such as ``("vit_small_patch16_224", "bert-base-uncased")``, each with its own
         weights. A model of open_clip is named as in `CLIPFeaturizer`, in a tuple with its tag or
@@ -37,7 +37,7 @@ def build_towers(
     seed : int, default=0
         Seed of random weights. The global generator of torch stays as it is.
     small : dict, default=None
-        Parameters of `small_config`, for ``"small"``.
+        All parameters of `small_config` beside the captions, for ``"small"``.
     weights_dir, local_files_only
         As in `CLIPFeaturizer`.
 
@@ -57,7 +57,7 @@ def build_towers(
     """
     hub = {"weights_dir": weights_dir, "local_files_only": bool(local_files_only)}
     if isinstance(towers, str) and towers == "small":
-        return rebuild_towers(small_config(captions, **(small or {})), seed=seed)
+        return rebuild_towers(small_config(captions, **small), seed=seed)
     alone = isinstance(towers, str)
     if not alone and not (isinstance(towers, (tuple, list)) and len(towers) == 2):
         raise TypeError(

@@ -6,7 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import asdict
 from errno import EACCES, ENOSPC, EROFS
+from inspect import signature
 
 import joblib
 import numpy as np
@@ -64,6 +66,17 @@ def test_a_table_becomes_unit_vectors_of_both_blocks(fitted, table):
     for block in np.hsplit(features.to_numpy(), 2):
         np.testing.assert_allclose(np.linalg.norm(block, axis=1), 1, atol=1e-5)
     assert list(fitted.get_feature_names_out()) == list(features.columns)
+
+
+def test_the_groups_of_parameters_follow_the_order_of_the_signature():
+    from skhash.features._contrastive.parameters import read_parameters
+
+    groups = asdict(read_parameters(ContrastiveFeaturizer()))
+    grouped = [name for group in groups.values() for name in group]
+    others = {"image_column", "text_column"}
+    others |= {"checkpoint_dir", "warm_start", "random_state", "verbose"}
+    parameters = signature(ContrastiveFeaturizer).parameters
+    assert grouped == [name for name in parameters if name not in others]
 
 
 @pytest.mark.parametrize("block", ["image", "text"])

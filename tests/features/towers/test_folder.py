@@ -22,12 +22,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*hold no word that the text enc
 CAPTIONS = ["a red dog", "two dogs and a red cat", "the cat", "dogs, dogs, dogs", "a red box"]
 UNSEEN = ["", "an unseen dog", "RED CATS"]
 SMALL = {
+    "image_tower": "vit",
     "image_size": 16,
     "patch_size": 8,
     "width": 16,
+    "heads": 2,
     "image_layers": 1,
     "text_layers": 1,
     "embed_dim": 8,
+    "dropout": 0.1,
+    "context_length": 64,
+    "vocabulary_size": 8192,
 }
 
 
@@ -76,7 +81,7 @@ def assert_same(vectors, expected):
 def test_a_saved_folder_is_what_open_clip_and_the_featurizer_load(
     open_clip, pictures, tmp_path, image_tower
 ):
-    small = {"image_tower": image_tower, "image_size": 32, "width": 16, "text_layers": 1}
+    small = {**SMALL, "image_tower": image_tower, "image_size": 32, "image_layers": 4}
     towers = build_towers("small", CAPTIONS, small=small)
     save_towers(tmp_path / "saved", towers.config, to_numpy(towers.model))
     expected = encode(towers, pictures)

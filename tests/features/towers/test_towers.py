@@ -19,13 +19,17 @@ from skhash.features._towers.towers import rebuild_towers
 
 CAPTIONS = ["a red dog", "two dogs and a red cat", "the cat", "dogs, dogs, dogs", "a red box"]
 SMALL = {
+    "image_tower": "vit",
     "image_size": 16,
     "patch_size": 8,
     "width": 16,
+    "heads": 2,
     "image_layers": 1,
     "text_layers": 1,
     "embed_dim": 8,
+    "dropout": 0.1,
     "context_length": 12,
+    "vocabulary_size": 8192,
 }
 VIT = {"image_size": 16, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8}
 TEXT = {"context_length": 10, "vocab_size": 49408, "width": 8, "heads": 2, "layers": 1}
