@@ -1,4 +1,4 @@
-"""Pictures on their way into a model, read a batch ahead by other processes if wanted."""
+"""Batches of preprocessed images, read ahead by other processes if wanted."""
 
 import pickle
 from multiprocessing import current_process

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ..._inputs.checks import shown
 from ..._optional import import_optional
@@ -20,7 +21,7 @@ _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 def build_towers(
-    towers, captions=None, *, seed=0, small=None, weights_dir=None, local_files_only=False
+    towers, captions=None, *, seed=0, small: Any = None, weights_dir=None, local_files_only=False
 ):
     """Build towers to be trained.
 

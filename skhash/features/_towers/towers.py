@@ -146,13 +146,6 @@ class Towers(nn.Module):
         warn_of_unknown(tokens, self.special_ids)
         return tokens
 
-    def forward(self, images=None, tokens=None):
-        """Return what `image_features` and `text_features` do, None for what is not given."""
-        return (
-            None if images is None else self.image_features(images),
-            None if tokens is None else self.text_features(tokens),
-        )
-
     def image_features(self, images):
         """Embed a batch of pictures, in the mode and with the gradients that are set.
 

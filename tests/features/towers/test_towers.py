@@ -46,6 +46,10 @@ KINDS = {
 ALL = ["small", *KINDS]
 
 
+def features(towers, images, tokens):
+    return towers.image_features(images), towers.text_features(tokens)
+
+
 @pytest.fixture(scope="session")
 def make(tmp_path_factory):
     """Build towers of a kind, fresh ones at each call."""
@@ -84,7 +88,7 @@ def test_features_are_those_of_open_clip(make, batch, pictures, open_clip, kind)
     model, preprocess = towers.model, towers.config["preprocess_cfg"]
     transform = open_clip.image_transform(model.visual.image_size, is_train=False, **preprocess)
     with torch.no_grad():
-        (image, _), (text, _) = towers(images, tokens)
+        (image, _), (text, _) = features(towers, images, tokens)
         seen = torch.stack([transform(picture) for picture in pictures])
         torch.testing.assert_close(image, model.encode_image(seen, normalize=True))
         expected = model.encode_text(tokens, normalize=True)
@@ -95,7 +99,7 @@ def test_features_are_those_of_open_clip(make, batch, pictures, open_clip, kind)
 def test_a_projection_turns_what_is_pooled_into_embeddings(make, batch, kind):
     towers = make(kind).eval()
     with torch.no_grad():
-        (image, pooled_image), (text, pooled_text) = towers(*batch(towers))
+        (image, pooled_image), (text, pooled_text) = features(towers, *batch(towers))
     assert (pooled_image.shape[1], pooled_text.shape[1]) == towers.pooled_widths()
     visual, reader = towers.model.visual, towers.model.text
     if kind in {"small", "native"}:
@@ -111,12 +115,6 @@ def test_a_projection_turns_what_is_pooled_into_embeddings(make, batch, kind):
     else:
         projected = pooled_text @ reader.text_projection
         torch.testing.assert_close(F.normalize(projected, dim=1), text)
-
-
-def test_what_is_not_given_is_none(small, batch):
-    images, tokens = batch(small)
-    assert small(images=images)[1] is None
-    assert small(tokens=tokens)[0] is None
 
 
 def test_pixels_are_kept_as_bytes_or_given_in_unit_scale(small, batch):
@@ -208,7 +206,7 @@ def test_features_of_a_trained_tower_have_dropout_and_gradients(small, batch):
 
 def test_features_are_float32_under_autocast(small, batch):
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        (image, _), (text, _) = small(*batch(small))
+        (image, _), (text, _) = features(small, *batch(small))
     assert image.dtype == text.dtype == torch.float32
     torch.testing.assert_close(image.norm(dim=1), torch.ones(5))
     torch.testing.assert_close(text.norm(dim=1), torch.ones(5))
@@ -220,7 +218,7 @@ def train_a_step(towers, batch, part):
     parameters = towers.train_only(part)
     optimizer = torch.optim.AdamW(towers.parameters(), lr=0.1, weight_decay=0.5)
     with torch.random.fork_rng(devices=[]):
-        (image, _), (text, _) = towers(*batch(towers))
+        (image, _), (text, _) = features(towers, *batch(towers))
     logits = towers.model.logit_scale.exp() * image @ text.T
     F.cross_entropy(logits, torch.arange(len(image))).backward()
     optimizer.step()
@@ -291,7 +289,7 @@ def test_gradient_checkpointing_changes_no_gradient_and_can_be_undone(make, batc
         hooks = [layer.register_forward_hook(lambda *_: ran.append(1)) for layer in layers]
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            (image, _), (text, _) = towers(*inputs)
+            (image, _), (text, _) = features(towers, *inputs)
             (image @ text.T).square().sum().backward()
         for hook in hooks:
             hook.remove()
