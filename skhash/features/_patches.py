@@ -176,7 +176,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         except ValueError as error:
             raise ValueError(
                 f"an image cannot be read, row {row} ({describe_image(image)}): {error}; "
-                "mend or drop it."
+                "repair or drop it."
             ) from error
         pixels = picture.resize((self.image_size, self.image_size))
         array = np.asarray(pixels, dtype=np.float32) / 255

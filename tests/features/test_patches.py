@@ -62,7 +62,7 @@ def test_columns_have_names_and_become_a_dataframe(pictures):
 def test_a_broken_picture_is_named_by_row_and_path(pictures, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match=r"row 1 .*broken\.png.*mend or drop it"):
+    with pytest.raises(ValueError, match=r"row 1 .*broken\.png.*repair or drop it"):
         featurizer().fit([pictures[0], broken])
 
 

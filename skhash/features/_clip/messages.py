@@ -36,7 +36,7 @@ def refuse(troubles, items, first, modality):
         )
     raise ValueError(
         f"an image cannot be read, row {row} ({describe_image(items[row])}): {message}; "
-        "mend or drop it, or set on_error='nan'."
+        "repair or drop it, or set on_error='nan'."
     )
 
 

@@ -55,10 +55,10 @@ def text_batches(texts, tokenizer, model, *, batch_size):
 
 def text_encoder(model):
     """Return the function that embeds tokens, trimmed or not, without normalization."""
-    from .._towers.backbones import read
+    from .._towers.backbones import text_outputs
 
     if _can_trim(model):
-        return lambda tokens: read(model.text, tokens)[1]
+        return lambda tokens: text_outputs(model.text, tokens)[1]
     return partial(model.encode_text, normalize=False)
 
 

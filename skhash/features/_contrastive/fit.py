@@ -1,4 +1,4 @@
-"""What a ContrastiveFeaturizer does with torch: make, train and wake its towers."""
+"""What a ContrastiveFeaturizer does with torch: make, train and restore its encoders."""
 
 import os
 import time

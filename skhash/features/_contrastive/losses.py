@@ -1,4 +1,4 @@
-"""Contrastive losses of pairs: pure functions of tensors, and the heads that some are seen through.
+"""Contrastive losses of pairs: pure functions of tensors, and the heads before some of them.
 
 Shapes: ``n`` pairs in a batch, ``d`` features. Every loss compares cosines, so that rows may have
 any length, and is the mean of one cross-entropy a row and direction.
@@ -179,9 +179,9 @@ def _contrast(queries, keys, scale, targets, blocked):
 
 
 def make_head(kind, n_inputs, n_hidden, n_outputs, generator):
-    """Make the head through which a uni-modal loss sees the features of a tower.
+    """Make the head between the features of an encoder and a uni-modal loss.
 
-    It is thrown away after training: what it learns to ignore, the tower can keep.
+    It is discarded after training: the encoder can keep what the head learns to ignore.
 
     Parameters
     ----------

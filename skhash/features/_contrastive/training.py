@@ -1,4 +1,4 @@
-"""The stages of contrastive training: which rows meet, what is trained, and when it ends."""
+"""The stages of contrastive training, and training for an epoch."""
 
 import math
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class Stage:
 
     @property
     def clustered(self):
-        """Whether neighbours meet in the batches."""
+        """Whether batches hold neighbours."""
         return self.name == "clustered"
 
     def title(self):

@@ -36,7 +36,7 @@ def test_what_names_no_towers_is_refused(towers):
 
 
 def test_a_model_that_writes_captions_is_refused():
-    with pytest.raises(ValueError, match="'coca_ViT-B-32' is more than two towers"):
+    with pytest.raises(ValueError, match="'coca_ViT-B-32' is more than two encoders"):
         build_towers("coca_ViT-B-32")
 
 
@@ -153,13 +153,13 @@ def test_a_prefix_means_the_image_tower_of_timm(bert, cache):
 
 
 def test_a_text_tower_that_is_nowhere_is_an_error_with_the_ways_out(cache):
-    with pytest.raises(OSError, match=r"text tower 'owner/bert' is not on this disk .*'small'"):
+    with pytest.raises(OSError, match=r"text encoder 'owner/bert' is not on this disk .*'small'"):
         build_towers(("test_vit", "owner/bert"), weights_dir=cache, local_files_only=True)
 
 
 def test_a_text_tower_without_weights_is_an_error(bert, cache):
     (bert / "model.safetensors").unlink()
-    with pytest.raises(OSError, match=r"the text tower .* is not on this disk"):
+    with pytest.raises(OSError, match=r"the text encoder .* is not on this disk"):
         build_towers(("test_vit", str(bert)), weights_dir=cache, local_files_only=True)
 
 

@@ -131,7 +131,7 @@ def test_a_picture_that_cannot_be_read_is_named_with_its_row(small, paths):
     paths[1].write_bytes(b"junk")
     with pytest.raises(ValueError, match=r"row 1 \('.*1.png'\): UnidentifiedImageError"):
         small.read_images(paths)
-    with pytest.raises(ValueError, match=r"cannot be read, row 7 \(.*; mend or drop it"):
+    with pytest.raises(ValueError, match=r"cannot be read, row 7 \(.*; repair or drop it"):
         small.read_images(paths, rows=[3, 7, 8, 9, 10])
 
 
