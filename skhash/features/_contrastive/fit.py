@@ -97,7 +97,7 @@ def fit(featurizer, X, groups, X_val, *, fresh):
         )
         remember_columns(new, X)
         _keep(new, towers, rows, parameters.loading, fresh=fresh)
-    _live.keep(featurizer, featurizer.state_, Trained(towers))
+        _live.keep(featurizer, new.state_, Trained(towers))
 
 
 def partial_fit(featurizer, X, groups):
@@ -122,7 +122,7 @@ def partial_fit(featurizer, X, groups):
         row["seconds"] = time.perf_counter() - started
         remember_columns(new, X)
         _keep(new, towers, [row], parameters.loading, fresh=fresh)
-    _live.keep(featurizer, featurizer.state_, Trained(towers, trainer, made_with))
+        _live.keep(featurizer, new.state_, Trained(towers, trainer, made_with))
 
 
 def encode(featurizer, block, items):

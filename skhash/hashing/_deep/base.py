@@ -255,7 +255,7 @@ class DeepHasher(PairHasher):
             elif self.early_stopping and not go_on:
                 pairs, validation = hold_out(pairs, self.validation_fraction, seed)
             live = train(new, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)
-        keep(self, live)
+            keep(self, new.image_state_, live)
         return self
 
     def _optimizer(self, networks, **settings):

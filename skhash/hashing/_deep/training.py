@@ -44,9 +44,9 @@ class Trained:
 _live = Live()
 
 
-def keep(hasher, live):
-    """Keep the live networks of a hasher."""
-    _live.keep(hasher, hasher.image_state_, live)
+def keep(hasher, weights, live):
+    """Keep the live networks of a hasher, with the weights that it has then."""
+    _live.keep(hasher, weights, live)
 
 
 def wake(hasher):
@@ -58,7 +58,7 @@ def wake(hasher):
         for name, state in _states(hasher).items():
             from_numpy(networks[name], state)
         live = Trained(networks.to(device), device)
-        keep(hasher, live)
+        keep(hasher, hasher.image_state_, live)
     return live
 
 
