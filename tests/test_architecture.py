@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -33,7 +34,7 @@ HOMES = {
     "matplotlib": {"metrics"},  # and by the demo, by name
 }
 # Modules that are nothing without a library may import it at their top.
-TRAINING = {"_contrastive", "threads.py", "backbones.py", "towers.py"}
+TRAINING = {"_contrastive", "threads.py", "weights.py", "backbones.py", "towers.py"}
 AT_TOP = {"torch": {"_deep", *TRAINING}, "numba": COMPILED}
 
 
@@ -93,6 +94,75 @@ def test_heavy_libraries_are_imported_only_where_they_are_used(module):
             assert at & HOMES[library], f"{module.name} imports {name}"
             if at_top:
                 assert at & AT_TOP.get(library, set()), f"{module.name} imports {name} at its top"
+
+
+@cache
+def file_imports():
+    """Return the files of the package that each file imports, by their parts from the package."""
+    files = {module.relative_to(PACKAGE).with_suffix("").parts: module for module in MODULES}
+    arrows = {}
+    for parts, module in files.items():
+        arrows[parts] = set()
+        for name, _ in imports(module):
+            target = tuple(name.split("."))
+            if target[0] != "skhash":
+                continue
+            # The name of a module, or of something in one; an __init__ stands for its folder.
+            found = [
+                (*target[1:], "__init__"),
+                target[1:],
+                target[1:-1],
+                (*target[1:-1], "__init__"),
+            ]
+            arrows[parts].update([file for file in found if file in files][:1])
+    return arrows
+
+
+def circle(arrows):
+    """Return the nodes of a directed graph that lie on a circle or point to one."""
+    left = {node: set(targets) - {node} for node, targets in arrows.items()}
+    while ends := [node for node, targets in left.items() if not targets & left.keys()]:
+        for node in ends:
+            del left[node]
+    return sorted(left)
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circle(file_imports()) == []
+
+
+def folders():
+    return sorted({parts[:-1][:n] for parts in file_imports() for n in range(len(parts))})
+
+
+@pytest.mark.parametrize("folder", folders(), ids=lambda folder: "/".join(folder) or "skhash")
+def test_sub_folders_and_the_files_beside_them_import_in_one_direction(folder):
+    depth, arrows = len(folder), {}
+    for parts, targets in file_imports().items():
+        if parts[:depth] == folder:
+            inside = {target[depth] for target in targets if target[:depth] == folder}
+            arrows.setdefault(parts[depth], set()).update(inside)
+    assert circle(arrows) == []
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c", "a"}, "c": set()}) == ["a", "b"]
+
+
+# Which folders the private folders of `features` may import, beside files above them.
+FEATURES = {
+    "_towers": set(),
+    "_cache": set(),
+    "_clip": {"_towers", "_cache"},
+    "_contrastive": {"_towers"},
+}
+
+
+def test_the_folders_of_features_import_in_the_order_that_is_drawn():
+    for parts, targets in file_imports().items():
+        if parts[0] == "features" and parts[1] in FEATURES:
+            others = {t[1] for t in targets if t[0] == "features"} & FEATURES.keys() - {parts[1]}
+            assert others <= FEATURES[parts[1]], f"{'/'.join(parts)} imports {others}"
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))

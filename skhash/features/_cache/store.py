@@ -159,10 +159,6 @@ class FeatureStore:
         """Count the items whose features are there."""
         return len(self._features.keys())
 
-    def clear(self):
-        """Delete the features of this model; a store that is open goes on with none."""
-        delete_shards(self.folder)
-
 
 def delete_shards(folder):
     """Delete what `Shards` wrote into a folder."""

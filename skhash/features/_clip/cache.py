@@ -19,19 +19,23 @@ from .messages import warn_of_cache
 _ENCODING = 1  # to be raised when this package gives other embeddings to the same items
 _LIBRARIES = ("open_clip_torch", "pillow", "torch", "torchvision")
 # Parameters that change embeddings, beside those that name the model and the kind of items.
-_SETTINGS = ("exif_orientation", "long_text", "normalize", "precision")
+PARAMETERS = ("exif_orientation", "long_text", "normalize", "precision")
 _BLOCK = 8192  # items that are looked up together
 
 
-def open_cache(settings, located):
+def open_cache(cache_dir, located, modality, parameters):
     """Open the part of a cache that belongs to a model and to the way it is used.
 
     Parameters
     ----------
-    settings : CLIPFeaturizer
-        The parameters; `cache_dir` names the folder.
+    cache_dir : str or os.PathLike
+        The folder.
     located : Located
         The model.
+    modality : {"image", "text"}
+        What the items are.
+    parameters : dict of str to object
+        Values by name of the other parameters that change embeddings, `PARAMETERS`.
 
     Returns
     -------
@@ -41,28 +45,26 @@ def open_cache(settings, located):
     architecture = json.loads(located.config)
     text = architecture["text_cfg"]
     libraries = [*_LIBRARIES]
-    if tower := text.get("hf_model_name"):
+    if encoder := text.get("hf_model_name"):
         libraries.append("transformers")
-        # The same tower lies in another folder on another machine.
-        text["hf_model_name"] = json.loads((Path(tower) / "config.json").read_bytes())
+        # The same encoder lies in another folder on another machine.
+        text["hf_model_name"] = json.loads((Path(encoder) / "config.json").read_bytes())
     fingerprint = {
         "name": None if located.name.startswith("local-dir:") else located.name,
-        "modality": settings.modality,
+        "modality": modality,
         "architecture": architecture,
         "quick_gelu": located.quick_gelu,
         "transform": located.transform,
-        "files": sorted(
-            _digest(path, stamp([path])) for path in _files(located, settings.modality)
-        ),
-        **{name: str(getattr(settings, name)) for name in _SETTINGS},
-        # Releases that only repair faults keep the features.
+        "files": sorted(_digest(path, stamp([path])) for path in _files(located, modality)),
+        **{name: str(parameters[name]) for name in PARAMETERS},
+        # Bug-fix releases keep the features.
         "versions": {name: ".".join(version(name).split(".")[:2]) for name in libraries},
         "encoding": _ENCODING,
     }
     try:
-        return FeatureStore(settings.cache_dir, fingerprint, located.embed_dim)
+        return FeatureStore(cache_dir, fingerprint, located.embed_dim)
     except OSError as error:
-        warn_of_cache(settings.cache_dir, error, depth=1)
+        warn_of_cache(cache_dir, error, depth=1)
         return None
 
 

@@ -37,8 +37,8 @@ _FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
 class CLIPFeaturizer(TransformerMixin, BaseEstimator):
     r"""Embeddings of images or texts by a model of open_clip.
 
-    An image :math:`x` becomes :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is one tower of a
-    network that was trained to give an image and its caption the same direction [1]_. Nothing is
+    An image :math:`x` becomes :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is one encoder of
+    a network that was trained to give an image and its caption the same direction [1]_. Nothing is
     learned here: ``transform`` works without ``fit``. A process loads a model once, at the
     first ``transform``; a pickle holds its name, not its weights.
 
@@ -217,9 +217,10 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             warn_of_preprocessing(located, self.pretrained)
         is_strict = (self.long_text if self.modality == "text" else self.on_error) == "raise"
         encode = partial(self._encode, located)
-        store = None if self.cache_dir is None else open_cache(self, located)
-        if store is not None:
-            encode = partial(recalled, store, encode=encode)
+        if self.cache_dir is not None:
+            store = open_cache(self.cache_dir, located, self.modality, self.get_params())
+            if store is not None:
+                encode = partial(recalled, store, encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
         troubles = {}
         batches = encode(take(items, first))
@@ -293,7 +294,7 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         with generator_lock:  # threads that need the same model share one
             model, preprocess = load_model(located, device, bool(self.compile))
         if self.modality == "image":
-            tower = partial(model.encode_image, normalize=False)
+            encoder = partial(model.encode_image, normalize=False)
             batches = picture_batches(
                 items,
                 preprocess,
@@ -303,11 +304,11 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
                 pin_memory=device.startswith("cuda"),
             )
         else:
-            tower = text_encoder(model)
+            encoder = text_encoder(model)
             tokenizer = load_tokenizer(located, **self._hub())
             batches = text_batches(items, tokenizer, model, batch_size=self.batch_size)
         return embedded(
-            batches, tower, device, precision=self.precision, normalize=bool(self.normalize)
+            batches, encoder, device, precision=self.precision, normalize=bool(self.normalize)
         )
 
     def _progress(self, n_items):

@@ -1,21 +1,21 @@
-"""Batches of inputs through one tower of a model."""
+"""Batches of inputs through one encoder of a model."""
 
 from contextlib import closing
 
 
-def embedded(batches, tower, device, *, precision, normalize):
+def embedded(batches, encoder, device, *, precision, normalize):
     """Embed batches, one at a time.
 
     Parameters
     ----------
     batches : generator
         Yields positions, a tensor of their inputs, None where there are none, and troubles.
-    tower : callable
+    encoder : callable
         Embeds a tensor.
     device : str
-        Device of torch that the tower is on.
+        Device of torch that the encoder is on.
     precision : {"fp32", "bf16", "fp16"}
-        Numbers that the tower computes with.
+        Numbers that the encoder computes with.
     normalize : bool
         Whether to divide each embedding by its Euclidean norm.
 
@@ -35,7 +35,7 @@ def embedded(batches, tower, device, *, precision, normalize):
 
     def forward(inputs):
         with torch.inference_mode(), torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
-            vectors = tower(inputs.to(device, non_blocking=True))
+            vectors = encoder(inputs.to(device, non_blocking=True))
         vectors = vectors.float()
         if normalize:
             vectors = torch.nn.functional.normalize(vectors, dim=-1)

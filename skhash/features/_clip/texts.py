@@ -1,4 +1,4 @@
-"""Texts on their way into a model, no longer than they need to be."""
+"""Batches of tokenized texts, no longer than they need to be."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ _SORTED = 64  # batches of texts that are sorted by length together
 
 
 def text_batches(texts, tokenizer, model, *, batch_size):
-    """Tokenise texts and batch those of like length, each batch as short as the tower allows.
+    """Tokenize texts and batch those of like length, each batch as short as the encoder allows.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def text_batches(texts, tokenizer, model, *, batch_size):
     """
     from .._towers.backbones import padding, trim
 
-    can_trim = _has_own_tower(model)
+    can_trim = _can_trim(model)
     for chunk in gen_batches(len(texts), _SORTED * batch_size):
         tokens, is_cut = tokenize(tokenizer, texts[chunk])
         order = range(len(tokens))
@@ -54,16 +54,16 @@ def text_batches(texts, tokenizer, model, *, batch_size):
 
 
 def text_encoder(model):
-    """Return the function that embeds tokens, trimmed or not, without normalising."""
-    from .._towers.backbones import read
+    """Return the function that embeds tokens, trimmed or not, without normalization."""
+    from .._towers.backbones import text_outputs
 
-    if _has_own_tower(model):
-        return lambda tokens: read(model.text, tokens)[1]
+    if _can_trim(model):
+        return lambda tokens: text_outputs(model.text, tokens)[1]
     return partial(model.encode_text, normalize=False)
 
 
-def _has_own_tower(model):
-    """Tell whether the text tower stands alone and never looks at padding."""
+def _can_trim(model):
+    """Tell whether the text encoder is a module of its own that ignores padding."""
     from .._towers.backbones import can_trim
 
     return hasattr(model, "text") and can_trim(model.text)

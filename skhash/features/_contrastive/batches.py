@@ -1,6 +1,6 @@
-"""Which rows meet in a batch: at random, or with neighbours as hard negatives.
+"""Which rows share a batch: random ones, or neighbours as hard negatives.
 
-Losses learn from the other rows of a batch, so that who meets whom is a part of the method. No
+Losses compare each row with the others of its batch, so the batches are a part of the method. No
 batch holds two rows of one group, and no row comes twice in an epoch. Draws come from a NumPy
 generator; ``numpy.random.default_rng([seed, round, epoch])`` makes each epoch reproducible on its
 own.
@@ -16,6 +16,15 @@ from sklearn.exceptions import ConvergenceWarning
 from ..._inputs.checks import check_choice
 
 
+def deal(groups, batching, rng, labels=None):
+    """Deal the batches of an epoch: at random, or with neighbours where there are clusters."""
+    if labels is None:
+        return random_batches(groups, batching.batch_size, rng)
+    return clustered_batches(
+        labels, groups, batching.batch_size, batching.group_size, batching.hard_fraction, rng
+    )
+
+
 def random_batches(groups, batch_size, rng):
     """Deal rows at random into as many batches of equal size as there can be.
 
@@ -25,7 +34,7 @@ def random_batches(groups, batch_size, rng):
     Parameters
     ----------
     groups : ndarray of shape (n_rows,)
-        Group id of each row; ``numpy.arange(n_rows)`` where all rows are strangers.
+        Group id of each row; ``numpy.arange(n_rows)`` where no rows belong together.
     batch_size : int
         Number of rows in a batch, at least 2.
     rng : numpy.random.Generator
@@ -67,7 +76,7 @@ def clustered_batches(labels, groups, batch_size, group_size, hard_fraction, rng
     labels : ndarray of shape (n_rows,), int
         Cluster of each row.
     groups : ndarray of shape (n_rows,)
-        Group id of each row; ``numpy.arange(n_rows)`` where all rows are strangers.
+        Group id of each row; ``numpy.arange(n_rows)`` where no rows belong together.
     batch_size : int
         Number of rows in a batch, at least 2.
     group_size : int
@@ -185,7 +194,7 @@ def _cut(hand, labels, n_batches, batch_size, n_runs, group_size, rng):
 
 
 def cluster(image, text, batch_size, rng, *, on="joint", n_clusters=None):
-    r"""Cluster rows by what a model sees in them, so that neighbours can meet as hard negatives.
+    r"""Cluster rows by their features, so that neighbours can be each other's hard negatives.
 
     Mini-batch k-means of :math:`z = [v, u] / \sqrt 2`, or of :math:`v` or :math:`u` alone, where
     :math:`v` and :math:`u` are the features of image and text (Zhu & Li, PRMVIA 2023, name

@@ -24,20 +24,22 @@ class Checkpoint:
 
     Parameters
     ----------
-    settings : ContrastiveFeaturizer
-        The parameters; `checkpoint_dir` names the folder.
+    folder : str, path or None
+        The folder.
+    parameters : dict of str to object
+        The featurizer's parameters by name; a run goes on with equal ones alone.
     trainer : Trainer
         The run.
-    watch : Watch
-        Its best weights.
+    epochs : Epochs
+        Its epochs, with the best weights.
     """
 
-    def __init__(self, settings, trainer, watch):
-        self.trainer, self.watch = trainer, watch
+    def __init__(self, folder, parameters, trainer, epochs):
+        self.trainer, self.epochs = trainer, epochs
         self.path, self.warned = None, False
-        if settings.checkpoint_dir is not None:
-            self.path = Path(settings.checkpoint_dir) / "contrastive.pt"
-            self.run = _fingerprint(settings, trainer)
+        if folder is not None:
+            self.path = Path(folder) / "contrastive.pt"
+            self.run = _fingerprint(parameters, trainer)
 
     def resume(self):
         """Go on from the checkpoint, if there is one; return the rows of history so far."""
@@ -60,7 +62,7 @@ class Checkpoint:
                 "to begin anew, or give another checkpoint_dir."
             )
         self.trainer.resume(saved["trainer"])
-        self.watch.resume(saved["watch"])
+        self.epochs.resume(saved["epochs"])
         return saved["rows"]
 
     def save(self, rows):
@@ -83,7 +85,7 @@ class Checkpoint:
             "run": self.run,
             "rows": rows,
             "trainer": self.trainer.state(),
-            "watch": self.watch.saved(),
+            "epochs": self.epochs.state(),
         }
         # Another run may write here as well: the last one that is whole stays.
         with only_writer(path.parent) as sync_folder:
@@ -127,9 +129,8 @@ def _sha256(file, n_bytes):
     return digest.digest()
 
 
-def _fingerprint(settings, trainer):
+def _fingerprint(parameters, trainer):
     """Return a checksum of the parameters, the seed, the data and the weights to begin with."""
-    parameters = settings.get_params(deep=False)
     kept = {name: repr(value) for name, value in parameters.items() if name not in _FREE}
     kept["random_state"] = trainer.seed
     digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())

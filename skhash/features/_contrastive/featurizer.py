@@ -1,23 +1,27 @@
-"""Two towers trained on pairs by cross-modal and uni-modal contrast, with clustered negatives."""
+"""Two encoders trained on pairs by contrastive losses, with clustered hard negatives."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .base import TwoTowerFeaturizer
+from ..._blocks import BLOCKS, BlockTransformer, block_names
+from .._items import as_images, as_texts
+from .._tables import library_of
 from .parameters import check_parameters
 
 
 @dataclass(eq=False, repr=False)
-class ContrastiveFeaturizer(TwoTowerFeaturizer):
-    r"""Train an image and a text tower on pairs; turn tables into their features.
+class ContrastiveFeaturizer(BlockTransformer):
+    r"""Train an image encoder and a text encoder on pairs; encode tables with them.
 
     Iterative uni-modal and cross-modal clustered contrastive learning, after Zhu and Li [1]_, of
-    which only title and abstract could be read: two towers, a cross-modal and two uni-modal losses,
-    stages, and rounds in which clusters of what the towers see give hard negatives. What the
+    which only title and abstract could be read: two encoders, a cross-modal and two uni-modal
+    losses, stages, and rounds in which clusters of the features give hard negatives. What the
     abstract leaves open follows SLIP [2]_, SimCSE [3]_, GRIT-VLP [4]_ and ProtoCLIP [5]_ and is
-    inferred. The loss of a batch is
+    inferred. The encoders of the paper are a ViT and a BERT; by default, the image encoder is a
+    small ResNet, which needs fewer images. The loss of a batch is
 
     .. math:: L = L_{cross} + \lambda_i L_{image} + \lambda_t L_{text}
 
@@ -25,123 +29,126 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     passes of each text. Pairs of rows that are no negatives, of one group or with the same caption,
     are masked. No label is used.
 
-    Training has stages, one learning rate schedule over all of them: *align* (the towers are
-    frozen, their projections learn), *unimodal* (the uni-modal losses alone), *joint* (all losses,
+    Training has stages, one learning rate schedule over all of them: *align* (the backbones are
+    frozen, the projections learn), *unimodal* (the uni-modal losses alone), *joint* (all losses,
     random batches), and *clustered*, `n_rounds` times: all rows are encoded and clustered, and a
-    part of each batch comes in groups of neighbours. A stage of 0 epochs is left out.
+    part of each batch consists of groups of neighbours. A stage of 0 epochs is left out.
 
     ``transform`` encodes whichever raw columns a table has, as :class:`CrossModalFeaturizer` does.
 
     Parameters
     ----------
     towers : str or tuple of (str, str or None), default="small"
-        ``"small"``: a ViT and a BERT made from the parameters below, with words learned in ``fit``,
-        without a network. A model of open_clip as in :class:`CLIPFeaturizer`, in a tuple with its
-        tag or file of weights; ``"local-dir:<folder>"`` brings its own. Or an image tower of timm
-        and a text tower of transformers: ``("vit_small_patch16_224", "bert-base-uncased")``.
-    image_column, text_column : str, default="image", "text"
-        Names of the raw columns.
+        **Encoders.** ``"small"``: an image encoder and a BERT made from the parameters below, with
+        words learned in ``fit``, without a network. A model of open_clip as in
+        :class:`CLIPFeaturizer`, in a tuple with its tag or file of weights;
+        ``"local-dir:<folder>"`` brings its own. Or an image encoder of timm and a text encoder of
+        transformers: ``("vit_small_patch16_224", "bert-base-uncased")``.
     image_tower : {"resnet", "vit"}, default="resnet"
-        For ``"small"``: the ResNet of CLIP, which learns shapes from few pictures, or a vision
+        For ``"small"``: the ResNet of CLIP, which learns shapes from few images, or a vision
         transformer, as the method has it.
     image_size, patch_size : int, default=64, 16
-        For ``"small"``: sides of the pictures and of a ViT's patches, in pixels.
+        For ``"small"``: sides of the images and of a ViT's patches, in pixels.
     width, image_layers, text_layers : int, default=64, 4, 2
-        For ``"small"``: width and layers of the towers.
+        For ``"small"``: width and layers of the encoders.
     embed_dim : int, default=128
         For ``"small"``: number of features of either modality.
     dropout : float, default=0.1
-        For ``"small"``: dropout of the text tower, which makes its two passes differ.
+        For ``"small"``: dropout of the text encoder, which makes its two passes differ.
     vocabulary_size : int, default=8192
         For ``"small"``: largest number of words.
-    image_weight, text_weight : float, default=0.5
-        Weights :math:`\lambda_i`, :math:`\lambda_t` of the uni-modal losses.
-    image_temperature, text_temperature : float, default=0.1, 0.05
-        Their temperatures.
-    image_head, text_head : {"mlp", "linear"} or None, default="mlp"
-        What either uni-modal loss sees the tower's backbone through, thrown away after training;
-        ``None`` compares the features themselves.
-    augment : {"mild", "simclr"}, default="mild"
-        How strongly views of an image differ. ``"mild"`` keeps sides and colours, which captions
-        name.
-    cross_view : {"plain", "augmented"}, default="plain"
-        What the cross-modal loss sees of an image, which is the first of its two views: the image
-        itself, from which many pairs are learned faster, or an augmented view, which keeps few
-        pairs from being learned by heart.
-    text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
-        What makes the second text: another pass with dropout, dropped words, or another caption of
-        the same group.
-    mask_threshold : float, default=None
-        Rows with a greater cosine than this, in the mean of both modalities, are no negatives
-        either.
-    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 2
-        Epochs of each stage, the last one of each round.
-    n_rounds : int, default=2
-        Rounds of the clustered stage.
-    train : {"all", "image", "text", "projections"}, default="all"
-        What is trained after the align stage.
-    cluster_on : {"joint", "image", "text"}, default="joint"
-        Features that are clustered.
-    n_clusters : int, default=None
-        Number of clusters; ``None`` means as many as batches.
-    group_size : int, default=8
-        Number of neighbours that come together.
-    hard_fraction : float, default=0.5
-        Share of a batch that comes in such groups.
-    batch_size : int, default=128
-        Number of pairs in a batch, of all processes together.
-    learning_rate : float, default=2e-3
-        Largest learning rate of AdamW. 2e-3 suits small towers, 1e-5 pretrained ones.
-    align_learning_rate, clustered_learning_rate : float, default=None
-        That of these stages; ``None`` means `learning_rate`.
-    weight_decay : float, default=0.1
-        Weight decay of matrices.
-    warmup : float, default=0.05
-        Share of all steps in which the learning rate rises.
-    max_grad_norm : float, default=1.0
-        Longest gradient.
-    accumulation : int, default=1
-        Number of batches whose gradients make a step; negatives come from one batch.
-    precision : {"fp32", "bf16"}, default="fp32"
-        Arithmetic of the towers in training.
-    gradient_checkpointing : bool, default=False
-        Whether to compute activations twice instead of keeping them.
-    early_stopping : bool, default=False
-        Whether to stop when the recall of held-out pairs no longer rises, and keep the best
-        weights.
-    validation_fraction : float, default=0.1
-        Share of pairs held out for that, where `X_val` is not given.
-    n_iter_no_change : int, default=5
-        Number of epochs without a better recall after which training stops.
-    checkpoint_dir : str or path, default=None
-        Folder for a checkpoint after each epoch. ``fit`` with the same data and parameters goes on
-        from there, bit for bit on a CPU.
-    warm_start : bool, default=False
-        Whether ``fit`` goes on with the towers of the last one.
     weights_dir : str or path, default=None
         Folder of downloaded weights; ``None`` means that of huggingface_hub.
     local_files_only : bool, default=False
         Whether pretrained weights are taken from this disk alone.
     device : str, default="auto"
         Where torch computes.
+    image_column, text_column : str, default="image", "text"
+        **Tables.** Names of the raw columns.
+    align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 2
+        **Stages.** Epochs of each stage, the last one of each round.
+    n_rounds : int, default=2
+        Rounds of the clustered stage.
+    train : {"all", "image", "text", "projections"}, default="all"
+        What is trained after the align stage.
+    learning_rate : float, default=2e-3
+        Largest learning rate of AdamW. 2e-3 suits small encoders, 1e-5 pretrained ones.
+    align_learning_rate, clustered_learning_rate : float, default=None
+        That of these stages; ``None`` means `learning_rate`.
+    image_weight, text_weight : float, default=0.5
+        Weights :math:`\lambda_i`, :math:`\lambda_t` of the uni-modal losses.
+    image_temperature, text_temperature : float, default=0.1, 0.05
+        **Losses.** Temperatures of the uni-modal losses.
+    image_head, text_head : {"mlp", "linear"} or None, default="mlp"
+        Network between the output of a backbone and the uni-modal loss, discarded after training;
+        ``None`` compares the features themselves.
+    mask_threshold : float, default=None
+        Rows with a greater cosine than this, in the mean of both modalities, are no negatives
+        either.
+    augment : {"mild", "simclr"}, default="mild"
+        **Positives.** How strongly views of an image differ. ``"mild"`` keeps left and right and
+        the colours, which captions name.
+    cross_view : {"plain", "augmented"}, default="plain"
+        Which image the cross-modal loss compares, the first of the two views: the image itself,
+        with which many pairs are learned faster, or an augmented view, which reduces overfitting
+        where there are few pairs.
+    text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
+        What makes the second text: another pass with dropout, dropped words, or another caption of
+        the same group.
+    batch_size : int, default=128
+        **Batches.** Number of pairs in a batch, of all processes together.
+    cluster_on : {"joint", "image", "text"}, default="joint"
+        Features that are clustered.
+    n_clusters : int, default=None
+        Number of clusters; ``None`` means as many as batches.
+    group_size : int, default=8
+        Number of neighbours of one cluster that are put into a batch together.
+    hard_fraction : float, default=0.5
+        Share of a batch that consists of such groups.
+    weight_decay : float, default=0.1
+        **Optimization.** Weight decay of matrices.
+    warmup : float, default=0.05
+        Share of all steps in which the learning rate rises.
+    max_grad_norm : float, default=1.0
+        Largest norm of the gradient.
+    accumulation : int, default=1
+        Number of batches whose gradients make a step; negatives come from one batch.
+    precision : {"fp32", "bf16"}, default="fp32"
+        Arithmetic of the encoders in training.
+    gradient_checkpointing : bool, default=False
+        Whether to compute activations twice instead of keeping them.
+    early_stopping : bool, default=False
+        **Early stopping.** Whether to stop when the recall of held-out pairs no longer rises, and
+        keep the best weights.
+    validation_fraction : float, default=0.1
+        Share of pairs held out for that, where `X_val` is not given.
+    n_iter_no_change : int, default=5
+        Number of epochs without a better recall after which training stops.
+    tol : float, default=1e-4
+        Smallest rise of the recall that counts as better.
+    checkpoint_dir : str or path, default=None
+        **Runs.** Folder for a checkpoint after each epoch. ``fit`` with the same data and
+        parameters goes on from there, bit for bit on a CPU.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on with the encoders of the last one.
     random_state : int, RandomState instance, Generator or None, default=None
         Seed of weights, batches, views and dropout. Torch offers dropout its global generator only,
         which is restored after each batch: threads that train wait for each other there, and those
         that draw from it meanwhile change what is drawn.
     verbose : int, default=0
-        Whether to print a line an epoch.
+        1 prints about ten lines in all, 2 a line an epoch.
 
     Attributes
     ----------
     state_ : dict of str to ndarray
-        Weights of both towers.
+        Weights of both encoders.
     config_ : dict
-        Their architecture, the settings of pictures and the vocabulary.
+        Their architecture, the preprocessing of images and the vocabulary.
     history_ : pandas.DataFrame
         A row an epoch: stage, round, means of the loss terms, share of masked pairs, temperature,
         seconds, sizes of the clusters, and recalls of the validation pairs if there are any.
     n_features_in_ : int
-        Number of columns seen in ``fit``.
+        Number of columns in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
         Their names.
 
@@ -175,8 +182,6 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
 
     towers: Any = "small"
     _: KW_ONLY
-    image_column: str = "image"
-    text_column: str = "text"
     image_tower: str = "resnet"
     image_size: int = 64
     patch_size: int = 16
@@ -186,30 +191,35 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     embed_dim: int = 128
     dropout: float = 0.1
     vocabulary_size: int = 8192
-    image_weight: float = 0.5
-    text_weight: float = 0.5
-    image_temperature: float = 0.1
-    text_temperature: float = 0.05
-    image_head: str | None = "mlp"
-    text_head: str | None = "mlp"
-    augment: str = "mild"
-    cross_view: str = "plain"
-    text_positive: str = "dropout"
-    mask_threshold: float | None = None
+    weights_dir: Any = None
+    local_files_only: bool = False
+    device: str = "auto"
+    image_column: str = "image"
+    text_column: str = "text"
     align_epochs: int = 0
     unimodal_epochs: int = 0
     joint_epochs: int = 12
     round_epochs: int = 2
     n_rounds: int = 2
     train: str = "all"
+    learning_rate: float = 2e-3
+    align_learning_rate: float | None = None
+    clustered_learning_rate: float | None = None
+    image_weight: float = 0.5
+    text_weight: float = 0.5
+    image_temperature: float = 0.1
+    text_temperature: float = 0.05
+    image_head: str | None = "mlp"
+    text_head: str | None = "mlp"
+    mask_threshold: float | None = None
+    augment: str = "mild"
+    cross_view: str = "plain"
+    text_positive: str = "dropout"
+    batch_size: int = 128
     cluster_on: str = "joint"
     n_clusters: int | None = None
     group_size: int = 8
     hard_fraction: float = 0.5
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    align_learning_rate: float | None = None
-    clustered_learning_rate: float | None = None
     weight_decay: float = 0.1
     warmup: float = 0.05
     max_grad_norm: float = 1.0
@@ -219,16 +229,14 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 5
+    tol: float = 1e-4
     checkpoint_dir: Any = None
     warm_start: bool = False
-    weights_dir: Any = None
-    local_files_only: bool = False
-    device: str = "auto"
     random_state: Any = None
     verbose: int = 0
 
     def fit(self, X, y=None, *, groups=None, X_val=None):
-        """Train the towers on pairs.
+        """Train the encoders on pairs.
 
         Parameters
         ----------
@@ -238,7 +246,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
             Not used.
         groups : array-like of shape (n_samples,), default=None
             Ids: rows of one group, such as the captions of one image, are no negatives of each
-            other and never meet in a batch.
+            other and never share a batch.
         X_val : dataframe or ndarray of shape (n_val, 2), object, default=None
             Pairs to compute recalls on after each epoch, instead of a part of `X`.
 
@@ -258,6 +266,12 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
             If pretrained weights can neither be found nor fetched.
         FloatingPointError
             If the loss stops being finite in the first epoch.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss stops being finite later, or Ctrl-C is pressed: the featurizer has the
+            weights of the last whole epoch, or of the best one with `early_stopping`.
         """
         from .fit import fit
 
@@ -269,8 +283,8 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     def partial_fit(self, X, y=None, *, groups=None):
         """Train for one pass of the joint stage over a chunk of pairs.
 
-        The first chunk makes the towers, and the vocabulary of small ones. The learning rate stays
-        the same.
+        The first chunk determines the encoders, and the vocabulary of small ones. The learning rate
+        stays the same.
 
         Parameters
         ----------
@@ -295,7 +309,7 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
     def hard_batches(self, X, *, groups=None):
         """Deal pairs into batches with neighbours, as a clustered round would next.
 
-        Shows what `cluster_on`, `n_clusters`, `group_size` and `hard_fraction` do.
+        This shows what `cluster_on`, `n_clusters`, `group_size` and `hard_fraction` do.
 
         Parameters
         ----------
@@ -320,3 +334,106 @@ class ContrastiveFeaturizer(TwoTowerFeaturizer):
         check_is_fitted(self)
         check_parameters(self)
         return hard_batches(self, X, groups)
+
+    def transform(self, X):
+        """Encode whichever raw columns a table has.
+
+        Parameters
+        ----------
+        X : dataframe or ndarray of shape (n_samples, 2), object
+            Images and texts, or a dataframe with one of the columns alone.
+
+        Returns
+        -------
+        dataframe or ndarray of shape (n_samples, n_features), float32
+            Columns ``image__*``, then ``text__*``, rows of unit length in either block; a
+            dataframe of the library of `X` if that is one.
+        """
+        from .pairs import raw_items
+
+        check_is_fitted(self)
+        items = raw_items(X, self.image_column, self.text_column)
+        encoded = [self._encode(block, values) for block, values in items.items()]
+        names = [name for block in items for name in self._names(block)]
+        return self._wrap_output(np.hstack(encoded), names, X, default=library_of(X))
+
+    def encode_image(self, images):
+        """Encode images alone.
+
+        Parameters
+        ----------
+        images : sequence of shape (n_samples,)
+            Paths, bytes, PIL images or uint8 arrays, or ``{"bytes": ..., "path": ...}``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, embed_dim), float32
+            Unit vectors.
+        """
+        check_is_fitted(self)
+        return self._encode("image", as_images(images))
+
+    def encode_text(self, texts):
+        """Encode texts alone.
+
+        Parameters
+        ----------
+        texts : sequence of shape (n_samples,), str
+            The texts.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, embed_dim), float32
+            Unit vectors.
+        """
+        check_is_fitted(self)
+        return self._encode("text", as_texts(texts))
+
+    def save_pretrained(self, folder):
+        """Save the encoders in open_clip's own format.
+
+        ``CLIPFeaturizer("local-dir:<folder>")``, open_clip itself and
+        ``ContrastiveFeaturizer("local-dir:<folder>")`` load them.
+
+        Parameters
+        ----------
+        folder : str or path
+            A folder that is new or empty, or holds a saved model, which is replaced in one step:
+            whenever the process is killed, the old model is there or the new one.
+
+        Raises
+        ------
+        ValueError
+            If it is a file or the working directory, or the folder holds other files.
+        """
+        from .._towers.folder import save_towers
+
+        check_is_fitted(self)
+        save_towers(folder, self.config_, self.state_)
+
+    def get_feature_names_out(self, input_features=None):
+        """Return the names of the columns of a pair.
+
+        Parameters
+        ----------
+        input_features : object, default=None
+            Not used.
+
+        Returns
+        -------
+        ndarray of shape (n_features,), object
+            ``image__0``, ..., ``text__0``, ...
+        """
+        check_is_fitted(self)
+        return np.array([n for b in BLOCKS for n in self._names(b)], dtype=object)
+
+    def _names(self, block):
+        return block_names(block, range(self.config_["model_cfg"]["embed_dim"]))
+
+    def _encode(self, block, items):
+        from .fit import encode
+
+        return encode(self, block, items)
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "state_")

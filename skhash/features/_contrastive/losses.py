@@ -1,4 +1,4 @@
-"""Contrastive losses of pairs: pure functions of tensors, and the heads that some are seen through.
+"""Contrastive losses of pairs: pure functions of tensors, and the heads before some of them.
 
 Shapes: ``n`` pairs in a batch, ``d`` features. Every loss compares cosines, so that rows may have
 any length, and is the mean of one cross-entropy a row and direction.
@@ -16,6 +16,8 @@ from functools import reduce
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, normalize
+
+from ..._torch.weights import linear
 
 ALL = slice(None)
 
@@ -177,9 +179,9 @@ def _contrast(queries, keys, scale, targets, blocked):
 
 
 def make_head(kind, n_inputs, n_hidden, n_outputs, generator):
-    """Make the head through which a uni-modal loss sees the features of a tower.
+    """Make the head between the features of an encoder and a uni-modal loss.
 
-    It is thrown away after training: what it learns to ignore, the tower can keep.
+    It is discarded after training: the encoder can keep what the head learns to ignore.
 
     Parameters
     ----------
@@ -200,23 +202,13 @@ def make_head(kind, n_inputs, n_hidden, n_outputs, generator):
     if kind is None:
         return nn.Identity()
     if kind == "linear":
-        return _linear(n_inputs, n_outputs, generator)
+        return linear(n_inputs, n_outputs, generator)
     return nn.Sequential(
-        _linear(n_inputs, n_hidden, generator),
+        linear(n_inputs, n_hidden, generator),
         nn.BatchNorm1d(n_hidden),
         nn.ReLU(),
-        _linear(n_hidden, n_hidden, generator),
+        linear(n_hidden, n_hidden, generator),
         nn.BatchNorm1d(n_hidden),
         nn.ReLU(),
-        _linear(n_hidden, n_outputs, generator),
+        linear(n_hidden, n_outputs, generator),
     )
-
-
-def _linear(n_inputs, n_outputs, generator):
-    """Make a linear layer with torch's own initial distribution, drawn from a generator of ours."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)  # pyright: ignore
-    bound = 1 / math.sqrt(n_inputs)
-    with torch.no_grad():  # not torch.nn.init, which transformers patches while it loads a model
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer

@@ -1,4 +1,4 @@
-"""The loss of a batch: towers, heads and three contrastive terms as one module."""
+"""The loss of a batch: encoders, heads and three contrastive terms as one module."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from .losses import cross_modal_loss, image_loss, make_head, negative_mask, text
 
 
 class Objective(nn.Module):
-    """Towers with the heads of the uni-modal losses, from a batch to its loss terms.
+    """Encoders and the heads of the uni-modal losses, from a batch to its loss terms.
 
     Where several processes share a batch, each passes its own rows and gets the terms of these
     against all rows.
@@ -19,26 +19,26 @@ class Objective(nn.Module):
     ----------
     towers : Towers
         What is trained and kept.
-    settings : ContrastiveFeaturizer
-        Holds the temperatures, heads and the threshold of the mask.
+    losses : Losses
+        Temperatures, heads and the threshold of the mask.
     generator : torch.Generator
         Source of the heads' initial weights.
     """
 
-    def __init__(self, towers, settings, generator):
+    def __init__(self, towers, losses, generator):
         super().__init__()
         self.towers = towers
         width = towers.config["model_cfg"]["embed_dim"]
-        kinds = settings.image_head, settings.text_head
+        kinds = losses.image_head, losses.text_head
         heads = [
             make_head(kind, n_inputs, 4 * width, width, generator)
             for kind, n_inputs in zip(kinds, towers.pooled_widths(), strict=True)
         ]
         self.heads = nn.ModuleDict(dict(zip(BLOCKS, heads, strict=True)))
-        self.through_head = {b: kind is not None for b, kind in zip(BLOCKS, kinds, strict=True)}
-        self.image_temperature = settings.image_temperature
-        self.text_temperature = settings.text_temperature
-        self.mask_threshold = settings.mask_threshold
+        self.has_head = {b: kind is not None for b, kind in zip(BLOCKS, kinds, strict=True)}
+        self.image_temperature = losses.image_temperature
+        self.text_temperature = losses.text_temperature
+        self.mask_threshold = losses.mask_threshold
 
     def forward(self, views, tokens, ids, weights):
         """Compute the loss terms of a batch.
@@ -46,7 +46,7 @@ class Objective(nn.Module):
         Parameters
         ----------
         views : list of Tensor of shape (m, 3, height, width)
-            One or two views of the pictures, without normalisation.
+            One or two views of the images, without normalization.
         tokens : list of Tensor of shape (m, context_length)
             One or two passes of the texts.
         ids : list of Tensor of shape (n,)
@@ -74,10 +74,10 @@ class Objective(nn.Module):
             scale = self.towers.model.logit_scale.exp()
             terms["cross"] = cross_modal_loss(first["image"], first["text"], scale, mask, rows)
         if weights["image"]:
-            one, other = self._seen("image", images)
+            one, other = self._through_head("image", images)
             terms["image"] = image_loss(one, other, self.image_temperature, mask, rows)
         if weights["text"]:
-            one, other = self._seen("text", texts)
+            one, other = self._through_head("text", texts)
             terms["text"] = text_loss(one, other, self.text_temperature, mask, rows)
         total = torch.stack([weights[name] * term for name, term in terms.items()]).sum()
         return {"total": total, **terms, "masked": mask.float().mean()}
@@ -86,12 +86,12 @@ class Objective(nn.Module):
         """Return embeddings and backbone outputs of each pass, of the rows of all processes."""
         embeddings, pooled = features(torch.cat(passes))
         n = len(passes)
-        seen = pooled if self.through_head[block] and n > 1 else embeddings
-        chunks = zip(embeddings.chunk(n), seen.chunk(n), strict=True)
+        outputs = pooled if self.has_head[block] and n > 1 else embeddings
+        chunks = zip(embeddings.chunk(n), outputs.chunk(n), strict=True)
         return [(gather(embedding), gather(output)) for embedding, output in chunks]
 
-    def _seen(self, block, passes):
-        """Return what the uni-modal loss compares: both passes, through the head together."""
+    def _through_head(self, block, passes):
+        """Pass the outputs of both passes through the head together, for the uni-modal loss."""
         outputs = torch.cat([output for _, output in passes]).float()
         return self.heads[block](outputs).chunk(len(passes))
 

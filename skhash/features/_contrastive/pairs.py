@@ -1,4 +1,4 @@
-"""Pairs to train towers on: pictures, tokens and the ids that tell which rows are strangers."""
+"""Pairs to train encoders on: images, tokens, and ids that rows may have in common."""
 
 import re
 
@@ -9,16 +9,18 @@ from ..._blocks import BLOCKS
 from .._items import as_images, as_texts
 from .._tables import check_both_blocks, listed, read_blocks
 
-_IN_MEMORY = 1 << 31  # bytes of resized pictures that are kept; more are read again each time
+_IN_MEMORY = (
+    1 << 31
+)  # bytes of resized images that are kept in memory; more are loaded again each time
 
 
 class Pairs:
-    """Images and texts of a table, read by towers.
+    """Images and texts of a table, as pixels and tokens.
 
     Parameters
     ----------
     towers : Towers
-        Whose sizes and tokens count.
+        Encoders, which determine the size of the images and the tokens.
     items : dict of str to list
         What `raw_items` gives, of both blocks.
     groups : ndarray of shape (n_rows,), default=None
@@ -43,16 +45,15 @@ class Pairs:
         return len(self._images)
 
     def check(self):
-        """Raise an error where all pictures are equal."""
+        """Raise an error if all images are equal."""
         pixels = self._pixels
         if pixels is not None and bool((pixels == pixels[:1]).all()):
             raise ValueError(
-                "all images are equal, so that nothing tells the captions apart: give images that "
-                "differ."
+                "all images are equal, so there is nothing to learn from: give images that differ."
             )
 
     def images(self, rows):
-        """Return pictures as a uint8 tensor of shape (n_rows, 3, height, width)."""
+        """Return images as a uint8 tensor of shape (n_rows, 3, height, width)."""
         if self._pixels is not None:
             return self._pixels[rows]
         return self._towers.read_images([self._images[row] for row in rows], rows)
@@ -66,7 +67,7 @@ class Pairs:
         return image, towers.encode_texts(self.tokens)
 
     def tensors(self):
-        """List what tells these pairs from others."""
+        """List the tensors of the pairs, which identify them."""
         pixels = [] if self._pixels is None else [self._pixels]
         return [*pixels, self.tokens, *self.ids]
 
@@ -96,8 +97,8 @@ def raw_items(X, image_column, text_column):
     for block, (_, names) in blocks.items():
         if names is not None:
             raise ValueError(
-                f"towers read raw images and texts, got {block} features ({listed(names)}): give "
-                f"the column {columns[block]!r}."
+                f"the encoders take raw images and texts, got {block} features ({listed(names)}): "
+                f"give the column {columns[block]!r}."
             )
     readers = {"image": as_images, "text": as_texts}
     return {block: readers[block](blocks[block][0]) for block in BLOCKS if block in blocks}
@@ -111,7 +112,7 @@ def raw_pairs(X, image_column, text_column):
 
 
 def check_training_pairs(items, batch_size):
-    """Raise an error where there is nothing to learn from."""
+    """Raise an error if there is nothing to learn from."""
     n_rows = len(items["image"])
     if n_rows < 2 * batch_size:
         raise ValueError(
@@ -120,6 +121,5 @@ def check_training_pairs(items, batch_size):
         )
     if len({normalised(text) for text in items["text"]}) == 1:
         raise ValueError(
-            "all captions are equal, so that nothing tells the images apart: give captions that "
-            "differ."
+            "all captions are equal, so there is nothing to learn from: give captions that differ."
         )

@@ -1,4 +1,4 @@
-"""The stages of contrastive training: which rows meet, what is trained, and when it ends."""
+"""The stages of contrastive training, and training for an epoch."""
 
 import math
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..._hamming.comparable import comparable
 from ..._ranking.scores import scores_at_k
 from ..._torch.generator import seeded
-from .batches import cluster, clustered_batches, random_batches
+from .batches import cluster, deal
 from .objective import mean_over_processes, n_processes, own_rank, own_rows
 from .views import augment, other_captions, word_dropout
 
@@ -32,57 +32,61 @@ class Stage:
 
     @property
     def clustered(self):
-        """Whether neighbours meet in the batches."""
+        """Whether batches hold neighbours."""
         return self.name == "clustered"
 
+    def title(self):
+        """Return its name and round for messages."""
+        return f"{self.name} stage" + (f", round {self.round}" if self.round else "")
 
-def plan(settings):
+
+def plan(stages):
     """List the stages of a training run that have epochs."""
-    joint = joint_stage(settings, settings.joint_epochs)
+    joint = joint_stage(stages, stages.joint_epochs)
 
     def rate(given):
         return joint.learning_rate if given is None else given
 
-    stages = [
+    planned = [
         replace(
             joint,
             name="align",
-            n_epochs=settings.align_epochs,
-            learning_rate=rate(settings.align_learning_rate),
+            n_epochs=stages.align_epochs,
+            learning_rate=rate(stages.align_learning_rate),
             part="projections",
             weights={"cross": 1.0, "image": 0.0, "text": 0.0},
         ),
         replace(
             joint,
             name="unimodal",
-            n_epochs=settings.unimodal_epochs,
+            n_epochs=stages.unimodal_epochs,
             weights={**joint.weights, "cross": 0.0},
         ),
         joint,
     ]
-    stages += [
+    planned += [
         replace(
             joint,
             name="clustered",
-            n_epochs=settings.round_epochs,
-            learning_rate=rate(settings.clustered_learning_rate),
+            n_epochs=stages.round_epochs,
+            learning_rate=rate(stages.clustered_learning_rate),
             round=number,
         )
-        for number in range(1, settings.n_rounds + 1)
+        for number in range(1, stages.n_rounds + 1)
     ]
-    stages = [stage for stage in stages if stage.n_epochs and any(stage.weights.values())]
-    if not stages:
+    planned = [stage for stage in planned if stage.n_epochs and any(stage.weights.values())]
+    if not planned:
         raise ValueError(
             "no stage has epochs and a loss: set joint_epochs, round_epochs and n_rounds, "
             "align_epochs or unimodal_epochs."
         )
-    return stages
+    return planned
 
 
-def joint_stage(settings, n_epochs):
+def joint_stage(stages, n_epochs):
     """Return the stage of all losses on random batches."""
-    weights = {"cross": 1.0, "image": settings.image_weight, "text": settings.text_weight}
-    return Stage("joint", n_epochs, settings.learning_rate, settings.train, weights)
+    weights = {"cross": 1.0, "image": stages.image_weight, "text": stages.text_weight}
+    return Stage("joint", n_epochs, stages.learning_rate, stages.train, weights)
 
 
 class Trainer:
@@ -94,28 +98,29 @@ class Trainer:
         What is trained, on the device where it is trained.
     pairs : Pairs
         What it is trained on.
-    settings : ContrastiveFeaturizer
-        The parameters.
     stages : list of Stage
         The plan.
+    parameters : Parameters
+        Of which the batching, the positives and the optimization count here.
     seed : int
         Seed of all that is drawn.
     constant : bool, default=False
         Whether the learning rate stays the same.
     """
 
-    def __init__(self, objective, pairs, settings, stages, seed, *, constant=False):
+    def __init__(self, objective, pairs, stages, parameters, seed, *, constant=False):
         self.objective = objective
         self.stages, self.seed, self.constant = stages, seed, constant
         self.labels: Any = None
         self.sizes: Any = None
         self.n_epochs = sum(stage.n_epochs for stage in stages)
-        self.go_on_with(pairs, settings)
-        self.optimizer = _make_optimizer(objective, settings)
+        self.go_on_with(pairs, parameters)
+        self.optimizer = _make_optimizer(objective, self.optimization.weight_decay)
 
-    def go_on_with(self, pairs, settings):
+    def go_on_with(self, pairs, parameters):
         """Take other pairs to train on, and parameters."""
-        self.pairs, self.settings = pairs, settings
+        self.pairs, self.batching = pairs, parameters.batching
+        self.positives, self.optimization = parameters.positives, parameters.optimization
         self.n_batches = len(self._batches(0))
 
     def epochs(self):
@@ -147,7 +152,6 @@ class Trainer:
         FloatingPointError
             If the loss is not finite; nothing is learned from that batch.
         """
-        settings = self.settings
         if stage.clustered and epoch == 0:
             self._cluster(stage.round)
         towers = self.objective.towers
@@ -167,16 +171,17 @@ class Trainer:
             inputs = self._inputs(stage, batch, texts, generator)
             # Dropout draws, also where the backward pass computes activations again.
             with seeded(int(rng.integers(2**62)) + own_rank(), towers.device):
-                terms = self._terms(model, inputs, stage.weights)
+                with self._autocast():
+                    terms = model(*inputs, stage.weights)
                 loss = mean_over_processes(terms["total"].item())  # all end, or none
                 if not math.isfinite(loss):
                     raise FloatingPointError(
                         f"the loss is {loss} in step {number + 1} of epoch {epoch + 1} of the "
-                        f"{stage.name} stage" + (f", round {stage.round}" if stage.round else "")
+                        f"{stage.title()}: lower learning_rate, now {stage.learning_rate}."
                     )
-                (terms["total"] / settings.accumulation).backward()
+                (terms["total"] / self.optimization.accumulation).backward()
             last = number + 1 == len(batches)
-            if last or (number + 1) % settings.accumulation == 0:
+            if last or (number + 1) % self.optimization.accumulation == 0:
                 self._step()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item()
@@ -207,41 +212,37 @@ class Trainer:
             setattr(self, name, None if values is None else values.numpy())
 
     def _autocast(self):
-        device, bf16 = self.objective.towers.device, self.settings.precision == "bf16"
+        device, bf16 = self.objective.towers.device, self.optimization.precision == "bf16"
         return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     def _inputs(self, stage, batch, texts, generator):
         """Return the views, tokens and ids of this process's share of a batch."""
-        towers, settings, pairs = self.objective.towers, self.settings, self.pairs
+        towers, positives, pairs = self.objective.towers, self.positives, self.pairs
         device, own = towers.device, batch[own_rows(len(batch))]
         images = pairs.images(own).to(device)
         two = {block: stage.weights[block] > 0 for block in ("image", "text")}
-        kinds = [None if settings.cross_view == "plain" else settings.augment]
-        kinds += [settings.augment] * two["image"]
+        kinds = [None if positives.cross_view == "plain" else positives.augment]
+        kinds += [positives.augment] * two["image"]
         with self._autocast():
             views = [augment(images, kind, generator) for kind in kinds]
         tokens = [pairs.tokens[own].to(device)]
         if two["text"]:
             second = pairs.tokens[texts[own]].to(device)
-            if settings.text_positive == "word_dropout":
+            if positives.text_positive == "word_dropout":
                 second = word_dropout(second, towers.special_ids, towers.pad_id, generator)
             tokens.append(second)
         ids = [values[batch].to(device) for values in pairs.ids]
         return views, tokens, ids
 
-    def _terms(self, model, inputs, weights):
-        with self._autocast():
-            return model(*inputs, weights)
-
     def _second_texts(self, rng):
         """Return the row whose text is the positive of each row's text."""
-        if self.settings.text_positive == "caption":
+        if self.positives.text_positive == "caption":
             return other_captions(self.pairs.groups, rng)
         return np.arange(len(self.pairs))
 
     def _step(self):
         parameters = [p for p in self.objective.parameters() if p.grad is not None]
-        torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+        torch.nn.utils.clip_grad_norm_(parameters, self.optimization.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
@@ -249,40 +250,25 @@ class Trainer:
 
     def _set_rate(self, rate, step):
         if not self.constant:
-            rate *= schedule(step, self.n_epochs * self.n_batches, self.settings.warmup)
+            rate *= schedule(step, self.n_epochs * self.n_batches, self.optimization.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
     def _batches(self, done, labels=None):
         rng = np.random.default_rng([self.seed, done])
-        return deal(self.pairs.groups, self.settings, rng, labels)
+        return deal(self.pairs.groups, self.batching, rng, labels)
 
     def _cluster(self, number):
         rng = np.random.default_rng([self.seed, number, 2])
-        found = cluster_pairs(self.pairs, self.objective.towers, self.settings, rng)
+        found = cluster_pairs(self.pairs, self.objective.towers, self.batching, rng)
         self.labels, self.sizes = found
 
 
-def cluster_pairs(pairs, towers, settings, rng):
-    """Cluster all pairs by what the towers see in them now: labels or None, and sizes."""
+def cluster_pairs(pairs, towers, batching, rng):
+    """Cluster all pairs by their present features: labels or None, and sizes."""
     image, text = pairs.encode(towers)
-    return cluster(
-        image,
-        text,
-        settings.batch_size,
-        rng,
-        on=settings.cluster_on,
-        n_clusters=settings.n_clusters,
-    )
-
-
-def deal(groups, settings, rng, labels=None):
-    """Deal the batches of an epoch: at random, or with neighbours where there are clusters."""
-    if labels is None:
-        return random_batches(groups, settings.batch_size, rng)
-    return clustered_batches(
-        labels, groups, settings.batch_size, settings.group_size, settings.hard_fraction, rng
-    )
+    on, n_clusters = batching.cluster_on, batching.n_clusters
+    return cluster(image, text, batching.batch_size, rng, on=on, n_clusters=n_clusters)
 
 
 def schedule(step, n_steps, warmup):
@@ -306,12 +292,20 @@ def recalls(towers, pairs):
     return found
 
 
-def _make_optimizer(objective, settings):
-    """Make AdamW, with decay of matrices only."""
+def epoch_line(row):
+    """Return the losses and recalls of a row of history as text."""
+    stage = row["stage"] + (f" {row['round']}" if row["round"] else "")
+    terms = ", ".join(f"{k} {row[k]:.4f}" for k in ("cross", "image", "text") if k in row)
+    recall = f", R@1 {row['i2t_r1']:.4f} / {row['t2i_r1']:.4f}" if "i2t_r1" in row else ""
+    return f"{stage}, loss {row['total']:.4f} ({terms}){recall}"
+
+
+def _make_optimizer(objective, weight_decay):
+    """Make AdamW, with decay of matrices only; each step sets its learning rate."""
     matrices = [p for p in objective.parameters() if p.ndim > 1]
     others = [p for p in objective.parameters() if p.ndim <= 1]
     groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": matrices, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(groups, betas=(0.9, 0.98))

@@ -1,4 +1,4 @@
-"""What counts as the same: second views of images and texts, drawn from a given generator.
+"""Positives: second views of images and texts, drawn from a given generator.
 
 Images are batches of pictures, (n, 3, h, w); texts are batches of padded token ids, (n, l).
 """
@@ -85,7 +85,7 @@ def _crop(pictures, width, height, x, y):
     """Cut a box out of each picture and resize it back.
 
     `width` and `height` are shares of the picture's, (n,); a negative width turns left into right.
-    `x` and `y` say where in the room that is left the box lies, from -1 to 1.
+    `x` and `y` say where in the space that is left the box lies, from -1 to 1.
     """
 
     def axis(length, place, size):
@@ -157,7 +157,7 @@ def has_dropout(module):
     Parameters
     ----------
     module : torch.nn.Module
-        A tower.
+        An encoder.
 
     Returns
     -------

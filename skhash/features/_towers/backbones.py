@@ -1,7 +1,7 @@
-"""Towers of open_clip, seen as a backbone and a projection.
+"""Encoders of open_clip as a backbone and a projection.
 
-Their own forward passes give the embedding alone. A loss of one modality is laid on the output of
-the backbone, as SimCLR and SLIP do.
+Their own forward passes return the embedding alone. Uni-modal losses use the output of the
+backbone, as in SimCLR and SLIP.
 """
 
 from copy import copy
@@ -10,34 +10,34 @@ from torch import nn
 
 
 def is_of_transformers(text):
-    """Tell the text towers of transformers from open_clip's own."""
+    """Tell the text encoders of transformers from open_clip's own."""
     return hasattr(text, "pooler")
 
 
 def is_resnet(visual):
-    """Tell open_clip's ResNets from other image towers."""
+    """Tell open_clip's ResNets from other image encoders."""
     return hasattr(visual, "attnpool")
 
 
-def see(visual, pictures):
+def image_outputs(visual, images):
     """Return the output of the image backbone, and that of the projection after it."""
     if hasattr(visual, "trunk"):  # of timm
-        pooled = visual.trunk(pictures)
+        pooled = visual.trunk(images)
         embeddings = visual.head(pooled)
     elif is_resnet(visual):
-        pooled = visual.stem(pictures)
+        pooled = visual.stem(images)
         for layer in (visual.layer1, visual.layer2, visual.layer3, visual.layer4):
             pooled = layer(pooled)
         embeddings = visual.attnpool(pooled)
     else:
-        pooled = _twin(visual, proj=None)(pictures)
+        pooled = _twin(visual, proj=None)(images)
         embeddings = pooled @ visual.proj
     if pooled.ndim == 4:  # a map, which the projection pools
         pooled = pooled.mean((2, 3))
     return pooled, embeddings
 
 
-def read(text, tokens):
+def text_outputs(text, tokens):
     """Return the output of the text backbone, and that of the projection after it."""
     if is_of_transformers(text):
         mask = (tokens != text.config.pad_token_id).long()
@@ -52,22 +52,22 @@ def read(text, tokens):
     return pooled, projection(pooled) if is_layer else pooled @ projection
 
 
-def _twin(tower, **attributes):
-    """Return a tower that differs in some attributes and shares all else.
+def _twin(encoder, **attributes):
+    """Return an encoder that differs in some attributes and shares all else.
 
-    Without a projection a tower returns what would go into it. The tower itself stays as it is,
-    since threads may share it.
+    Without a projection an encoder returns the input of the projection. The encoder itself stays as
+    it is, since threads may share it.
     """
-    twin = copy(tower)
+    twin = copy(encoder)
     for kind in ("_parameters", "_buffers", "_modules"):
-        setattr(twin, kind, dict(getattr(tower, kind)))
+        setattr(twin, kind, dict(getattr(encoder, kind)))
     for name, value in attributes.items():
         setattr(twin, name, value)
     return twin
 
 
 def can_trim(text):
-    """Tell whether a text tower never looks at the padding after a text."""
+    """Tell whether a text encoder ignores the padding after a text."""
     if is_of_transformers(text):
         return True
     # A class token stands behind the padding, at a place of its own.
@@ -76,7 +76,7 @@ def can_trim(text):
 
 
 def trim(text, tokens):
-    """Cut off the columns that hold padding only, if the text tower does not look at them."""
+    """Cut off the columns that hold padding only, if the text encoder ignores them."""
     if not can_trim(text):
         return tokens
     used = (tokens != padding(text)).any(0).nonzero()

@@ -7,7 +7,7 @@ from ..._files import replaced_folder
 from .strangers import CONFIG, checksum, digest, read_document, without_code
 
 WEIGHTS = "open_clip_model.safetensors"
-# In place of a name on a hub: the files of the text tower lie beside the configuration.
+# In place of a name on a hub: the files of the text encoder lie beside the configuration.
 HERE = "."
 
 

@@ -20,7 +20,7 @@ from .strangers import CONFIG, code_free, own_folder, read_document, stamp, toke
 
 _SUFFIXES = {".safetensors", ".bin", ".pth"}
 _PREPROCESS = ("mean", "std", "interpolation", "resize_mode")
-# Text towers whose weights open_clip cannot load apart from the rest, or whose output would differ.
+# Text encoders whose weights open_clip cannot load alone, or whose output would differ.
 _JOINT = (
     *(("proj_type", "none"), ("proj_bias", True)),
     *(("embed_cls", True), ("output_tokens", True)),
@@ -157,7 +157,7 @@ def _with_weights(located, pretrained, hub):
 
 
 def _with_local_text_tower(name, config, hub):
-    """Point a text tower of transformers at files on this disk: open_clip would ask the network."""
+    """Point a text encoder of transformers at local files: open_clip would ask the network."""
     text = config["text_cfg"]
     options, unknown = tokenizer_options(text)
     if unknown:
@@ -179,7 +179,7 @@ def _with_local_text_tower(name, config, hub):
 
 
 def need_transformers(name):
-    import_optional("transformers", extra="transformers", purpose=f"the text tower of {name!r}")
+    import_optional("transformers", extra="transformers", purpose=f"the text encoder of {name!r}")
 
 
 def check_unchanged(located):
@@ -240,12 +240,12 @@ def load_model(located, device, compiled=False):
     device : str
         Device of torch.
     compiled : bool, default=False
-        Whether torch compiles the two towers, at their first batch.
+        Whether torch compiles the two encoders, at their first batch.
 
     Returns
     -------
     model : torch.nn.Module
-        The model; its text tower is ``model.text`` wherever open_clip can build it apart.
+        The model; its text encoder is ``model.text`` wherever open_clip can build it apart.
     preprocess : callable
         Turns a picture into a tensor of shape (3, height, width).
     """

@@ -1,4 +1,4 @@
-"""Small towers that are made from parameters and a vocabulary of their own, without a network."""
+"""Small encoders made from parameters and a vocabulary of their own, without a network."""
 
 import json
 from collections import Counter
@@ -23,44 +23,44 @@ _WORD = r"\w\w+|\d"
 def small_config(
     captions,
     *,
-    image_tower="vit",
-    image_size=64,
-    patch_size=16,
-    width=128,
-    heads=2,
-    image_layers=4,
-    text_layers=2,
-    embed_dim=128,
-    dropout=0.1,
-    context_length=64,
-    vocabulary_size=8192,
+    image_tower,
+    image_size,
+    patch_size,
+    width,
+    heads,
+    image_layers,
+    text_layers,
+    embed_dim,
+    dropout,
+    context_length,
+    vocabulary_size,
 ):
-    """Describe a small image tower and a small BERT.
+    """Describe a small image encoder and a small BERT.
 
     Parameters
     ----------
     captions : list of str
         Texts to learn the words from.
-    image_tower : {"vit", "resnet"}, default="vit"
-        A vision transformer, or the ResNet of CLIP, which learns shapes from far fewer pictures.
-    image_size : int, default=64
-        Side of the pictures, in pixels; others are squashed to squares.
-    patch_size : int, default=16
+    image_tower : {"vit", "resnet"}
+        A vision transformer, or the ResNet of CLIP, which learns shapes from far fewer images.
+    image_size : int
+        Side of the images, in pixels; others are squashed to squares.
+    patch_size : int
         Side of a patch of ``"vit"``, in pixels.
-    width : int, default=128
-        Width of both towers; ``"resnet"`` has maps of an eighth of it at first, and four times as
+    width : int
+        Width of both encoders; ``"resnet"`` has maps of an eighth of it at first, and four times as
         many features at last.
-    heads : int, default=2
+    heads : int
         Number of attention heads of a layer.
-    image_layers, text_layers : int, default=4 and 2
-        Number of layers of each tower; ``"resnet"`` shares its blocks among four stages.
-    embed_dim : int, default=128
+    image_layers, text_layers : int
+        Number of layers of each encoder; ``"resnet"`` shares its blocks among four stages.
+    embed_dim : int
         Width of an embedding.
-    dropout : float, default=0.1
-        Share of the text tower's activations that is dropped in training.
-    context_length : int, default=64
+    dropout : float
+        Share of the text encoder's activations that is dropped in training.
+    context_length : int
         Number of words that a text may have, with one place for its beginning and one for its end.
-    vocabulary_size : int, default=8192
+    vocabulary_size : int
         Largest number of words, the most frequent ones, with five special ones among them.
 
     Returns
@@ -98,7 +98,7 @@ def small_config(
         vision_cfg = {"layers": [image_layers // 4] * 4, "width": width // 8}
     vision_cfg.update(image_size=image_size, head_width=width // heads)
     transformers = import_optional(
-        "transformers", extra="transformers", purpose="the text tower of towers='small'"
+        "transformers", extra="transformers", purpose="the text encoder of towers='small'"
     )
     tokenizer = _learn_words(captions, vocabulary_size)
     bert = transformers.BertConfig(

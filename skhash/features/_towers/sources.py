@@ -1,9 +1,10 @@
-"""Where towers come from: parameters, a model of open_clip, or one network a modality."""
+"""Build encoders: from parameters, a model of open_clip, or one network a modality."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from ..._inputs.messages import shorten
 from ..._libraries import import_optional, import_with_torchvision
@@ -19,14 +20,14 @@ _PREPROCESS = ("mean", "std", "interpolation", "resize_mode", "fill_color")
 
 
 def build_towers(
-    towers="small", captions=None, *, seed=0, small=None, weights_dir=None, local_files_only=False
+    towers, captions=None, *, seed=0, small: Any = None, weights_dir=None, local_files_only=False
 ):
-    """Build towers to be trained.
+    """Build encoders to be trained.
 
     Parameters
     ----------
-    towers : str or tuple of (str, str or None), default="small"
-        ``"small"``; a model of open_clip; or an image tower of timm and a text tower of
+    towers : str or tuple of (str, str or None)
+        ``"small"``; a model of open_clip; or an image encoder of timm and a text encoder of
         transformers, such as ``("vit_small_patch16_224", "bert-base-uncased")``, each with its own
         weights. A model of open_clip is named as in `CLIPFeaturizer`, in a tuple with its tag or
         file of weights. Alone, one of a folder or a hub brings its weights, and any other has
@@ -36,7 +37,7 @@ def build_towers(
     seed : int, default=0
         Seed of random weights. The global generator of torch stays as it is.
     small : dict, default=None
-        Parameters of `small_config`, for ``"small"``.
+        All parameters of `small_config` beside the captions, for ``"small"``.
     weights_dir, local_files_only
         As in `CLIPFeaturizer`.
 
@@ -56,12 +57,12 @@ def build_towers(
     """
     hub = {"weights_dir": weights_dir, "local_files_only": bool(local_files_only)}
     if isinstance(towers, str) and towers == "small":
-        return rebuild_towers(small_config(captions, **(small or {})), seed=seed)
+        return rebuild_towers(small_config(captions, **small), seed=seed)
     alone = isinstance(towers, str)
     if not alone and not (isinstance(towers, (tuple, list)) and len(towers) == 2):
         raise TypeError(
             "towers must be 'small', the name of a model, or a tuple of two: a model and its "
-            f"weights, or an image tower and a text tower, got {shorten(towers)}."
+            f"weights, or an image encoder and a text encoder, got {shorten(towers)}."
         )
     name, second = (towers, None) if alone else towers
     brings_weights = name.startswith(_BRINGS_WEIGHTS)
@@ -76,8 +77,8 @@ def build_towers(
 
 def _unknown(name, names):
     return ValueError(
-        "towers must be 'small', a model of open_clip, or an image tower of timm and a text tower "
-        f"of transformers, got {name!r}: {did_you_mean(name, names)}"
+        "towers must be 'small', a model of open_clip, or an image encoder of timm and a text "
+        f"encoder of transformers, got {name!r}: {did_you_mean(name, names)}"
     )
 
 
@@ -87,7 +88,7 @@ def _of_open_clip(name, pretrained, seed, hub):
     model_cfg = json.loads(located.config)
     if "multimodal_cfg" in model_cfg:
         raise ValueError(
-            f"{name!r} is more than two towers, it writes captions too: choose another model."
+            f"{name!r} is more than two encoders, it writes captions too: choose another model."
         )
     model_cfg["custom_text"] = True
     model_cfg["quick_gelu"] = located.quick_gelu or model_cfg.get("quick_gelu", False)
@@ -155,7 +156,7 @@ def _load_image_tower(name, hub):
 
 def _load_text_tower(name, hub):
     transformers = import_optional(
-        "transformers", extra="transformers", purpose=f"the text tower {name!r}"
+        "transformers", extra="transformers", purpose=f"the text encoder {name!r}"
     )
 
     def load(local_files_only):
@@ -176,18 +177,18 @@ def _load_text_tower(name, hub):
     except (OSError, ValueError) as error:
         if "trust_remote_code" in str(error):
             raise ValueError(
-                f"the text tower {name!r} needs Python code of its own, which skhash never runs: "
+                f"the text encoder {name!r} needs Python code of its own, which skhash never runs: "
                 "choose one that transformers knows."
             ) from error
         raise OSError(
-            f"the text tower {name!r} is not on this disk and could not be fetched "
+            f"the text encoder {name!r} is not on this disk and could not be fetched "
             f"({root_cause(error)}): fetch it once while online, give a folder that transformers "
             "has saved, or set towers='small'."
         ) from error
 
 
 def _portable(name):
-    """Return a name on a hub as it is; what stands in a folder here travels with the towers."""
+    """Return a name on a hub as it is; a folder of this machine is saved with the encoders."""
     return HERE if Path(name).is_absolute() or Path(name).is_dir() else name
 
 

@@ -1,4 +1,4 @@
-"""The folder of a model, which may come from a stranger: checked, and never run.
+"""Folders of models from untrusted sources: checked, and their code never run.
 
 ``save_pretrained`` adds an entry ``sha256`` to ``open_clip_config.json``, which open_clip passes
 by: the SHA-256 of each file of the folder by name, and under the name of ``open_clip_config.json``

@@ -94,7 +94,7 @@ def from_disk_first(load, local_files_only):
 
 
 def tokenize(tokenizer, texts):
-    """Tokenise texts and tell which are longer than the tower reads.
+    """Tokenize texts and tell which are longer than the text encoder reads.
 
     Parameters
     ----------

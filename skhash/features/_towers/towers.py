@@ -1,8 +1,8 @@
-"""Two towers that bring pictures and texts into one space, ready to be trained.
+"""Two encoders that embed images and texts in one space, ready to be trained.
 
-All of them are open_clip's: a ``visual`` and a ``text`` tower, each a backbone and a projection.
-What open_clip leaves out stands here: the backbone's output beside the embedding, texts as long as
-the longest of their batch, parts that stay as they are bit for bit, and weights as arrays.
+They are open_clip's ``visual`` and ``text``, each a backbone and a projection. This module adds the
+backbone's output beside the embedding, texts as long as the longest of their batch, parts that stay
+frozen bit for bit, and weights as arrays.
 """
 
 import json
@@ -21,11 +21,12 @@ from torch import nn
 from ..._inputs.checks import check_choice
 from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
-from .._clip.images import check_resized
+from ..._torch.weights import from_numpy
 from .._items import describe_image, open_image
-from .backbones import is_of_transformers, is_resnet, padding, read, see, trim
+from .backbones import image_outputs, is_of_transformers, is_resnet, padding, text_outputs, trim
 from .folder import write_folder
 from .models import Located
+from .resize import check_resized
 from .tokens import load_tokenizer, tokenize, warn_of_unknown
 
 # Names of what is trained; those of projections differ between open_clip's towers.
@@ -43,7 +44,7 @@ _PARTS = {
 
 
 class Towers(nn.Module):
-    """An image tower and a text tower, and how pictures and texts get into them.
+    """An image encoder and a text encoder, with their preprocessing.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class Towers(nn.Module):
         Turns a list of str into a tensor of tokens, of shape (n_texts, context_length).
     config : dict
         All that `rebuild_towers` needs beside the weights: ``model_cfg`` and ``preprocess_cfg`` as
-        open_clip writes them, and ``files``, the bytes of the text tower's files by name.
+        open_clip writes them, and ``files``, the bytes of the text encoder's files by name.
     """
 
     def __init__(self, model, tokenizer, config):
@@ -88,7 +89,7 @@ class Towers(nn.Module):
         return sorted({self.pad_id, *tokenizer.all_special_ids})
 
     def read_images(self, images, rows=None):
-        """Read pictures and resize them, before augmentation and normalisation.
+        """Load images and resize them, before augmentation and normalization.
 
         Parameters
         ----------
@@ -121,7 +122,7 @@ class Towers(nn.Module):
         return pixels
 
     def read_texts(self, texts):
-        """Tokenise texts; warn of those that are longer than the tower reads, and of unknown ones.
+        """Tokenize texts; warn of those that are cut, and of those without known words.
 
         Parameters
         ----------
@@ -137,22 +138,15 @@ class Towers(nn.Module):
         if n_long := int(is_cut.sum()):
             warnings.warn(
                 f"{n_long} of {len(texts)} texts are longer than the {tokens.shape[1]} tokens that "
-                "the text tower reads, and were cut: shorten or split them.",
+                "the text encoder reads, and were cut: shorten or split them.",
                 UserWarning,
                 stacklevel=2,
             )
         warn_of_unknown(tokens, self.special_ids)
         return tokens
 
-    def forward(self, images=None, tokens=None):
-        """Return what `image_features` and `text_features` do, None for what is not given."""
-        return (
-            None if images is None else self.image_features(images),
-            None if tokens is None else self.text_features(tokens),
-        )
-
     def image_features(self, images):
-        """Embed a batch of pictures, in the mode and with the gradients that are set.
+        """Embed a batch of images, in the mode and with the gradients that are set.
 
         Parameters
         ----------
@@ -168,7 +162,7 @@ class Towers(nn.Module):
         """
         if images.dtype == torch.uint8:
             images = images / 255
-        pooled, embeddings = see(self.model.visual, (images - self.mean) / self.std)
+        pooled, embeddings = image_outputs(self.model.visual, (images - self.mean) / self.std)
         return F.normalize(embeddings.float(), dim=-1), pooled
 
     def text_features(self, tokens):
@@ -186,11 +180,11 @@ class Towers(nn.Module):
         pooled : Tensor of shape (n_texts, text_width)
             The output of the backbone, before the projection.
         """
-        pooled, embeddings = read(self.model.text, trim(self.model.text, tokens))
+        pooled, embeddings = text_outputs(self.model.text, trim(self.model.text, tokens))
         return F.normalize(embeddings.float(), dim=-1), pooled
 
     def encode_images(self, images, batch_size=256):
-        """Embed pictures in evaluation mode, as an ndarray of shape (n_images, embed_dim)."""
+        """Embed images in evaluation mode, as an ndarray of shape (n_images, embed_dim)."""
         return self._encode(self.image_features, images, batch_size)
 
     def read_and_encode(self, images):
@@ -226,7 +220,7 @@ class Towers(nn.Module):
         Parameters
         ----------
         part : {"projections", "image", "text", "all"}
-            What is trained: the two projections, one tower, or both; the temperature always.
+            What is trained: the two projections, one encoder, or both; the temperature always.
 
         Returns
         -------
@@ -294,24 +288,12 @@ def rebuild_towers(config, state=None, *, seed=0):
     with TemporaryDirectory() as folder, seeded(seed):
         model_cfg = write_folder(Path(folder), config, place=folder)
         if "hf_model_name" in model_cfg["text_cfg"]:
-            import_optional("transformers", extra="transformers", purpose="the text tower")
+            import_optional("transformers", extra="transformers", purpose="the text encoder")
             model_cfg["text_cfg"] |= {"hf_model_name": folder, "hf_model_pretrained": False}
         arguments = {key: value for key, value in model_cfg.items() if key != "custom_text"}
         model = open_clip.CustomTextCLIP(**arguments)
         located = Located(f"local-dir:{folder}", json.dumps(model_cfg))
         tokenizer = load_tokenizer(located, weights_dir=None, local_files_only=True)
     if state is not None:
-        numpy_to_state(model, state)
+        from_numpy(model, state)
     return Towers(model, tokenizer, config)
-
-
-def state_to_numpy(module):
-    """Copy a module's weights into a dict of arrays."""
-    # Copied: the optimizer goes on writing into the tensors of a module that is trained further.
-    return {name: tensor.cpu().numpy().copy() for name, tensor in module.state_dict().items()}
-
-
-def numpy_to_state(module, state):
-    """Load a dict of arrays into a module."""
-    module.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
-    return module

@@ -201,7 +201,13 @@ class DeepHasher(PairHasher):
         TypeError
             If a parameter has the wrong type, or `X` is sparse but not CSR.
         FloatingPointError
-            If the loss stops being finite.
+            If the loss stops being finite before the encoders are trained for one whole epoch.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the loss stops being finite later, or Ctrl-C is pressed: the hasher has the weights
+            of the last whole epoch, or of the best one with `early_stopping`.
         """
         check_parameters(self)
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
@@ -250,7 +256,7 @@ class DeepHasher(PairHasher):
             elif self.early_stopping and not go_on:
                 pairs, validation = hold_out(pairs, self.validation_fraction, seed)
             live = train(new, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)
-            keep(self, live)
+            keep(self, new.image_state_, live)
         return self
 
     def _optimizer(self, networks, **settings):

@@ -1,20 +1,10 @@
-"""The networks of a hasher, and their conversion to NumPy and back."""
-
-import math
+"""The networks of a hasher."""
 
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-
-def linear(n_inputs, n_outputs, generator):
-    """Make a linear layer with torch's own initial distribution, drawn from a given generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)  # pyright: ignore
-    bound = 1 / math.sqrt(n_inputs)
-    with torch.no_grad():  # not torch.nn.init, which transformers patches while it loads a model
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
-    return layer
+from ..._torch.weights import linear
 
 
 class Encoder(nn.Module):
@@ -154,15 +144,3 @@ class GraphFusion(nn.Module):
         fused = torch.tanh(self.fuse(torch.cat([self.joint_head(joint), *codes.values()], dim=1)))
         decoded = {b: self.decoders[b](fused + torch.tanh(code)) for b, code in codes.items()}
         return codes, fused, decoded
-
-
-def to_numpy(network):
-    """Copy a network's weights into a dict of arrays."""
-    # Copied: the optimizer goes on writing into the tensors of a network that is trained further.
-    return {name: tensor.cpu().numpy().copy() for name, tensor in network.state_dict().items()}
-
-
-def from_numpy(network, state):
-    """Load a dict of arrays into a network."""
-    network.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
-    return network

@@ -1,34 +1,34 @@
 """The training loop of all hashers."""
 
-import weakref
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import gen_batches
 
 from ..._blocks import BLOCKS
 from ..._inputs.checks import check_n_jobs
 from ..._torch.device import resolve_device
+from ..._torch.live import Live
+from ..._torch.runs import Epochs, Progress
+from ..._torch.runs import hold_out as held_out_rows
 from ..._torch.threads import threads
+from ..._torch.weights import from_numpy, to_numpy
 from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_rows
-from .networks import from_numpy, to_numpy
-from .watch import Progress, code_statistics, warn_of_collapse, warn_of_interrupt
+from .watch import code_statistics, epoch_line, warn_of_collapse
 
 SAMPLE = 2048  # rows that are enough to prepare a target, or to notice a collapse
 
 
 @dataclass(eq=False)
-class Live:
-    """The torch objects of a hasher, kept outside the estimator so that pickles hold none."""
+class Trained:
+    """The networks of a hasher on a device, with their optimizers."""
 
     networks: torch.nn.ModuleDict
     device: torch.device
     optimizers: dict[str, torch.optim.Optimizer] | None = None
-    state: dict | None = None  # the hasher's weights that the networks have
 
     @torch.no_grad()
     def encode(self, block, values, alpha=1.0):
@@ -41,23 +41,24 @@ class Live:
         return np.concatenate(codes)
 
 
-_live = weakref.WeakKeyDictionary()
+_live = Live()
 
 
-def keep(hasher, live):
-    """Keep the live networks of a hasher."""
-    _live[hasher] = live
+def keep(hasher, weights, live):
+    """Keep the live networks of a hasher, with the weights that it has then."""
+    _live.keep(hasher, weights, live)
 
 
 def wake(hasher):
     """Return a fitted hasher's live networks, made from its weights where there are none."""
     device = resolve_device(hasher.device)
-    live = _live.get(hasher)
-    if live is None or live.device != device or live.state is not hasher.image_state_:
+    live = _live.get(hasher, hasher.image_state_, device)
+    if live is None:
         networks = _networks(hasher, hasher._fitted_with)
         for name, state in _states(hasher).items():
             from_numpy(networks[name], state)
-        live = _live[hasher] = Live(networks.to(device), device, state=hasher.image_state_)
+        live = Trained(networks.to(device), device)
+        keep(hasher, hasher.image_state_, live)
     return live
 
 
@@ -203,7 +204,7 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
 
     Returns
     -------
-    Live
+    Trained
         The networks.
     """
     fresh = not hasher.__sklearn_is_fitted__()
@@ -212,38 +213,36 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
     with threads(check_n_jobs(hasher.n_jobs)):
         live = start(hasher, pairs, seed) if fresh else wake(former)
         if not fresh:
-            _live.pop(former, None)  # these networks are going to change
+            _live.drop(former)  # these networks are going to change
         if live.optimizers is None or not go_on:
             live.optimizers = hasher._optimizers(live.networks)
         first = 0 if fresh else hasher.n_iter_
         curve = {} if fresh else {term: list(values) for term, values in hasher.loss_curve_.items()}
         scores = [] if fresh else list(hasher.validation_scores_)
-        best, planned, done = Best(hasher.tol), sum(phases.values()), 0
+        planned, last_phase = sum(phases.values()), list(phases)[-1]
         progress = Progress(type(hasher).__name__, planned, hasher.verbose)
         run = Run(hasher, live, pairs, seed=seed, fresh=fresh)
-        try:
+        # Before the last phase the encoders have not been trained.
+        needed = planned - phases[last_phase] + 1
+        patience = hasher.n_iter_no_change
+        epochs = Epochs(live.networks, planned, needed=needed, tol=hasher.tol, patience=patience)
+        with epochs:
             for phase, n_epochs in phases.items():
                 hasher._begin(run, phase)
-                last = phase == list(phases)[-1]
-                for epoch in range(first + done, first + done + n_epochs):
-                    terms = _run_epoch(hasher, run, epoch, phase)
+                validates = validation is not None and phase == last_phase
+                for _ in range(n_epochs):
+                    terms = _run_epoch(hasher, run, first + epochs.done, phase)
+                    score = _validate(live, validation) if validates else None
+                    epochs.add(score if hasher.early_stopping else None)
                     for term, value in terms.items():
                         curve.setdefault(term, []).append(value)
-                    done += 1
-                    if validation is not None and last:
-                        scores.append(_validate(live, validation))
-                    progress.tell(done, terms, scores[-1] if scores else None)
-                    if hasher.early_stopping and validation is not None and last:
-                        best.update(scores[-1], epoch, live.networks)
-                        if best.waited >= hasher.n_iter_no_change:
-                            break
-        except KeyboardInterrupt:
-            if done <= planned - list(phases.values())[-1]:  # the encoders have not been trained
-                raise
-            warn_of_interrupt(done, planned)
-        if best.state is not None:
-            live.networks.load_state_dict(best.state)
-        last_epoch = best.epoch if best.state is not None else max(first + done - 1, 0)
+                    scores += [score] if validates else []
+                    progress.tell(epochs.done, epoch_line(terms, score))
+                    if epochs.stopped:
+                        break
+        if epochs.broken:
+            live.optimizers = None
+        done, last_epoch = epochs.done, max(first + epochs.kept - 1, 0)
         hasher.n_iter_, hasher.loss_curve_, hasher.validation_scores_ = first + done, curve, scores
         hasher.n_bits_, hasher.alpha_ = hasher.n_bits, hasher._sharpness(last_epoch)
         states = {name: to_numpy(network) for name, network in live.networks.items()}
@@ -252,7 +251,6 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         parameters = hasher.get_params(deep=False)
         hasher._fitted_with = {n: v for n, v in parameters.items() if n != "random_state"}
         _look_at_codes(hasher, live, pairs)
-        live.state = hasher.image_state_
     return live
 
 
@@ -267,7 +265,7 @@ def start(hasher, pairs, seed):
         network: Any = networks[block]
         network.mean.copy_(torch.from_numpy(mean))
         network.scale.fill_(scale)
-    return Live(networks.to(device), device)
+    return Trained(networks.to(device), device)
 
 
 def _run_epoch(hasher, run, epoch, phase):
@@ -289,17 +287,15 @@ def _run_epoch(hasher, run, epoch, phase):
     if not np.isfinite(terms["total"]):
         raise FloatingPointError(
             f"the loss is {terms['total']} in epoch {epoch + 1}: "
-            f"lower learning_rate (now {hasher.learning_rate})."
+            f"lower learning_rate, now {hasher.learning_rate}."
         )
     return terms
 
 
 def hold_out(pairs, fraction, seed):
     """Split pairs into training and validation pairs; a group is never split."""
-    splitter = ShuffleSplit if pairs.groups is None else GroupShuffleSplit
-    split = splitter(1, test_size=fraction, random_state=seed)
-    train_rows, held_rows = next(split.split(np.empty(len(pairs)), groups=pairs.groups))
-    return pairs.take(np.sort(train_rows)), pairs.take(np.sort(held_rows))
+    train_rows, held_rows = held_out_rows(len(pairs), pairs.groups, fraction, seed)
+    return pairs.take(train_rows), pairs.take(held_rows)
 
 
 def _validate(live, pairs):
@@ -314,18 +310,3 @@ def _look_at_codes(hasher, live, pairs):
         for b, values in pairs.take(rows).blocks.items()
     }
     warn_of_collapse(hasher.code_statistics_, len(rows))
-
-
-class Best:
-    """The best weights so far, and for how many epochs the score has not risen."""
-
-    def __init__(self, tol):
-        self.tol = tol
-        self.score, self.epoch, self.state, self.waited = -np.inf, None, None, 0
-
-    def update(self, score, epoch, networks):
-        """Record the score of an epoch."""
-        self.waited = 0 if score > self.score + self.tol else self.waited + 1
-        if score > self.score:
-            self.score, self.epoch = score, epoch
-            self.state = {name: tensor.clone() for name, tensor in networks.state_dict().items()}

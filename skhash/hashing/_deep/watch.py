@@ -1,44 +1,16 @@
-"""Watching a training run: progress, interruption, collapse."""
+"""Watching a training run: losses, collapse."""
 
-import time
 import warnings
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 
-class Progress:
-    """Print a line an epoch (verbose > 1), or about ten in all (verbose = 1)."""
-
-    def __init__(self, name, n_epochs, verbose):
-        self.name, self.n_epochs, self.verbose = name, n_epochs, verbose
-        self.started = time.perf_counter()
-
-    def tell(self, done, terms, score):
-        """Print the losses and the score of an epoch."""
-        every = 1 if self.verbose > 1 else max(1, self.n_epochs // 10)
-        if not self.verbose or (done % every and done != self.n_epochs):
-            return
-        spent = time.perf_counter() - self.started
-        parts = ", ".join(f"{term} {value:.4f}" for term, value in terms.items() if term != "total")
-        score = "" if score is None else f", validation score {score:.4f}"
-        print(
-            f"[{self.name}] epoch {done}/{self.n_epochs}: loss {terms['total']:.4f} "
-            f"({parts}){score}, {spent:.1f} s, "
-            f"about {spent / done * (self.n_epochs - done):.1f} s left",
-            flush=True,
-        )
-
-
-def warn_of_interrupt(done, planned):
-    """Warn of an interrupted run, and say what the estimator holds."""
-    warnings.warn(
-        f"training was interrupted after {done} of {planned} epochs: the estimator holds the "
-        "weights reached so far and can be used, saved, or trained further with warm_start=True or "
-        "partial_fit.",
-        ConvergenceWarning,
-        stacklevel=4,
-    )
+def epoch_line(terms, score):
+    """Return the losses of an epoch and its validation score, if it has one, as text."""
+    parts = ", ".join(f"{term} {value:.4f}" for term, value in terms.items() if term != "total")
+    score = "" if score is None else f", validation score {score:.4f}"
+    return f"loss {terms['total']:.4f} ({parts}){score}"
 
 
 def code_statistics(codes):

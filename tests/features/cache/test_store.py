@@ -366,14 +366,6 @@ def test_size_is_that_of_the_files(tmp_path):
     assert store.size == sum(path.stat().st_size for path in store.folder.glob("*.shard")) > 240
 
 
-def test_clear_deletes_the_features_of_one_model(tmp_path):
-    store, other = filled(tmp_path), filled(tmp_path, fingerprint={**TEXT, "model": "b"})
-    store.clear()
-    assert (len(store), store.size, len(other)) == (0, 0, 20)
-    store.put(store.keys(["a"]), np.ones((1, 3)))
-    assert len(FeatureStore(tmp_path, TEXT, 3)) == 1
-
-
 def test_a_folder_of_other_files_is_refused(tmp_path):
     (tmp_path / "a.jpg").touch()
     with pytest.raises(ValueError, match=r"holds other files \(a.jpg\).*new or empty"):

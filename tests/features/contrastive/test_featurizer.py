@@ -6,7 +6,9 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import asdict
 from errno import EACCES, ENOSPC, EROFS
+from inspect import signature
 
 import joblib
 import numpy as np
@@ -64,6 +66,17 @@ def test_a_table_becomes_unit_vectors_of_both_blocks(fitted, table):
     for block in np.hsplit(features.to_numpy(), 2):
         np.testing.assert_allclose(np.linalg.norm(block, axis=1), 1, atol=1e-5)
     assert list(fitted.get_feature_names_out()) == list(features.columns)
+
+
+def test_the_groups_of_parameters_follow_the_order_of_the_signature():
+    from skhash.features._contrastive.parameters import read_parameters
+
+    groups = asdict(read_parameters(ContrastiveFeaturizer()))
+    grouped = [name for group in groups.values() for name in group]
+    others = {"image_column", "text_column"}
+    others |= {"checkpoint_dir", "warm_start", "random_state", "verbose"}
+    parameters = signature(ContrastiveFeaturizer).parameters
+    assert grouped == [name for name in parameters if name not in others]
 
 
 @pytest.mark.parametrize("block", ["image", "text"])
@@ -364,7 +377,7 @@ def test_bad_input_is_named(table, case):
         tiny(**parameters).fit(change(table))
 
 
-def test_positives_by_dropout_need_a_tower_with_dropout(fitted, table, tmp_path):
+def test_positives_by_dropout_need_an_encoder_with_dropout(fitted, table, tmp_path):
     fitted.save_pretrained(tmp_path / "towers")
     path = tmp_path / "towers" / "config.json"
     bert = json.loads(path.read_text())
@@ -375,13 +388,15 @@ def test_positives_by_dropout_need_a_tower_with_dropout(fitted, table, tmp_path)
     del document["sha256"]  # of the file as it was
     about.write_text(json.dumps(document))
     featurizer = tiny(towers=f"local-dir:{tmp_path / 'towers'}")
-    with pytest.raises(ValueError, match="needs a text tower with dropout, and this one has none"):
+    with pytest.raises(
+        ValueError, match="needs a text encoder with dropout, and this one has none"
+    ):
         featurizer.fit(table)
     assert featurizer.set_params(text_positive="word_dropout").fit(table) is featurizer
 
 
 def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(table, monkeypatch):
-    from skhash.features._contrastive import training as _contrastive_training
+    from skhash.features._contrastive.objective import Objective
 
     good = tiny(joint_epochs=2, n_rounds=0)
     calls = iter(range(100))
@@ -392,8 +407,8 @@ def test_a_loss_that_is_not_finite_ends_training_with_the_last_good_weights(tabl
             result["total"] = result["total"] * float("nan")
         return result
 
-    original = _contrastive_training.Trainer._terms
-    monkeypatch.setattr(_contrastive_training.Trainer, "_terms", terms)
+    original = Objective.forward
+    monkeypatch.setattr(Objective, "forward", terms)
     with pytest.warns(ConvergenceWarning, match="loss is nan in step 2 of epoch 2 of the joint"):
         good.fit(table)
     assert len(good.history_) == 1
@@ -412,25 +427,42 @@ def test_ctrl_c_keeps_the_last_whole_epoch(table, monkeypatch):
 
     monkeypatch.setattr(_contrastive_training.Trainer, "run", run)
     featurizer = tiny()
-    with pytest.warns(ConvergenceWarning, match="after 1 of 2 epochs, interrupted"):
+    with pytest.warns(ConvergenceWarning, match=r"after 1 of 2 epochs \(interrupted"):
         featurizer.fit(table)
     assert featurizer.transform(table).shape == (24, 16)
 
 
+@pytest.mark.parametrize(("tol", "n_epochs"), [(0.02, 3), (1e-4, 5)])
+def test_training_waits_for_a_rise_of_the_recall_by_more_than_tol(
+    table, monkeypatch, tol, n_epochs
+):
+    from skhash.features._contrastive import fit as _contrastive_fit
+
+    rising = iter(np.arange(0.1, 0.2, 0.01))
+
+    def recalls(encoders, pairs):
+        return dict.fromkeys(("i2t_r1", "t2i_r1"), next(rising))
+
+    monkeypatch.setattr(_contrastive_fit, "recalls", recalls)
+    options = {"joint_epochs": 5, "n_rounds": 0, "early_stopping": True, "n_iter_no_change": 2}
+    featurizer = tiny(**options, validation_fraction=0.3, tol=tol).fit(table)
+    assert len(featurizer.history_) == n_epochs
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
 def test_a_first_epoch_that_is_interrupted_leaves_the_former_towers(table, monkeypatch, error):
-    from skhash.features._contrastive import training as _contrastive_training
+    from skhash.features._contrastive.objective import Objective
 
     new, former = tiny(), tiny(warm_start=True, random_state=1).fit(table)
     before = former.transform(table)
-    original, calls = _contrastive_training.Trainer._terms, iter(range(100))
+    original, calls = Objective.forward, iter(range(100))
 
     def terms(self, *arguments):
         if next(calls) % 2:
             raise error
         return original(self, *arguments)
 
-    monkeypatch.setattr(_contrastive_training.Trainer, "_terms", terms)
+    monkeypatch.setattr(Objective, "forward", terms)
     for featurizer in (new, former):
         for train in (featurizer.fit, featurizer.partial_fit):
             with pytest.raises(error):
@@ -454,7 +486,7 @@ def test_a_parameter_of_the_towers_that_changes_after_fit_changes_no_feature(
         featurizer = pickle.loads(pickle.dumps(featurizer))
     pd.testing.assert_frame_equal(featurizer.transform(table), before)
     for go_on in (featurizer.fit, featurizer.partial_fit):
-        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the towers"):
+        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the encoders"):
             go_on(table)
     pd.testing.assert_frame_equal(featurizer.transform(table), before)
 
@@ -721,6 +753,6 @@ def test_progress_tells_stage_losses_and_time_left(table, capsys):
     tiny(verbose=1).fit(table, X_val=table)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    assert "epoch 2/2 (clustered 1): cross " in lines[1]
+    assert "epoch 2/2: clustered 1, loss " in lines[1]
     assert "R@1 " in lines[1]
-    assert lines[1].endswith("about 0 s left")
+    assert lines[1].endswith("about 0.0 s left")

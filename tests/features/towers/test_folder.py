@@ -12,22 +12,27 @@ import pytest
 import torch
 
 from skhash import _files
+from skhash._torch.weights import to_numpy
 from skhash.features import CLIPFeaturizer
 from skhash.features._towers.folder import save_towers
 from skhash.features._towers.sources import build_towers
 from skhash.features._towers.strangers import read_document
-from skhash.features._towers.towers import state_to_numpy
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*hold no word that the text encoder knows")
 CAPTIONS = ["a red dog", "two dogs and a red cat", "the cat", "dogs, dogs, dogs", "a red box"]
 UNSEEN = ["", "an unseen dog", "RED CATS"]
 SMALL = {
+    "image_tower": "vit",
     "image_size": 16,
     "patch_size": 8,
     "width": 16,
+    "heads": 2,
     "image_layers": 1,
     "text_layers": 1,
     "embed_dim": 8,
+    "dropout": 0.1,
+    "context_length": 64,
+    "vocabulary_size": 8192,
 }
 
 
@@ -38,7 +43,7 @@ def towers():
 
 @pytest.fixture
 def folder(towers, tmp_path):
-    save_towers(tmp_path / "saved", towers.config, state_to_numpy(towers.model))
+    save_towers(tmp_path / "saved", towers.config, to_numpy(towers.model))
     return tmp_path / "saved"
 
 
@@ -76,9 +81,9 @@ def assert_same(vectors, expected):
 def test_a_saved_folder_is_what_open_clip_and_the_featurizer_load(
     open_clip, pictures, tmp_path, image_tower
 ):
-    small = {"image_tower": image_tower, "image_size": 32, "width": 16, "text_layers": 1}
+    small = {**SMALL, "image_tower": image_tower, "image_size": 32, "image_layers": 4}
     towers = build_towers("small", CAPTIONS, small=small)
-    save_towers(tmp_path / "saved", towers.config, state_to_numpy(towers.model))
+    save_towers(tmp_path / "saved", towers.config, to_numpy(towers.model))
     expected = encode(towers, pictures)
     assert_same(by_featurizer(tmp_path / "saved", pictures), expected)
     assert_same(by_open_clip(open_clip, tmp_path / "saved", pictures), expected)
@@ -99,7 +104,7 @@ def test_a_folder_can_be_moved(open_clip, towers, folder, pictures, tmp_path):
 def test_a_copy_does_not_look_at_the_original(towers, folder, pictures, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     other = build_towers("small", CAPTIONS, small={**SMALL, "width": 8})
-    save_towers(folder, other.config, state_to_numpy(other.model))
+    save_towers(folder, other.config, to_numpy(other.model))
     assert_same(by_featurizer(copy, pictures), encode(towers, pictures))
 
 
@@ -107,14 +112,14 @@ def test_training_goes_on_from_a_saved_folder(towers, folder, pictures, tmp_path
     again = build_towers(f"local-dir:{folder}")
     assert_same(encode(again, pictures), encode(towers, pictures))
     assert any(layer.p == 0.1 for layer in again.modules() if isinstance(layer, torch.nn.Dropout))
-    save_towers(tmp_path / "twice", again.config, state_to_numpy(again.model))
+    save_towers(tmp_path / "twice", again.config, to_numpy(again.model))
     shutil.rmtree(folder)
     assert_same(by_featurizer(tmp_path / "twice", pictures), encode(towers, pictures))
 
 
 def test_towers_of_open_clip_itself_are_saved(open_clip, tiny, weights, pictures, tmp_path):
     towers = build_towers((tiny, weights))
-    save_towers(tmp_path / "saved", towers.config, state_to_numpy(towers.model))
+    save_towers(tmp_path / "saved", towers.config, to_numpy(towers.model))
     expected = encode(towers, pictures)
     assert_same(by_open_clip(open_clip, tmp_path / "saved", pictures), expected)
     assert_same(by_featurizer(tmp_path / "saved", pictures), expected)
@@ -130,7 +135,7 @@ def test_a_name_on_a_hub_is_kept(towers, tmp_path):
 
 def test_saving_again_replaces_what_was_saved(folder, pictures):
     other = build_towers("small", ["another dog"], small={**SMALL, "width": 8})
-    save_towers(folder, other.config, state_to_numpy(other.model))
+    save_towers(folder, other.config, to_numpy(other.model))
     assert_same(by_featurizer(folder, pictures), encode(other, pictures))
     assert [path.name for path in folder.parent.iterdir()] == ["saved"]
 
@@ -317,7 +322,7 @@ def test_a_folder_that_is_saved_while_it_is_loaded_is_no_mixture(towers, folder,
 
     def late(*arguments, **options):
         other = build_towers("small", CAPTIONS, seed=5, small=SMALL)
-        save_towers(folder, other.config, state_to_numpy(other.model))
+        save_towers(folder, other.config, to_numpy(other.model))
         return create(*arguments, **options)
 
     monkeypatch.setattr(factory, "load_checkpoint", late)
@@ -330,7 +335,7 @@ def test_a_folder_that_is_saved_while_it_is_loaded_is_no_mixture(towers, folder,
 
 def test_writers_at_the_same_time_leave_one_of_the_two(towers, tmp_path):
     other = build_towers("small", ["another dog"], small={**SMALL, "width": 8})
-    known = [(each.config, state_to_numpy(each.model)) for each in (towers, other)]
+    known = [(each.config, to_numpy(each.model)) for each in (towers, other)]
 
     def save(config, state):
         for _ in range(5):
@@ -380,7 +385,7 @@ print(*(path.name for path in folder.parent.iterdir()))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_save_leaves_one_of_the_two_models(towers, tmp_path):
     other = build_towers("small", ["another dog"], small={**SMALL, "width": 8})
-    known = [(each.config, state_to_numpy(each.model)) for each in (towers, other)]
+    known = [(each.config, to_numpy(each.model)) for each in (towers, other)]
     (tmp_path / "known.pickle").write_bytes(pickle.dumps(known))
     (tmp_path / "place").mkdir()
     folder = tmp_path / "place" / "saved"

@@ -8,7 +8,24 @@ from skhash.features._towers.small import small_config
 from skhash.features._towers.towers import rebuild_towers
 
 CAPTIONS = ["Two dogs, a dog and a CAT", "the dog's cat: 3 cats", "ÉTÉ dog", ""]
+DEFAULTS = {
+    "image_tower": "vit",
+    "image_size": 64,
+    "patch_size": 16,
+    "width": 128,
+    "heads": 2,
+    "image_layers": 4,
+    "text_layers": 2,
+    "embed_dim": 128,
+    "dropout": 0.1,
+    "context_length": 64,
+    "vocabulary_size": 8192,
+}
 SIZES = {"width": 8, "image_layers": 1, "text_layers": 1, "context_length": 12}
+
+
+def small(captions, **parameters):
+    return small_config(captions, **{**DEFAULTS, **parameters})
 
 
 def vocabulary_of(config):
@@ -23,19 +40,19 @@ def read(config, text):
 
 
 def test_words_are_those_of_a_bag_of_words_and_digits():
-    words = set(vocabulary_of(small_config(CAPTIONS))) - {"3"}
+    words = set(vocabulary_of(small(CAPTIONS))) - {"3"}
     bag = CountVectorizer().fit(CAPTIONS).get_feature_names_out()
     assert {word for word in words if not word.startswith("[")} == set(bag)
 
 
 def test_words_stand_by_frequency_then_by_the_alphabet():
-    words = sorted((vocabulary := vocabulary_of(small_config(CAPTIONS))), key=vocabulary.get)
+    words = sorted((vocabulary := vocabulary_of(small(CAPTIONS))), key=vocabulary.get)
     assert words[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     assert words[5:] == ["dog", "cat", "3", "and", "cats", "dogs", "the", "two", "été"]
 
 
 def test_a_vocabulary_is_cut_to_the_most_frequent_words():
-    config = small_config(CAPTIONS, vocabulary_size=7, **SIZES)
+    config = small(CAPTIONS, vocabulary_size=7, **SIZES)
     assert list(vocabulary_of(config))[5:] == ["dog", "cat"]
     assert read(config, "a dog and the cat") == "[CLS] dog [UNK] [UNK] cat [SEP]"
     assert json.loads(config["files"]["config.json"])["vocab_size"] == 7
@@ -43,17 +60,17 @@ def test_a_vocabulary_is_cut_to_the_most_frequent_words():
 
 @pytest.mark.filterwarnings("ignore:.*hold no word that the text encoder knows")
 def test_texts_are_read_in_lower_case_without_marks():
-    config = small_config(CAPTIONS, **SIZES)
+    config = small(CAPTIONS, **SIZES)
     assert read(config, "DOG; 3 Été-cats, unseen x!") == "[CLS] dog 3 été cats [UNK] [SEP]"
     assert read(config, "") == "[CLS] [SEP]"
 
 
 def test_a_configuration_is_the_same_at_each_call():
-    assert small_config(CAPTIONS) == small_config(CAPTIONS)
+    assert small(CAPTIONS) == small(CAPTIONS)
 
 
 def test_parameters_reach_the_towers():
-    config = small_config(
+    config = small(
         CAPTIONS,
         image_size=24,
         patch_size=6,
@@ -78,9 +95,7 @@ def test_parameters_reach_the_towers():
 
 
 def test_parameters_reach_a_resnet():
-    config = small_config(
-        CAPTIONS, image_tower="resnet", image_size=32, width=16, heads=4, image_layers=8
-    )
+    config = small(CAPTIONS, image_tower="resnet", image_size=32, width=16, heads=4, image_layers=8)
     towers = rebuild_towers(config)
     visual = towers.model.visual
     assert [len(stage) for stage in (visual.layer1, visual.layer4)] == [2, 2]
@@ -92,7 +107,7 @@ def test_parameters_reach_a_resnet():
 @pytest.mark.parametrize("captions", [["", "a b", "?!"], []])
 def test_captions_without_words_are_refused(captions):
     with pytest.raises(ValueError, match=f"the {len(captions)} captions hold no word of two"):
-        small_config(captions)
+        small(captions)
 
 
 @pytest.mark.parametrize(
@@ -116,10 +131,10 @@ def test_captions_without_words_are_refused(captions):
 )
 def test_sizes_that_do_not_fit_are_refused(parameters, message):
     with pytest.raises(ValueError, match=message):
-        small_config(CAPTIONS, **parameters)
+        small(CAPTIONS, **parameters)
 
 
 def test_without_transformers_an_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match=r"towers='small' needs transformers.*hash\[transformers"):
-        small_config(CAPTIONS)
+        small(CAPTIONS)

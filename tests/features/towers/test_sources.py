@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from skhash._libraries import import_with_torchvision
+from skhash._torch.weights import to_numpy
 from skhash.features import CLIPFeaturizer
 from skhash.features._towers.sources import build_towers
-from skhash.features._towers.towers import state_to_numpy
 
 TEXTS = ["a dog", "two cats and a dog"]
 IMAGE_TOWER = "timm/test_vit.r160_in1k"
@@ -36,13 +36,13 @@ def test_what_names_no_towers_is_refused(towers):
 
 
 def test_a_model_that_writes_captions_is_refused():
-    with pytest.raises(ValueError, match="'coca_ViT-B-32' is more than two towers"):
+    with pytest.raises(ValueError, match="'coca_ViT-B-32' is more than two encoders"):
         build_towers("coca_ViT-B-32")
 
 
 def test_a_name_alone_has_random_weights_of_the_seed(tiny):
     before = torch.get_rng_state()
-    states = [state_to_numpy(build_towers(tiny, seed=seed).model) for seed in (0, 0, 1)]
+    states = [to_numpy(build_towers(tiny, seed=seed).model) for seed in (0, 0, 1)]
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(states[0]["visual.proj"], states[1]["visual.proj"])
     assert not np.array_equal(states[0]["visual.proj"], states[2]["visual.proj"])
@@ -125,7 +125,7 @@ def test_two_towers_start_from_their_own_weights(bert, cache, pictures):
     assert torch.equal(torch.get_rng_state(), before)
     from safetensors.numpy import load_file
 
-    state = state_to_numpy(towers.model)
+    state = to_numpy(towers.model)
     kept = load_file(next(cache.rglob("model.safetensors")))
     kept_text = load_file(bert / "model.safetensors")
     for name, array in kept.items():
@@ -153,13 +153,13 @@ def test_a_prefix_means_the_image_tower_of_timm(bert, cache):
 
 
 def test_a_text_tower_that_is_nowhere_is_an_error_with_the_ways_out(cache):
-    with pytest.raises(OSError, match=r"text tower 'owner/bert' is not on this disk .*'small'"):
+    with pytest.raises(OSError, match=r"text encoder 'owner/bert' is not on this disk .*'small'"):
         build_towers(("test_vit", "owner/bert"), weights_dir=cache, local_files_only=True)
 
 
 def test_a_text_tower_without_weights_is_an_error(bert, cache):
     (bert / "model.safetensors").unlink()
-    with pytest.raises(OSError, match=r"the text tower .* is not on this disk"):
+    with pytest.raises(OSError, match=r"the text encoder .* is not on this disk"):
         build_towers(("test_vit", str(bert)), weights_dir=cache, local_files_only=True)
 
 

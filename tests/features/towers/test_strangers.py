@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 
+from skhash._torch.weights import to_numpy
 from skhash.features import CLIPFeaturizer
 from skhash.features._towers.folder import save_towers
 from skhash.features._towers.sources import _load_text_tower, build_towers
 from skhash.features._towers.strangers import read_document, without_code
-from skhash.features._towers.towers import state_to_numpy
 
 CODE = """
 from pathlib import Path
@@ -114,7 +114,7 @@ def test_the_code_of_a_folder_is_never_run(harmful, marker):
 def test_training_from_a_folder_never_runs_its_code(with_weights, marker, tmp_path):
     with pytest.warns(UserWarning, match=r"ignored \(trust_remote_code\)"):
         towers = build_towers(f"local-dir:{with_weights}", **HUB)
-    save_towers(tmp_path / "saved", towers.config, state_to_numpy(towers.model))
+    save_towers(tmp_path / "saved", towers.config, to_numpy(towers.model))
     assert not marker.exists()
     for path in (tmp_path / "saved").glob("*.json"):
         assert "auto_map" not in path.read_text()

@@ -160,5 +160,5 @@ def test_an_interrupt_late_in_a_long_first_phase_leaves_no_hasher(pairs, monkeyp
     settings = {**SETTINGS, "n_image_features": 6, "max_iter": 1}
     with pytest.raises(KeyboardInterrupt):
         CIRHHasher(**{**settings, "graph_iter": 4}).fit(pairs)
-    with pytest.warns(ConvergenceWarning, match="interrupted after 3 of 4 epochs"):
+    with pytest.warns(ConvergenceWarning, match="ended after 3 of 4 epochs"):
         CIRHHasher(**{**settings, "graph_iter": 2, "max_iter": 2}).fit(pairs)

@@ -99,7 +99,7 @@ def test_an_interrupt_leaves_a_hasher_that_can_be_used(cls, pairs, monkeypatch):
         return step(self, run, batch)
 
     monkeypatch.setattr(cls, "_step", interrupted)
-    with pytest.warns(ConvergenceWarning, match=f"interrupted after {last} of {last + 1} epochs"):
+    with pytest.warns(ConvergenceWarning, match=f"ended after {last} of {last + 1} epochs"):
         hasher = make(cls).fit(pairs)
     assert hasher.transform(pairs).shape == (30, 16)
 

@@ -148,7 +148,9 @@ def test_interrupted_training_leaves_a_usable_hasher_and_says_so(hasher, pairs, 
         return step(self, *arguments)
 
     monkeypatch.setattr(CFRHHasher, "_step", interrupted)
-    with pytest.warns(ConvergenceWarning, match=r"interrupted after 1 of 3 epochs.*can be used"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"ended after 1 of 3 epochs \(interrupted\).*can be used"
+    ):
         model.fit(pairs)
     assert model.n_iter_ == 1
     assert model.transform(pairs).shape == (30, 20)
@@ -169,7 +171,31 @@ def test_a_first_epoch_that_is_interrupted_leaves_the_former_codes(hasher, pairs
         new.transform(pairs)
 
 
-def test_a_loss_that_is_not_finite_stops_training(hasher, pairs):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, float("nan")], ids=["Ctrl-C", "nan"])
+def test_training_that_breaks_off_keeps_the_last_whole_epoch(hasher, pairs, monkeypatch, error):
+    loss, last = CFRHHasher._loss, hasher(max_iter=2).fit(pairs)
+
+    def breaking(self, run, batch):
+        terms = loss(self, run, batch)
+        if batch.epoch == 2:
+            if error is KeyboardInterrupt:
+                raise error
+            terms = {name: term * error for name, term in terms.items()}
+        return terms
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CFRHHasher, "_loss", breaking)
+        with pytest.warns(ConvergenceWarning, match="ended after 2 of 5 epochs") as caught:
+            model = hasher(max_iter=5).fit(pairs)
+    assert caught[0].filename == __file__
+    assert model.n_iter_ == len(model.loss_curve_["total"]) == 2
+    for name, weights in last.image_state_.items():
+        np.testing.assert_array_equal(model.image_state_[name], weights)
+    model.partial_fit(pairs)
+    assert np.isfinite(model.image_state_["code.weight"]).all()
+
+
+def test_a_loss_that_is_not_finite_in_the_first_epoch_is_raised(hasher, pairs):
     with pytest.raises(FloatingPointError, match=r"loss is nan in epoch \d+: lower learning_rate"):
         hasher(optimizer="sgd", learning_rate=1e30, max_iter=20).fit(pairs)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from skhash.hashing._deep.watch import Progress, code_statistics, warn_of_collapse
+from skhash.hashing._deep.watch import code_statistics, epoch_line, warn_of_collapse
 
 
 def test_statistics_of_distinct_and_of_equal_codes():
@@ -32,16 +32,7 @@ def test_healthy_codes_do_not_warn(recwarn):
     assert not recwarn
 
 
-@pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (1, 10), (2, 20)])
-def test_verbosity_sets_the_number_of_lines(capsys, verbose, lines):
-    progress = Progress("Hasher", 20, verbose)
-    for done in range(1, 21):
-        progress.tell(done, {"cross": 0.5, "total": 0.5}, None)
-    assert len(capsys.readouterr().out.splitlines()) == lines
-
-
-def test_a_line_tells_epoch_loss_terms_score_and_time(capsys):
-    Progress("Hasher", 3, 2).tell(2, {"cross": 0.25, "total": 0.25}, 0.125)
-    line = capsys.readouterr().out
-    for part in ("[Hasher] epoch 2/3", "loss 0.2500", "cross 0.2500", "score 0.1250", "s left"):
-        assert part in line
+def test_a_line_tells_loss_terms_and_score():
+    terms = {"cross": 0.25, "total": 0.25}
+    assert epoch_line(terms, None) == "loss 0.2500 (cross 0.2500)"
+    assert epoch_line(terms, 0.125).endswith(", validation score 0.1250")
