@@ -82,7 +82,8 @@ class PairHasher(BlockTransformer):
         y : object, default=None
             Not used: the codes are learned from pairs alone.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group belong together, such as the captions of one image.
+            Ids: rows of one group belong together, such as the captions of one image. They are
+            checked; hashers that train networks use them.
 
         Returns
         -------

@@ -70,6 +70,8 @@ def _parse(path):
             raise TypeError("vision_cfg and text_cfg must be objects")
         if type(model["embed_dim"]) is not int:
             raise TypeError("embed_dim must be an integer")
+        if ":" in str(model["vision_cfg"].get("timm_model_name")):
+            raise ValueError("timm_model_name must not name a model on a hub")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OSError(
             f"{str(path)!r} cannot be read as a model configuration of open_clip "

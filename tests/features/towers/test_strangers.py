@@ -207,3 +207,11 @@ def test_a_configuration_of_other_types_is_refused(tmp_path, model):
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
     with pytest.raises(OSError, match="cannot be read as a model configuration"):
         read_document(tmp_path)
+
+
+def test_a_folder_that_names_a_model_on_a_hub_is_refused(tmp_path):
+    vision = {"timm_model_name": "hf-hub:somebody/something"}
+    model = {"embed_dim": 8, "vision_cfg": vision, "text_cfg": {}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
+    with pytest.raises(OSError, match="timm_model_name must not name a model on a hub"):
+        read_document(tmp_path)
