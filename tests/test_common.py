@@ -16,9 +16,9 @@ import skhash
 
 ESTIMATORS = [
     value
-    for room in ("features", "hashing", "metrics", "retrieval")
-    for name in getattr(skhash, room).__all__
-    if inspect.isclass(value := getattr(getattr(skhash, room), name))
+    for module in ("features", "hashing", "metrics", "retrieval")
+    for name in getattr(skhash, module).__all__
+    if inspect.isclass(value := getattr(getattr(skhash, module), name))
     and issubclass(value, BaseEstimator)
 ]
 CHECKS = [

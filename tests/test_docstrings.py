@@ -13,7 +13,7 @@ import skhash
 
 PACKAGE = Path(skhash.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
+MODULES = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
 # Errors of numpydoc that are let pass, each for a reason.
 LET_PASS = {
     "ES01",  # a one-line summary can be enough
@@ -28,10 +28,10 @@ LET_PASS = {
 def public_objects():
     for name in ("make_table", "show_versions", "split_towers"):
         yield f"skhash.{name}", getattr(skhash, name)
-    for room in ROOMS:
-        module = getattr(skhash, room)
+    for part in MODULES:
+        module = getattr(skhash, part)
         for name in module.__all__:
-            yield f"skhash.{room}.{name}", getattr(module, name)
+            yield f"skhash.{part}.{name}", getattr(module, name)
 
 
 def public_callables():

@@ -16,7 +16,7 @@ OVERLINE = re.compile(r'<mover accent="false">(.*?)<mo accent="true">_</mo>\s*</
 
 
 def translate(node, tex, *, display):
-    """Return a formula as MathML; warn, with its place, where that cannot be had."""
+    """Return a formula as MathML; warn, with its place, where that fails."""
     try:
         mathml = tex2mathml(tex, as_block=display)
     except MathError as error:

@@ -37,7 +37,7 @@ def fetch_files(name, files, *, url, data_home=None, download_if_missing=True):
     Raises
     ------
     OSError
-        If the files are missing, and not to be downloaded or the archive cannot be had or read.
+        If the files are missing and must not or cannot be downloaded, or the archive is damaged.
     """
     home = data_home_path(data_home)
     places = [home] if data_home is not None else []

@@ -97,7 +97,7 @@ def fetch_wiki(
     ImportError
         If the files must be downloaded, and pooch (extra ``datasets``) is not installed.
     OSError
-        If the files are missing, and not to be downloaded or the archive cannot be had or read.
+        If the files are missing and must not or cannot be downloaded, or the archive is damaged.
     TypeError
         If `data_home` is not a path.
     ValueError

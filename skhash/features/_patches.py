@@ -25,7 +25,7 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     where :math:`\bar{z}` is the mean of its distances, and the features of a picture are the means
     of the activations of its patches. They tell which colours and small shapes a picture holds, not
-    where: a modest stand-in for :class:`CLIPFeaturizer` where its weights cannot be had, and
+    where: a modest stand-in for :class:`CLIPFeaturizer` where its weights are not available, and
     a baseline. Follow it by ``PCA(whiten=True)``, since the features are strongly correlated.
 
     Parameters
