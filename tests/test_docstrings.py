@@ -13,7 +13,7 @@ import skhash
 
 PACKAGE = Path(skhash.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MODULES = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
+PUBLIC_MODULES = ("codes", "datasets", "features", "hashing", "metrics", "retrieval")
 # Errors of numpydoc that are let pass, each for a reason.
 LET_PASS = {
     "ES01",  # a one-line summary can be enough
@@ -28,7 +28,7 @@ LET_PASS = {
 def public_objects():
     for name in ("make_table", "show_versions", "split_towers"):
         yield f"skhash.{name}", getattr(skhash, name)
-    for part in MODULES:
+    for part in PUBLIC_MODULES:
         module = getattr(skhash, part)
         for name in module.__all__:
             yield f"skhash.{part}.{name}", getattr(module, name)
