@@ -12,10 +12,10 @@ import argparse
 import time
 
 import numpy as np
+from _quality import both_directions
 
 from skhash import hashing
 from skhash.datasets import fetch_wiki
-from skhash.metrics import mean_average_precision
 
 METHODS = [
     ("CFRHHasher", {}),
@@ -32,14 +32,8 @@ def measure(hasher, train, test):
     started = time.process_time()
     hasher.fit(train.data)
     seconds = time.process_time() - started
-    image, text = np.split(hasher.transform(test.data), 2, axis=1)
-    image_gallery, text_gallery = np.split(hasher.transform(train.data), 2, axis=1)
     labels = test.target, train.target
-    return (
-        mean_average_precision(image, text_gallery, *labels),
-        mean_average_precision(text, image_gallery, *labels),
-        seconds,
-    )
+    return *both_directions(hasher.transform, test.data, train.data, labels), seconds
 
 
 def main():

@@ -18,12 +18,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+from _quality import both_directions
 from sklearn.model_selection import GridSearchCV, KFold
 
 from skhash import hashing
 from skhash.datasets import fetch_wiki
 from skhash.features import BoWTextFeaturizer
-from skhash.metrics import mean_average_precision
 
 RIDGES = [0.01, 0.03, 0.1, 0.3, 1.0]
 METHODS = [
@@ -64,15 +64,6 @@ def of_pairs(path, seed):
     return file["image"].shape[1], X[train], X[test], X[test], (None, None)
 
 
-def measure(codes_of, queries, gallery, labels):
-    image, text = np.split(codes_of(queries), 2, axis=1)
-    image_gallery, text_gallery = np.split(codes_of(gallery), 2, axis=1)
-    return [
-        mean_average_precision(image, text_gallery, *labels),
-        mean_average_precision(text, image_gallery, *labels),
-    ]
-
-
 def main():
     """Print a row a method and data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -93,7 +84,7 @@ def main():
             def draw(X, rng=rng, n_bits=n_bits):
                 return rng.random((len(X), 2 * n_bits)) < 0.5
 
-            rows.append(measure(draw, queries, gallery, labels))
+            rows.append(both_directions(draw, queries, gallery, labels))
         show(title, "random codes", rows)
         for name, parameters in METHODS:
             rows, chosen, seconds = [], [], []
@@ -107,7 +98,7 @@ def main():
                 hasher.set_params(**best).fit(X)
                 seconds.append(time.process_time() - started)
                 chosen.append(best.get("ridge"))
-                rows.append(measure(hasher.transform, queries, gallery, labels))
+                rows.append(both_directions(hasher.transform, queries, gallery, labels))
             if rows:
                 note = f"ridge {chosen}, {np.median(seconds):.2f} s"
                 show(title, f"{name} {parameters.get('space', '')}", rows, note)
