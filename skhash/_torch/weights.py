@@ -7,7 +7,7 @@ from torch import nn
 
 
 def linear(n_inputs, n_outputs, generator):
-    """Make a linear layer with torch's own initial distribution, drawn from a generator of ours."""
+    """Make a linear layer with torch's own initial distribution, drawn from a given generator."""
     layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_inputs, n_outputs)  # pyright: ignore
     bound = 1 / math.sqrt(n_inputs)
     with torch.no_grad():  # not torch.nn.init, which transformers patches while it loads a model

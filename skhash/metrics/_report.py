@@ -54,7 +54,7 @@ def retrieval_report(
     codes : array-like or dataframe of shape (n_queries, n_columns), bool, uint8, int8 or float
         Paired codes of the queries, as ``transform`` gives them: columns named ``image__*`` and
         ``text__*``, or an array of image codes and then text codes of the same length. An array
-        says nothing of where its blocks meet: it is split in the middle, and the report says so.
+        does not show where its texts begin: it is split in the middle, and the report says so.
     gallery : array-like or dataframe of shape (n_gallery, n_columns), default=None
         Paired codes that are searched; ``None`` searches `codes`.
     y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
