@@ -63,7 +63,7 @@ def hasher_scores(make, parameters, n_bits, seed, collection):
 def line(name, rows, note=""):
     means, spreads = np.mean(rows, axis=0), np.std(rows, axis=0)
     cells = "  ".join(f"{m:.3f} ± {s:.3f}" for m, s in zip(means, spreads, strict=True))
-    print(f"{name:<34}{cells}  {note}", flush=True)
+    print(f"{name:<36}{cells}  {note}", flush=True)
 
 
 def compare(n_bits, collections, methods):
@@ -97,7 +97,7 @@ def main():
     print(f"mean ± standard deviation over {arguments.seeds} seeds")
     heads = "  ".join(f"{h:<13}" for h in ("I2T all", "T2I all", "I2T @50", "T2I @50"))
     for name, title in PROTOCOLS.items():
-        print(f"\n{title:<34}{heads}")
+        print(f"\n{title:<36}{heads}")
         collections = [next(collect([name], seed)) for seed in range(arguments.seeds)]
         for n_bits in arguments.bits:
             compare(n_bits, collections, arguments.methods)
