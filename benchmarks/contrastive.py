@@ -225,6 +225,8 @@ def compare(name, seeds, jobs, variants, folder):
         if dear in results and cheap in results:
             factor = np.sum(results[dear], axis=0)[-1] / np.sum(results[cheap], axis=0)[-1]
             fill(kind, round(factor * epochs))
+    if not results:
+        return
     scores = {label: np.asarray(rows)[:, [0, 3]].mean(axis=1) for label, rows in results.items()}
     print(f"  {'R@1 of the row above the column':<32}" + "".join(f"{o:>28}" for o in scores))
     for label, score in scores.items():
