@@ -81,7 +81,7 @@ PARAMETERS = {
     **named(
         """n_bits hidden_units max_iter batch_size n_iter_no_change n_neighbors nprobe n_patterns
         patch_size stride n_patches n_samples n_captions n_resamples n_queries image_size width
-        image_layers text_layers embed_dim accumulation""",
+        image_layers text_layers embed_dim accumulation n_features n_tags n_labels""",
         integer(),
     ),
     **named(
