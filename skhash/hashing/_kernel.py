@@ -1,0 +1,139 @@
+"""Kernel features of a block: rows to unit vectors, principal coordinates, similarities."""
+
+import numpy as np
+from scipy import linalg, sparse
+from sklearn.utils import gen_batches
+
+from ._linear import CenteredSparse, principal_axes
+from ._pairs import CHUNK
+
+_SAMPLE = 20_000_000  # entries of the rows from which principal axes are learned
+_MOST_AXES = 512
+
+
+def unit(x):
+    """Divide each row by its Euclidean length; rows of zeros stay as they are."""
+    lengths = np.linalg.norm(x, axis=1, keepdims=True)
+    return x / np.where(lengths > 0, lengths, 1)
+
+
+def squared_distances(a, b):
+    """Return the squared Euclidean distance of each row of a to each row of b."""
+    distances = a @ b.T
+    distances *= -2
+    distances += np.einsum("ij,ij->i", a, a)[:, None]
+    distances += np.einsum("ij,ij->i", b, b)
+    return np.maximum(distances, 0, out=distances)
+
+
+class KernelFeatures:
+    r"""Nyström features of a Gaussian kernel, learned from rows that are read in chunks.
+
+    Rows :math:`x` become :math:`z`, the square root of the entries where none is negative, at unit
+    length. Principal coordinates are :math:`p = A^\top (z - \bar z) / s`, with :math:`s` the root
+    mean square of :math:`\lVert z - \bar z \rVert`, and the features are
+
+    .. math:: \phi(x) = (K_{aa} + \epsilon)^{-1/2} k_a(x), \qquad
+        k_a(x) = \exp(-\gamma \lVert p - p_a \rVert^2 / m)
+
+    with anchors :math:`a` and the median :math:`m` of squared distances (Williams and Seeger, NIPS
+    2000).
+
+    Parameters
+    ----------
+    values : array or CSR matrix of shape (n, d)
+        The block.
+    center : bool
+        Whether to subtract the mean.
+    n_anchors : int
+        Largest number of anchors.
+    gamma : float
+        Sharpness of the kernel.
+    rng : Generator
+        Draws the sample and the anchors.
+    """
+
+    def __init__(self, values, *, center, n_anchors, gamma, rng):
+        n, d = values.shape
+        chunks = list(gen_batches(n, CHUNK))
+        self.non_negative = all(_least(values[rows]) >= 0 for rows in chunks)
+        mean, squares = np.zeros(d), 0.0
+        for rows in chunks:
+            z = self.normalize(values[rows])
+            mean += np.asarray(z.sum(axis=0)).ravel()
+            squares += z.power(2).sum() if sparse.issparse(z) else np.sum(z**2)
+        self.mean = mean / n if center else np.zeros(d)
+        spread = np.sqrt(max(squares / n - self.mean @ self.mean, 0.0))
+        self.scale = spread if spread > 1e-7 else 1.0  # less is rounding: all rows are the same
+        sample = _draw(n, max(_SAMPLE // d, 1000), rng)
+        z = self.normalize(values[sample])
+        if sparse.issparse(z):
+            centred = CenteredSparse(z, self.mean, self.scale)
+        else:
+            centred = (z - self.mean) / self.scale
+        self.axes = principal_axes(centred, _MOST_AXES, rng)[0] / self.scale
+        p = self.coordinates(values[sample])
+        self.anchors = p[np.sort(rng.permutation(len(p))[:n_anchors])]
+        some = p[rng.permutation(len(p))[:500]]
+        self.rate = gamma / (np.median(squared_distances(some, self.anchors)) or 1.0)
+        variances, axes = linalg.eigh(self.similarities(self.anchors))
+        variances, axes = variances[::-1][:_MOST_AXES], axes[:, ::-1][:, :_MOST_AXES]
+        keep = variances > 1e-5 * variances[0]
+        self.root = axes[:, keep] / np.sqrt(variances[keep] + 1e-6)
+
+    @classmethod
+    def from_state(cls, state):
+        """Return what maps to coordinates and to similarities, from a hasher's state."""
+        new = object.__new__(cls)
+        new.non_negative, new.rate = bool(state["non_negative"]), float(state["rate"])
+        new.mean, new.axes, new.anchors = state["mean"], state["axes"], state["anchors"]
+        return new
+
+    def normalize(self, values):
+        """Return rows of unit length, (m, d), dense or CSR as they came."""
+        if sparse.issparse(values):
+            z = sparse.csr_matrix(values, dtype=np.float64, copy=True)
+            if self.non_negative:
+                z.data = np.sqrt(np.maximum(z.data, 0))
+            lengths = np.sqrt(np.asarray(z.power(2).sum(axis=1)).ravel())
+            return sparse.diags(1 / np.where(lengths > 0, lengths, 1)) @ z
+        z = np.asarray(values, dtype=np.float64)
+        if self.non_negative:
+            return unit(np.sqrt(np.maximum(z, 0)))
+        # Squares of very large or small entries would leave the range of a float.
+        largest = np.abs(z).max(axis=1, keepdims=True, initial=0)
+        return unit(z / np.where(largest > 0, largest, 1))
+
+    def project(self, values, axes):
+        """Return centred unit rows times some axes, (m, r), and the length of each centred row."""
+        z = self.normalize(values)
+        squares = z.power(2) if sparse.issparse(z) else z**2
+        lengths = np.asarray(squares.sum(axis=1)).ravel() - 2 * (z @ self.mean)
+        lengths += self.mean @ self.mean
+        return z @ axes - self.mean @ axes, np.sqrt(np.maximum(lengths, 0))
+
+    def coordinates(self, values):
+        """Return principal coordinates, (m, r)."""
+        z = self.normalize(values)
+        return z @ self.axes - self.mean @ self.axes
+
+    def similarities(self, p):
+        """Return the kernel between coordinates and the anchors, (m, a)."""
+        distances = squared_distances(p, self.anchors)
+        distances *= -self.rate
+        return np.exp(distances, out=distances)
+
+    def features(self, p):
+        """Return the features of rows with such coordinates, (m, q)."""
+        return self.similarities(p) @ self.root
+
+
+def _least(values):
+    if sparse.issparse(values):
+        return values.data.min(initial=0)
+    return values.min(initial=0)
+
+
+def _draw(n, most, rng):
+    """Return the sorted indices of at most so many rows."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
