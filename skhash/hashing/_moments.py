@@ -63,7 +63,9 @@ class Moments:
                 f, g = part.f[part.folds == fold], part.g[part.folds == fold]
                 new = len(f), f.sum(axis=0), g.sum(axis=0), f.T @ f, g.T @ g, f.T @ g
                 old = self.sums[fold]
-                self.sums[fold] = new if old == 0 else [a + b for a, b in zip(old, new, strict=True)]
+                self.sums[fold] = (
+                    new if old == 0 else [a + b for a, b in zip(old, new, strict=True)]
+                )
         self.all = Second(*(sum(values) for values in zip(*self.sums, strict=True)))
 
     @cached_property
