@@ -11,7 +11,7 @@ from ._agreement import Agreement
 from ._base import PairHasher
 from ._docs import hasher
 from ._kernel import KernelFeatures, squared_distances
-from ._moments import Part, eigen
+from ._moments import Part, eigen, of_one_sign
 from ._pairs import CHUNK, block_statistics, paired_score, warn_of_rows
 from ._parameters import choice, count, not_negative, parameter, positive, share
 from ._rotation import rotate, tell_apart
@@ -227,7 +227,7 @@ class _Shared:
         else:  # wide blocks vary along few axes
             self.axes = linalg.qr(np.hstack([features[b].axes for b in BLOCKS]), mode="economic")[0]
         units = np.vstack([self.of(blocks, features, rows, block) for block in (0, 1)])
-        self.axes = self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES]
+        self.axes = of_one_sign(self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES])
         self.values = [self.of(blocks, features, rows, block) for block in (0, 1)]
 
     def of(self, blocks, features, rows, block):
