@@ -70,7 +70,7 @@ class ConsensusHasher(PairHasher):
         groups = np.arange(len(pairs)) if pairs.groups is None else pairs.groups
         rows = _Rows(pairs.blocks, features, _folds(groups, self.n_folds, rng))
         sample = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
-        agreement = self._agree(rows.parts, rows.part(sample))
+        agreement = self._agree(rows.parts, rows.part(sample), rows.folds)
         shared = _Shared(pairs.blocks, features, sample)
         shared.weight = self._shared_weight(rows.part(sample), groups[sample], shared, rng)
         center, rotation = self._rotation(agreement, shared, groups[sample], rng)
@@ -97,18 +97,18 @@ class ConsensusHasher(PairHasher):
                 "rate": np.array(own.rate),
                 "map": own.root @ encoder.coefficients @ rotation[:n_learned],
                 "offset": center @ rotation - encoder.intercept @ rotation[:n_learned],
-                "shared": shared.maps(block) @ rotation[n_learned:],
+                "shared": shared.map(rotation[n_learned:]),
             }
             if self.n_remembered_:
                 state |= self._remembered(rows, agreement, shared, block, rotation, rng)
             states.append(state)
         self.image_state_, self.text_state_ = states
 
-    def _agree(self, parts, sample):
+    def _agree(self, parts, sample, folds):
         return Agreement(
             parts,
             sample,
-            int(sample.folds.max()) + 1,
+            int(folds.max()) + 1,
             power=self.power,
             consensus=self.consensus,
             n_axes=max(_LEAST_AXES, self.n_bits),
@@ -142,7 +142,7 @@ class ConsensusHasher(PairHasher):
         if len(train) < 4 or len(test) < 2:
             return np.zeros(len(_SHARED_WEIGHTS))
         part = sample.take(train)._replace(folds=_folds(groups[train], self.n_folds, rng))
-        agreement = self._agree(lambda: [part], part)
+        agreement = self._agree(lambda: [part], part, part.folds)
         predicted = [agreement.predict(v, b) for b, v in enumerate((sample.f, sample.g))]
         scores = []
         for weight in _SHARED_WEIGHTS:
@@ -164,9 +164,11 @@ class ConsensusHasher(PairHasher):
             coordinates.append((part.x, part.y)[block][:, :_MEMORY_AXES])
         known = np.vstack(coordinates)
         some = known[rng.permutation(len(known))[:1000]]
-        distances = squared_distances(some, known)
-        distances[distances < 1e-9] = np.inf
-        nearest = distances.min(axis=1)
+        nearest = np.empty(len(some))
+        for i in gen_batches(len(some), max(1, _ENTRIES // len(known))):
+            distances = squared_distances(some[i], known)
+            distances[distances < 1e-9] = np.inf
+            nearest[i] = distances.min(axis=1)
         typical = np.median(nearest[np.isfinite(nearest)]) if np.isfinite(nearest).any() else 1.0
         return {
             "known": known.astype(np.float32),
@@ -183,7 +185,7 @@ class ConsensusHasher(PairHasher):
         for rows in gen_batches(len(codes), step):
             p = features.coordinates(values[rows])
             codes[rows] = features.similarities(p) @ state["map"] - state["offset"]
-            if len(state["shared"]) and state["shared"].any():
+            if len(state["shared"]):
                 projected, lengths = features.project(values[rows], state["shared"])
                 codes[rows] += projected / np.where(lengths > 0, lengths, 1)[:, None]
             if n_known:
@@ -218,7 +220,7 @@ class _Shared:
     """What both blocks are in one space as they come: centred unit vectors along common axes."""
 
     def __init__(self, blocks, features, rows):
-        self.weight, self.axes, self.features = 0.0, None, features
+        self.weight, self.axes = 0.0, None
         image, text = (blocks[b].shape[1] for b in BLOCKS)
         if image != text:
             return
@@ -261,11 +263,11 @@ class _Shared:
             return target
         return np.hstack([target, self.weight**0.5 * (self.values[0] + self.values[1]) / 2])
 
-    def maps(self, block):
-        """Return the axes of the vectors, times the weight, (d, a), or (d, 0) where it is 0."""
+    def map(self, rotation):
+        """Return the map from the centred unit vectors to codes, (d, n_bits), or (0, n_bits)."""
         if not self.weight:
-            return np.zeros((len(self.features[BLOCKS[block]].mean), 0))
-        return self.weight**0.5 * self.axes
+            return np.zeros((0, rotation.shape[1]))
+        return self.weight**0.5 * self.axes @ rotation
 
 
 def _folds(groups, n_folds, rng):

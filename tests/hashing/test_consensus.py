@@ -186,28 +186,29 @@ def test_blocks_of_two_spaces_share_nothing():
 
 @pytest.mark.parametrize("target", ["meaning", "pair"])
 def test_codes_are_the_rotated_predictions_and_shared_vectors(target, monkeypatch):
-    seen = {}
-    agree, rotate = ConsensusHasher._agree, ConsensusHasher._rotation
+    seen, kernels = {}, []
+    learn, rotate = _kernel.KernelFeatures.__init__, ConsensusHasher._rotation
 
-    def agreed(self, parts, sample):
-        seen["agreement"] = agree(self, parts, sample)
-        return seen["agreement"]
+    def kept(self, *args, **options):
+        kernels.append(self)
+        learn(self, *args, **options)
 
     def rotated(self, agreement, shared, groups, rng):
         seen["center"], seen["rotation"] = rotate(self, agreement, shared, groups, rng)
         seen["last"] = agreement, shared
         return seen["center"], seen["rotation"]
 
-    monkeypatch.setattr(ConsensusHasher, "_agree", agreed)
     monkeypatch.setattr(ConsensusHasher, "_rotation", rotated)
+    monkeypatch.setattr(_kernel.KernelFeatures, "__init__", kept)
     train, test = aligned(40), aligned(20, seed=2)
     hasher = make(n_image_features=24, memory=0.0, target=target).fit(train)
     assert hasher.shared_weight_ > 0
     agreement, shared = seen["last"]
     for block, encode in enumerate(("encode_image", "encode_text")):
         values = test[:, :24] if block == 0 else test[:, 24:]
-        learner = shared.features[("image", "text")[block]]
-        predicted = agreement.predict(learner.features(learner.coordinates(values)), block)
+        predicted = agreement.predict(
+            kernels[block].features(kernels[block].coordinates(values)), block
+        )
         known = train[:, :24] if block == 0 else train[:, 24:]
         mean = (known / np.linalg.norm(known, axis=1, keepdims=True)).mean(axis=0)
         centred = values / np.linalg.norm(values, axis=1, keepdims=True) - mean
@@ -277,6 +278,16 @@ def test_copies_in_groups_leave_retrieval_as_it_is(target):
     expected = make(target=target).fit(TRAIN).score(TEST)
     found = make(target=target).fit(copied, groups=groups).score(TEST)
     assert found > 0.8 * expected
+
+
+def test_a_group_that_the_sample_misses_is_a_fold_all_the_same(monkeypatch):
+    monkeypatch.setattr(_consensus, "_SAMPLE", 40)
+    for few in (0, 1):
+        groups = np.full(150, 1 - few)
+        groups[:3] = few
+        hasher = make(memory=0.0).fit(TRAIN, groups=groups)
+        assert hasher.score(TEST) > 0.3
+        assert np.isfinite(real(hasher, TEST)).all()
 
 
 @pytest.mark.parametrize("target", ["meaning", "pair"])
@@ -539,6 +550,14 @@ def test_an_interrupted_fit_changes_nothing(place, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         hasher.fit(TEST)
     assert vars(hasher) == before
+
+
+@pytest.mark.parametrize("parameters", [{}, {"n_image_features": 24, "target": "pair"}], ids=str)
+def test_rows_encoded_alone_have_the_codes_that_they_have_in_a_table(parameters):
+    X = aligned(40) if parameters else TRAIN
+    hasher = make(**parameters).fit(X)
+    alone = np.vstack([hasher.transform(X[[row]]) for row in range(len(X))])
+    np.testing.assert_array_equal(alone, hasher.transform(X))
 
 
 def test_a_second_fit_forgets_the_first():
