@@ -214,3 +214,12 @@ class _Ridge:
         """Return the coefficients and the intercept."""
         coefficients = self.axes @ self.rotated(ridge)
         return coefficients, self.target - self.mean @ coefficients
+
+
+def draw_folds(groups, n_folds, rng):
+    """Draw the fold of each row; rows of a group have one, unless all rows are of one group."""
+    ids, of = np.unique(groups, return_inverse=True)
+    if len(ids) == 1:  # nothing to learn from would be left
+        ids = of = np.arange(len(groups))
+    n_folds = min(n_folds, max(len(ids) // 2, 2), len(ids))  # correlations need two rows of a fold
+    return (rng.permutation(len(ids)) % n_folds)[of]
