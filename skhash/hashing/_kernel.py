@@ -1,12 +1,12 @@
 """Kernel features of a block: rows to unit vectors, principal coordinates, similarities."""
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
 from ._linear import CenteredSparse, principal_axes
-from ._moments import Part
+from ._moments import Part, eigen
 from ._pairs import CHUNK
 
 _SAMPLE = 20_000_000  # entries of the rows from which principal axes are learned
@@ -79,8 +79,8 @@ class KernelFeatures:
         self.anchors = p[np.sort(rng.permutation(len(p))[:n_anchors])]
         some = p[rng.permutation(len(p))[:500]]
         self.rate = gamma / (np.median(squared_distances(some, self.anchors)) or 1.0)
-        variances, axes = linalg.eigh(self.similarities(self.anchors))
-        variances, axes = variances[::-1][:_MOST_AXES], axes[:, ::-1][:, :_MOST_AXES]
+        variances, axes = eigen(self.similarities(self.anchors))
+        variances, axes = variances[:_MOST_AXES], axes[:, :_MOST_AXES]
         keep = variances > 1e-5 * variances[0]
         self.root = axes[:, keep] / np.sqrt(variances[keep] + 1e-6)
 

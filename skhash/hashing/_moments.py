@@ -106,7 +106,7 @@ def canonical_directions(moments, ridge):
     for variances, axes in moments.axes:
         penalised = np.maximum(variances + ridge * variances.mean(), _TINY)
         whitened.append(axes * penalised**-0.5)
-    u, _, v = linalg.svd(whitened[0].T @ moments.fg @ whitened[1], full_matrices=False)
+    u, _, v = np.linalg.svd(whitened[0].T @ moments.fg @ whitened[1], full_matrices=False)
     u, v = svd_flip(u, v)
     directions = []
     for w, c in ((whitened[0] @ u, moments.ff), (whitened[1] @ v.T, moments.gg)):
@@ -177,8 +177,8 @@ class Regressions:
     def __init__(self, moments, products, sums, squares, block, ridges):
         errors, solvers = np.zeros(len(ridges)), []
         for fold, training in enumerate(moments.training):
-            without = [sum(s) - s[fold] for s in (products, sums)]
-            solve = _Ridge(training, *without, block)
+            kept, total = sum(products) - products[fold], sum(sums) - sums[fold]
+            solve = _Ridge(training, kept, total, block)
             n, own = moments.sums[fold][0], moments.sums[fold][1 + block]
             features = moments.held_out(fold)[block]
             crossed = _shift(products[fold], own, sums[fold], solve.mean, solve.target, n)

@@ -1,5 +1,7 @@
 """The space that both blocks share as they come, such as that of both encoders of CLIP."""
 
+from typing import Any
+
 import numpy as np
 from scipy import linalg
 
@@ -14,7 +16,9 @@ class SharedSpace:
     """What both blocks are in one space as they come: centred unit vectors along common axes."""
 
     def __init__(self, blocks, features, rows):
-        self.weight, self.axes, self.features = 0.0, None, features
+        self.weight, self.features = 0.0, features
+        self.axes: Any = None
+        self.values: Any = None
         image, text = (blocks[b].shape[1] for b in BLOCKS)
         if image != text:
             return
@@ -26,7 +30,7 @@ class SharedSpace:
         self.axes = self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES]
         self.values = [self.of(blocks, rows, block) for block in (0, 1)]
 
-    def of(self, blocks, rows, block):
+    def of(self, blocks, rows, block) -> Any:
         """Return the unit vectors of some rows of a block, (m, a), if there is such a space."""
         if self.axes is None:
             return None
