@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skhash import make_table
-from skhash.hashing import CCAHasher, ConsensusHasher, _consensus, _kernel, _shared
+from skhash.hashing import CCAHasher, ConsensusHasher, _consensus, _kernel, _memory, _shared
 from skhash.hashing._moments import draw_folds
 
 D = 8  # image features
@@ -109,6 +109,12 @@ def test_codes_for_pairs_find_the_other_half_more_often():
     assert scores["pair"] > scores["meaning"]
 
 
+def test_the_target_decides_how_much_is_consensus():
+    for target, consensus in (("meaning", 0.5), ("pair", 1.0)):
+        found, expected = (make(target=target, consensus=c).fit(TRAIN) for c in (None, consensus))
+        assert learned(found) == learned(expected)
+
+
 # Memory.
 
 
@@ -159,7 +165,21 @@ def test_too_many_pairs_are_not_remembered():
     assert make(n_remembered=150).fit(TRAIN).n_remembered_ == 150
 
 
+def test_memory_is_prepared_in_small_steps_all_the_same(monkeypatch):
+    expected = make().fit(TRAIN)
+    monkeypatch.setattr(_memory, "ENTRIES", 400)
+    assert learned(make().fit(TRAIN)) == learned(expected)
+
+
 # What both blocks share as they come.
+
+
+def test_the_least_weight_within_a_standard_error_of_the_best_is_taken():
+    scores = np.array([[0.1, 0.50, 0.6], [0.1, 0.52, 0.5], [0.1, 0.51, 0.46]])
+    assert _consensus._least_within_error(scores) == 1
+    assert _consensus._least_within_error(scores[:, [0, 2]]) == 1
+    assert _consensus._least_within_error(np.zeros((3, 4))) == 0
+    assert _consensus._least_within_error(np.array([[0.1, 0.3, 0.2]])) == 1
 
 
 def test_few_pairs_of_one_space_are_hashed_by_what_they_share():
