@@ -8,7 +8,7 @@ from sklearn.isotonic import isotonic_regression
 from ._kernel import unit
 from ._moments import Moments, Regressions, canonical_directions, eigen, held_out_correlations
 
-_CANONICAL_RIDGES = (0.3, 1.0, 3.0, 10.0)
+CANONICAL_RIDGES = (0.3, 1.0, 3.0, 10.0)
 _ENCODER_RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 _PRIVATE = 256  # leading coordinates of a modality that stand for it in the target
 _MOST_CORRELATED = 1 - 1e-6
@@ -33,11 +33,13 @@ class Agreement:
         Share of the consensus in the target.
     n_axes : int
         Largest number of axes of the target.
+    ridges : sequence of float
+        Penalties of the correlation to choose from.
     """
 
-    def __init__(self, parts, sample, n_folds, *, power, consensus, n_axes):
+    def __init__(self, parts, sample, n_folds, *, power, consensus, n_axes, ridges):
         self.moments = Moments(parts(), n_folds)
-        self._correlate(sample)
+        self._correlate(sample, ridges)
         self.weights = self.correlations**power
         self.consensus = consensus
         self.axes: Any = None
@@ -53,10 +55,10 @@ class Agreement:
         self.sample = self.target(sample)
         self.predicted = [self.out_of_fold(sample, block) for block in (0, 1)]
 
-    def _correlate(self, sample):
+    def _correlate(self, sample, ridges):
         """Choose the ridge by mutual information on held-out pairs, and the share of the text."""
         best = -1.0
-        for ridge in _CANONICAL_RIDGES:
+        for ridge in ridges:
             found, directions = held_out_correlations(self.moments, ridge)
             falling = isotonic_regression(found, increasing=False)
             correlations = np.clip(falling, 0, _MOST_CORRELATED)

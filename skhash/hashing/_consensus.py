@@ -8,11 +8,11 @@ from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
 from .._inputs.checks import check_integer, check_n_jobs
-from ._agreement import Agreement
+from ._agreement import CANONICAL_RIDGES, Agreement
 from ._base import PairHasher
 from ._docs import hasher
 from ._kernel import KernelFeatures, KernelRows
-from ._memory import ENTRIES, recall, remember
+from ._memory import AXES, ENTRIES, recall, remember
 from ._moments import draw_folds
 from ._pairs import CHUNK, block_statistics, paired_score, warn_of_rows
 from ._parameters import choice, count, not_negative, parameter, positive, share
@@ -53,7 +53,8 @@ class ConsensusHasher(PairHasher):
         \sqrt{(1 - \lambda) (1 - w)}\, \hat x_I \bigr].
 
     Ridge regressions of :math:`z` on :math:`\phi(x_I)` and :math:`\phi(x_T)` are the encoders. The
-    leading axes of their predictions for held-out pairs are rotated by iterative quantization.
+    axes along which their predictions for held-out pairs agree most, by covariance, are rotated by
+    iterative quantization.
     Added to a prediction is what pairs that were learned from still lack, with distances
     :math:`d_i` to them and the median :math:`h` of their squared distances to the nearest other,
 
@@ -166,9 +167,9 @@ class ConsensusHasher(PairHasher):
         rows = KernelRows(pairs.blocks, features, draw_folds(groups, self.n_folds, rng))
         chosen = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
         sample, groups = rows.part(chosen), groups[chosen]
-        agreement = self._agree(rows.parts, sample, rows.folds)
+        agreement = self._agree(rows.parts, sample, rows.folds, CANONICAL_RIDGES)
         shared = SharedSpace(pairs.blocks, features, chosen)
-        shared.weight = self._shared_weight(sample, groups, shared, rng)
+        shared.weight = self._shared_weight(sample, groups, shared, agreement.ridge, rng)
         center, rotation = self._rotation(agreement, shared, groups, rng, self.n_iter)
         self.image_state_, self.text_state_ = (
             _state(block, features[name], agreement, shared, center, rotation)
@@ -197,7 +198,7 @@ class ConsensusHasher(PairHasher):
             return 1.0 if self.target == "pair" else 0.5
         return self.consensus
 
-    def _agree(self, parts, sample, folds):
+    def _agree(self, parts, sample, folds, ridges):
         return Agreement(
             parts,
             sample,
@@ -205,6 +206,7 @@ class ConsensusHasher(PairHasher):
             power=self.power,
             consensus=self._consensus(),
             n_axes=max(_LEAST_AXES, self.n_bits),
+            ridges=ridges,
         )
 
     def _rotation(self, agreement, shared, groups, rng, n_iter):
@@ -216,7 +218,7 @@ class ConsensusHasher(PairHasher):
             rotation = tell_apart(rotation, image, text, groups, rng)
         return center, rotation
 
-    def _shared_weight(self, sample, groups, shared, rng):
+    def _shared_weight(self, sample, groups, shared, ridge, rng):
         """Choose the weight of what both blocks share as they come, by codes of held-out pairs."""
         if shared.axes is None:
             return 0.0
@@ -226,12 +228,12 @@ class ConsensusHasher(PairHasher):
             tests += [folds == fold for fold in range(folds.max() + 1)]
         seeds = rng.integers(2**32, size=len(tests))
         scores: Any = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(self._held_out_scores)(sample, groups, shared, held_out, seed)
+            delayed(self._held_out_scores)(sample, groups, shared, held_out, ridge, seed)
             for held_out, seed in zip(tests, seeds, strict=True)
         )
         return _SHARED_WEIGHTS[_least_within_error(np.array(scores))]
 
-    def _held_out_scores(self, sample, groups, shared, held_out, seed):
+    def _held_out_scores(self, sample, groups, shared, held_out, ridge, seed):
         """Return how well codes of held-out pairs find their other half, for each weight."""
         rng = np.random.default_rng(seed)
         train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
@@ -239,7 +241,7 @@ class ConsensusHasher(PairHasher):
         if len(train) < 4 or len(test) < 2:
             return np.zeros(len(_SHARED_WEIGHTS))
         part = sample.take(train)._replace(folds=draw_folds(groups[train], self.n_folds, rng))
-        agreement = self._agree(lambda: [part], part, part.folds)
+        agreement = self._agree(lambda: [part], part, part.folds, [ridge])
         predicted = [agreement.predict(v, b) for b, v in enumerate((sample.f, sample.g))]
         scores = []
         for weight in _SHARED_WEIGHTS:
@@ -261,7 +263,7 @@ class ConsensusHasher(PairHasher):
             for block, (values, p) in enumerate(((part.f, part.x), (part.g, part.y))):
                 predicted = here.join(agreement.predict(values, block), block)
                 lacking[block].append(self.memory * (target - predicted) @ rotation)
-                coordinates[block].append(p)
+                coordinates[block].append(p[:, :AXES].astype(np.float32))
         return [
             remember(np.vstack(p), np.vstack(values), rng)
             for p, values in zip(coordinates, lacking, strict=True)

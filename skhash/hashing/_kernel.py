@@ -109,13 +109,13 @@ class KernelFeatures:
         if sparse.issparse(values):
             z = _canonical(values).astype(np.float64)
             if self.non_negative:
-                z.data = np.sqrt(np.maximum(z.data, 0))
+                z.data = _square_root(z.data)
             else:
                 z = _divide_rows(z, abs(z).max(axis=1).toarray().ravel())
             return _divide_rows(z, np.sqrt(np.asarray(z.power(2).sum(axis=1)).ravel()))
         z = np.asarray(values, dtype=np.float64)
         if self.non_negative:
-            return unit(np.sqrt(np.maximum(z, 0)))
+            return unit(_square_root(z))
         # Squares of very large or small entries would leave the range of a float.
         largest = np.abs(z).max(axis=1, keepdims=True, initial=0)
         return unit(z / np.where(largest > 0, largest, 1))
@@ -142,6 +142,11 @@ class KernelFeatures:
     def features(self, p):
         """Return the features of rows with such coordinates, (m, q)."""
         return self.similarities(p) @ self.root
+
+
+def _square_root(x):
+    """Return the square root, with the sign of x where new rows are negative."""
+    return np.copysign(np.sqrt(np.abs(x)), x)
 
 
 def _least(values):

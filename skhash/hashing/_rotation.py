@@ -8,7 +8,10 @@ from ._moments import eigen
 
 
 def rotate(targets, predicted, n_bits, rng, n_iter):
-    """Rotate the leading axes of predictions so that the signs of all rows lose least.
+    """Rotate the axes that predictions agree on so that the signs of all rows lose least.
+
+    Axes are ranked by the covariance of both predictions along them: what one modality says for
+    itself, and the other cannot tell, comes last.
 
     Parameters
     ----------
@@ -30,11 +33,11 @@ def rotate(targets, predicted, n_bits, rng, n_iter):
     rotation : ndarray of shape (t, n_bits)
         The projections whose signs are the bits.
     """
-    told = np.vstack(predicted)
-    center = told.mean(axis=0)
-    told -= center
-    axes = eigen(told.T @ told)[1][:, :n_bits]
-    rows = np.vstack([(targets - center) @ axes, told @ axes])
+    center = np.vstack(predicted).mean(axis=0)
+    image, text = (p - p.mean(axis=0) for p in predicted)
+    agreed = image.T @ text
+    axes = eigen(agreed + agreed.T)[1][:, :n_bits]
+    rows = np.vstack([(p - center) @ axes for p in (targets, *predicted)])
     return center, axes @ itq_rotation(rows, n_bits, rng, n_iter)
 
 

@@ -207,7 +207,8 @@ def test_negentropy_follows_the_formula():
 
 def agreement(part=None, **parameters):
     part = pairs() if part is None else part
-    options = {"power": 1.25, "consensus": 0.5, "n_axes": 20, **parameters}
+    options = {"power": 1.25, "consensus": 0.5, "n_axes": 20, "ridges": CANONICAL_RIDGES}
+    options |= parameters
     return Agreement(lambda: chunks(part), part, N_FOLDS, **options), part
 
 

@@ -58,7 +58,7 @@ def test_codes_of_zeros_have_a_finite_gradient():
 
 
 @pytest.mark.parametrize("n_bits", [1, 4, 6, 9])
-def test_projections_are_orthonormal_and_on_the_leading_axes_of_predictions(n_bits):
+def test_projections_are_orthonormal_and_on_the_axes_that_predictions_agree_on(n_bits):
     targets, both = predictions()
     center, rotation = rotate(targets, both, n_bits, np.random.default_rng(0), 20)
     told = np.vstack(both)
@@ -66,8 +66,10 @@ def test_projections_are_orthonormal_and_on_the_leading_axes_of_predictions(n_bi
     used = min(n_bits, 6)
     products = rotation.T @ rotation if n_bits <= 6 else rotation @ rotation.T
     np.testing.assert_allclose(products, np.eye(used), atol=1e-10)
-    _, _, rows = np.linalg.svd(told - center)
-    projector = rows[:used].T @ rows[:used]
+    image, text = (p - p.mean(axis=0) for p in both)
+    covariances, axes = np.linalg.eigh(image.T @ text + text.T @ image)
+    chosen = axes[:, np.argsort(covariances)[::-1][:used]]
+    projector = chosen @ chosen.T
     np.testing.assert_allclose(projector @ rotation, rotation, atol=1e-8)
 
 
@@ -75,8 +77,8 @@ def test_rotation_loses_less_than_the_axes_themselves():
     targets, both = predictions()
     center, rotation = rotate(targets, both, 4, np.random.default_rng(0), 50)
     rows = np.vstack([targets, *both]) - center
-    told = np.vstack(both) - center
-    axes = np.linalg.svd(told)[2][:4].T
+    image, text = (p - p.mean(axis=0) for p in both)
+    axes = np.linalg.eigh(image.T @ text + text.T @ image)[1][:, -4:]
 
     def lost(w):
         return np.sum((np.where(rows @ w >= 0, 1, -1) - rows @ w) ** 2)
@@ -111,3 +113,13 @@ def test_nothing_to_tell_apart_leaves_the_projections():
     rotation, nothing = np.eye(3), np.zeros((5, 3))
     refined = tell_apart(rotation, nothing, nothing, np.arange(5), np.random.default_rng(0))
     np.testing.assert_array_equal(refined, rotation)
+
+
+def test_what_one_modality_says_for_itself_comes_last():
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(size=(300, 2)), 3 * rng.normal(size=(2, 300, 4))
+    both = [np.hstack([common, own[0], 0 * own[0]]), np.hstack([common, 0 * own[1], own[1]])]
+    _, rotation = rotate(np.mean(both, axis=0), both, 2, rng, 20)
+    assert (
+        np.square(rotation[:2]).sum() > 1.8
+    )  # of 2; the leading axes of their variance would give 0
