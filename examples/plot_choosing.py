@@ -152,7 +152,10 @@ for seed in range(3):
             scores.setdefault(row.hasher, []).append(evaluate(*codes))
 
 pd.DataFrame(
-    [[f"{m:.3f} ± {s:.3f}" for m, s in zip(np.mean(v, 0), np.std(v, 0))] for v in scores.values()],
+    [
+        [f"{m:.3f} ± {s:.3f}" for m, s in zip(np.mean(v, 0), np.std(v, 0), strict=True)]
+        for v in scores.values()
+    ],
     index=list(scores),
     columns=list(relevant),
 )

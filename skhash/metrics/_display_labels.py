@@ -6,7 +6,7 @@ from textwrap import fill
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-_WIDTH = 22  # characters after which a label is wrapped
+_WIDTH = 16  # characters after which a label is wrapped
 _GAP = 1.15  # line spacing between labels
 _CROSSED = 3.0  # what a point of a line under a label costs, in shares of the label's area
 

@@ -245,7 +245,7 @@ class HasherSearchDisplay:
         ValueError
             If the number of axes is not 2.
         """
-        self.axes_ = subplots("HasherSearchDisplay", (2, 1), ax, figsize=(5, 7)).ravel()
+        self.axes_ = subplots("HasherSearchDisplay", (2, 1), ax, figsize=(4.6, 7)).ravel()
         self.figure_ = self.axes_[0].figure
         name = self.name if name is None else name
         if ax is None and name is not None:
