@@ -8,7 +8,6 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from .. import datasets, metrics, retrieval, split_towers
@@ -73,10 +72,9 @@ def main():
     choice = choose(data, plt, arguments.output / f"demo-{arguments.data}-choosing.png")
     compared = compare(data, choice)
 
-    say("Training the pipeline to save, from raw pairs to codes")
-    hasher = clone(choice.hashers[choice.name]).set_params(random_state=SEEDS[0])
-    pipeline = Pipeline([*data.raw_steps, ("hash", hasher)])
-    image_codes = np.split(pipeline.fit_transform(data.raw), 2, axis=1)[0]
+    say("Saving the text pipeline, and an index of the pictures' codes")
+    pipeline = Pipeline([*data.raw_steps, ("hash", compared)])  # of fitted steps
+    image_codes = np.split(compared.transform(data.train), 2, axis=1)[0]
     text_pipeline = split_towers(pipeline).text
     joblib.dump({"data": arguments.data, "text": text_pipeline}, model_path)
     index = retrieval.HammingRetriever(n_neighbors=5).fit(image_codes, data.names)

@@ -3,13 +3,16 @@
 import time
 
 import numpy as np
+from joblib import Parallel, delayed
 from sklearn.base import clone
+from sklearn.utils import Bunch
 
 from .. import metrics
 from .._blocks import BLOCKS
 from .choosing import say
 
 SEEDS = (0, 1, 2)
+MEASURED = ("train", "test", "gallery", "y_test", "y_gallery", "test_groups")
 
 
 def compare(data, choice):
@@ -20,26 +23,26 @@ def compare(data, choice):
     estimator
         The chosen hasher, fitted with the first seed.
     """
-    say(f"Training each hasher with {choice.n_bits} bits from {len(SEEDS)} seeds")
+    fits = [(name, seed) for seed in SEEDS for name in choice.hashers]
+    say(f"Training each hasher with {choice.n_bits} bits from {len(SEEDS)} seeds: {len(fits)} fits")
+    tables = Bunch(**{name: data[name] for name in MEASURED})
+    done = Parallel(n_jobs=2)(
+        delayed(assess)(choice.hashers[name], seed, tables) for name, seed in fits
+    )
     names = ["random codes", *choice.hashers]
     relevant, pairs = ({name: [] for name in names} for _ in range(2))
     seconds, used = dict.fromkeys(names, 0.0), None
     for seed in SEEDS:
-        begun = time.perf_counter()
         rng = np.random.default_rng(seed)
         codes = [rng.random((2, len(t), choice.n_bits)) < 0.5 for t in (data.gallery, data.test)]
         relevant["random codes"].append(measure(*codes, data))
         pairs["random codes"].append(find_pairs(codes[1], data))
-        for name, hasher in choice.hashers.items():
-            started = time.perf_counter()
-            fitted = clone(hasher).set_params(random_state=seed).fit(data.train)
-            seconds[name] += (time.perf_counter() - started) / len(SEEDS)
-            codes = [encode(fitted, table) for table in (data.gallery, data.test)]
-            relevant[name].append(measure(*codes, data))
-            pairs[name].append(find_pairs(codes[1], data))
-            if name == choice.name and used is None:
-                used = fitted
-        print(f"  seed {seed}: {time.perf_counter() - begun:.1f} s", flush=True)
+    for (name, seed), (fitted, spent, scores, found) in zip(fits, done, strict=True):
+        relevant[name].append(scores)
+        pairs[name].append(found)
+        seconds[name] += spent / len(SEEDS)
+        if (name, seed) == (choice.name, SEEDS[0]):
+            used = fitted
     n_bytes = dict.fromkeys(names, choice.n_bits // 8)
     if data.shared_space:
         tables = data.gallery.to_numpy(), data.test.to_numpy()
@@ -82,17 +85,26 @@ def compare(data, choice):
     return used
 
 
+def assess(hasher, seed, data):
+    """Fit a hasher from a seed; return it, its CPU seconds and both kinds of scores."""
+    started = time.process_time()
+    fitted = clone(hasher).set_params(random_state=seed).fit(data.train)
+    seconds = time.process_time() - started
+    codes = [encode(fitted, table) for table in (data.gallery, data.test)]
+    return fitted, seconds, measure(*codes, data), find_pairs(codes[1], data)
+
+
 def print_rows(title, heads, rows, n_bytes, seconds, used):
     """Print means and standard deviations over seeds, a row for each kind of codes."""
     print(f"\n  {title:<26}" + "".join(f"{h:>14}" for h in heads) + f"{'bytes':>7}", end="")
-    print(f"{'fit':>8}" if seconds else "")
+    print(f"{'CPU s':>8}" if seconds else "")
     for name, scores in rows.items():
         cells = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
         several = len(scores) > 1
         cells = [
             f"{mean:.3f} ± {std:.3f}" if several else f"{mean:.3f}        " for mean, std in cells
         ]
-        time_ = f"{seconds[name]:>6.2f} s" if seconds.get(name) else ""
+        time_ = f"{seconds[name]:>8.2f}" if seconds.get(name) else ""
         mark = f"{name}*" if name == used else name
         print(f"  {mark:<26}" + "".join(f"{c:>14}" for c in cells) + f"{n_bytes[name]:>7}{time_}")
 
