@@ -86,8 +86,10 @@ def spread(wanted, heights):
     return places
 
 
-def label_beside(ax, lines, spreads, labels, colours, **options):
+def label_beside(ax, lines, spreads, labels, colours, rings=(), **options):
     """Write a label beside one of the points of each line, where it covers least.
+
+    Texts that are there are covered as little as other labels.
 
     Parameters
     ----------
@@ -99,6 +101,8 @@ def label_beside(ax, lines, spreads, labels, colours, **options):
         Half the length of the vertical bar through each point.
     labels, colours : list of str
         The labels and their colours.
+    rings : sequence of tuple of float
+        Points with a ring around them, in data coordinates.
     **options : dict
         What ``Axes.annotate`` takes.
 
@@ -114,8 +118,13 @@ def label_beside(ax, lines, spreads, labels, colours, **options):
         ends = [ax.transData.transform(end) for end in (line - up, line + up)]
         bars += list(np.swapaxes(ends, 0, 1))
     drawn = np.vstack([_along(path) for path in [*paths, *bars]])
-    frame, taken, texts = ax.get_window_extent(), [], []
+    frame, texts = ax.get_window_extent(), []
     per_point = ax.figure.dpi / 72
+    extents = [text.get_window_extent() for text in ax.texts]
+    taken = [np.array([extent.min, extent.max]) for extent in extents]
+    for ring in rings:
+        middle = ax.transData.transform(ring)
+        taken.append(np.array([middle - _RING * per_point, middle + _RING * per_point]))
     # The longest labels first: they have the fewest places.
     for index in sorted(range(len(labels)), key=lambda i: -len(labels[i])):
         text = ax.annotate(
@@ -134,7 +143,7 @@ def label_beside(ax, lines, spreads, labels, colours, **options):
         ):
             middle = paths[index][point] + np.array([dx, dy]) * (distance * per_point + size / 2)
             box = np.array([middle - size / 2, middle + size / 2])
-            places.append((_cost(box, frame, taken, drawn) + 0.01 * distance, point, middle, box))
+            places.append((_cost(box, frame, taken, drawn) + distance, point, middle, box))
         _, point, middle, box = min(places, key=lambda place: place[0])
         text.xy = tuple(lines[index][point])
         text.set(ha="center", va="center")
@@ -144,9 +153,10 @@ def label_beside(ax, lines, spreads, labels, colours, **options):
     return [text for _, text in sorted(texts, key=lambda pair: pair[0])]
 
 
-_DISTANCES = (9, 16)  # in points: the nearer one clears the ring of a chosen point
-# Right, left, above and below, then the corners.
-_SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+_RING = 8  # radius in points
+_DISTANCES = (9, 16, 26)  # in points: the nearer one clears the ring of a chosen point
+# Right, left, above and below, then towards the corners.
+_SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1), *((x, y) for y in (1, -1) for x in (0.5, -0.5, 1, -1))]
 
 
 def _along(path, n_steps=24):
@@ -165,7 +175,7 @@ def _cost(box, frame, taken, drawn):
     inside = _overlap(box, np.array([frame.min, frame.max]))
     covered = sum(_overlap(box, other) for other in taken)
     crossed = ((drawn > low - 2) & (drawn < high + 2)).all(axis=1).sum()
-    return 50 * (1 - inside / area) + 100 * covered / area + _CROSSED * crossed
+    return 250 * (1 - inside / area) + 200 * covered / area + _CROSSED * crossed
 
 
 def _overlap(one, other):

@@ -48,7 +48,8 @@ class HasherSearchDisplay:
     score_name : str, default="score"
         What the scores are, for the axes.
     chance_level : float, default=None
-        Score of random codes, drawn as a line; ``None`` draws none.
+        Score of random codes, drawn as a line, or written where it is far from all others; ``None``
+        leaves it out.
     name : str, default=None
         Title of the figure.
 
@@ -160,7 +161,8 @@ class HasherSearchDisplay:
         score_name : str, default=None
             What the scores are, for the axes; ``None`` asks the scorer.
         chance_level : float, default=None
-            Score of random codes, drawn as a line; ``None`` draws none.
+            Score of random codes, drawn as a line, or written where it is far from all others;
+            ``None`` leaves it out.
         name : str, default=None
             Title of a figure that is made here.
         ax : array-like of 2 matplotlib Axes, default=None
@@ -310,21 +312,27 @@ class HasherSearchDisplay:
             place = [x[self.chosen]], [self.scores[self.chosen]]
             self.chosen_ += axes.plot(*place, "o", zorder=5, **ring)
         if self.chance_level is not None:
-            axes.axhline(self.chance_level, color=GREY, linestyle=":", linewidth=1, zorder=0)
-            axes.text(
-                0.99,
-                self.chance_level,
-                "random codes",
-                transform=axes.get_yaxis_transform(),
-                horizontalalignment="right",
-                verticalalignment="bottom",
-                color="0.35",
-                fontsize="small",
-            )
+            self._plot_chance(axes)
         axes.set_ylabel(f"{self.score_name} on held-out folds")
         axes.grid(axis="y", color="0.92")
         axes.set_axisbelow(True)
         hide_spines(axes)
+
+    def _plot_chance(self, axes):
+        low, high = axes.get_ylim()
+        near = abs(self.chance_level - (low + high) / 2) < high - low
+        if near:  # else a line would leave the scores no height
+            axes.axhline(self.chance_level, color=GREY, linestyle=":", linewidth=1, zorder=0)
+        axes.text(
+            0.99,
+            self.chance_level if near else 0.01,
+            "random codes" if near else f"random codes: {self.chance_level:.3f}",
+            transform=axes.get_yaxis_transform() if near else axes.transAxes,
+            horizontalalignment="right",
+            verticalalignment="bottom",
+            color="0.35",
+            fontsize="small",
+        )
 
     def _plot_lengths(self, axes):
         lengths = np.unique(np.asarray(self.n_bits)[np.isfinite(self.n_bits)])
@@ -342,7 +350,7 @@ class HasherSearchDisplay:
 
     def _plot_seconds(self, axes):
         low, high = np.log10([self._seconds().min(), self._seconds().max()])
-        margin = max(0.12 * (high - low), 0.5 - (high - low) / 2)  # a factor of ten, at least
+        margin = max(0.2 * (high - low), 0.5 - (high - low) / 2)  # a factor of ten, at least
         low, high = low - margin, high + margin
         steps = (1, 2, 5) if high - low < 2.5 else (1,)
         ticks = [step * 10.0**n for n in range(int(low) - 1, int(high) + 2) for step in steps]
@@ -372,8 +380,9 @@ class HasherSearchDisplay:
         self.labels_ += label_ends(upper, ends, list(lines), colours)
         self.figure_.draw_without_rendering()  # the labels have made the axes narrower
         paths = [np.column_stack([seconds, scores])[points] for points, *_ in lines.values()]
+        rings = [ring.get_xydata()[0] for ring in self.chosen_ if ring.axes is lower]
         bars = [spreads[points] for points, *_ in lines.values()]
-        self.labels_ += label_beside(lower, paths, bars, list(lines), colours)
+        self.labels_ += label_beside(lower, paths, bars, list(lines), colours, rings)
 
 
 def _darken(colour):

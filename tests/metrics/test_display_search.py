@@ -315,12 +315,24 @@ def test_a_search_that_is_not_fitted_is_told():
         draw(GridSearchCV(PIPELINE, {"hash": [CCA]}))
 
 
-def test_the_chance_level_and_the_title_are_drawn_where_they_are_given(both):
-    display = draw(both, chance_level=0.15, name="a title", score_name="quality")
+def dotted(axes):
+    return [line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"]
+
+
+def test_the_chance_level_is_a_line_where_it_is_near_and_a_number_where_it_is_far(both):
+    scores = draw(both).scores
+    for axes in draw(both, chance_level=min(scores)).axes_:
+        assert dotted(axes) == [min(scores)]
+        assert "random codes" in [text.get_text() for text in axes.texts]
+    for axes in draw(both, chance_level=-9).axes_:
+        assert not dotted(axes)
+        assert axes.get_ylim()[0] > 0
+        assert "random codes: -9.000" in [text.get_text() for text in axes.texts]
+
+
+def test_the_title_and_the_name_of_the_score_can_be_given(both):
+    display = draw(both, name="a title", score_name="quality")
     for axes in display.axes_:
-        assert any(
-            line.get_linestyle() == ":" and line.get_ydata()[0] == 0.15 for line in axes.lines
-        )
         assert axes.get_ylabel() == "quality on held-out folds"
     assert display.figure_.get_suptitle() == "a title"
 
