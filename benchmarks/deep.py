@@ -1,63 +1,49 @@
-"""The hashers that train networks, on Wiki: quality and seconds, with their defaults.
+"""The hashers that train networks: quality and seconds, with their defaults, beside references.
 
-The protocol is that of ``benchmarks/wiki.py``: training pairs are the database, test pairs the
-queries, an item is relevant if it has the query's category. Mean average precision over all ranks,
-ties in expectation; seconds are of the process's CPU time.
+By default on Wiki, with the protocol of ``benchmarks/wiki.py``: training pairs are the database,
+test pairs the queries, an item is relevant if it has the query's category. ``_collection.py``
+describes the other collections. Mean average precision over all ranks, ties in expectation; seconds
+are of the process's CPU time. Above the networks stand random codes and linear hashers, their ridge
+chosen on training pairs as in ``benchmarks/linear.py``.
 
-Run it with ``OMP_NUM_THREADS=1 python benchmarks/deep.py [--seeds 3] [--bits 32]``, where
-``fetch_wiki`` finds the data.
+Run it with ``OMP_NUM_THREADS=1 python benchmarks/deep.py [--seeds 3] [--bits 32] [--on wiki a.npz]
+[--methods CFRH]``, where ``fetch_wiki`` finds the data.
 """
 
 import argparse
-import time
 
-import numpy as np
-from _quality import both_directions
+from _collection import collect
+from _quality import REFERENCES, show_methods
 
 from skhash import hashing
-from skhash.datasets import fetch_wiki
 
-METHODS = [
-    ("CFRHHasher", {}),
-    ("DGCPNHasher", {}),
-    ("DGCPNHasher", {"image_weight": 0.99}),
-    ("CIRHHasher", {}),
-    ("UCCHHasher", {}),
-    ("DUCHHasher", {}),
-]
-
-
-def measure(hasher, train, test):
-    """Return the mean average precision of both directions, and the seconds of the fit."""
-    started = time.process_time()
-    hasher.fit(train.data)
-    seconds = time.process_time() - started
-    labels = test.target, train.target
-    return *both_directions(hasher.transform, test.data, train.data, labels), seconds
+METHODS = {
+    "CFRH": ("CFRHHasher", {}),
+    "DGCPN": ("DGCPNHasher", {}),
+    "DGCPN, image_weight=0.99": ("DGCPNHasher", {"image_weight": 0.99}),
+    "CIRH": ("CIRHHasher", {}),
+    "UCCH": ("UCCHHasher", {}),
+    "DUCH": ("DUCHHasher", {}),
+}
 
 
 def main():
-    """Print a row a method."""
+    """Print a row a method and collection."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--bits", type=int, default=32)
-    arguments = parser.parse_args()
-    train, test = fetch_wiki(subset="train"), fetch_wiki(subset="test")
-    for name, parameters in METHODS:
-        results = []
-        for seed in range(arguments.seeds):
-            make = getattr(hashing, name)
-            hasher = make(arguments.bits, n_image_features=128, random_state=seed, **parameters)
-            results.append(measure(hasher, train, test))
-        (to_text, to_image, seconds), (sd_text, sd_image, _) = (
-            np.mean(results, axis=0),
-            np.std(results, axis=0),
-        )
-        print(
-            f"{name} {parameters or ''}: image to text {to_text:.3f} +- {sd_text:.3f}, "
-            f"text to image {to_image:.3f} +- {sd_image:.3f}, {seconds:.1f} s",
-            flush=True,
-        )
+    parser.add_argument("--bits", type=int, nargs="+", default=[32])
+    parser.add_argument("--on", nargs="+", default=["wiki"], help="names or files of collections")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    options = parser.parse_args()
+    print(__doc__)
+    networks = {
+        name: (getattr(hashing, METHODS[name][0]), METHODS[name][1]) for name in options.methods
+    }
+    for name in options.on:
+        draws = zip(*(collect([name], seed) for seed in range(options.seeds)), strict=True)
+        for collections in draws:
+            for n_bits in options.bits:
+                show_methods(REFERENCES | networks, n_bits, collections)
 
 
 if __name__ == "__main__":

@@ -102,6 +102,43 @@ from skhash.metrics import retrieval_report
 retrieval_report(pipeline.transform(test), pipeline.transform(train), y_test, y_train)
 
 # %%
+# Beside simpler codes
+# --------------------
+# The same features, queries and database, with linear hashers that fit in a fraction of a second:
+# canonical correlation analysis (CCA) and ridge regression into the space of one modality, each
+# with iterative quantization (ITQ) and default parameters. Mean average precision over all ranks,
+# ties in expectation.
+
+import numpy as np
+import pandas as pd
+
+from skhash.hashing import CCAHasher, ITQHasher
+from skhash.metrics import mean_average_precision
+
+features = pipeline["features"]
+queries, database = features.transform(test), features.transform(train)
+hashers = {
+    "CFRH": pipeline["hash"],
+    "CCA + ITQ": CCAHasher(64, random_state=0).fit(database),
+    "ridge + ITQ, image space": ITQHasher(64, space="image", random_state=0).fit(database),
+    "ridge + ITQ, text space": ITQHasher(64, space="text", random_state=0).fit(database),
+}
+codes = {name: [h.transform(queries), h.transform(database)] for name, h in hashers.items()}
+rng = np.random.default_rng(0)
+codes["random codes"] = [rng.random((len(rows), 128)) < 0.5 for rows in (queries, database)]
+image, text = slice(64), slice(64, None)
+pd.DataFrame(
+    {
+        name: [
+            mean_average_precision(asked[:, a], searched[:, b], y_test, y_train)
+            for a, b in ((image, text), (text, image))
+        ]
+        for name, (asked, searched) in codes.items()
+    },
+    index=["picture → captions", "caption → pictures"],
+).T.round(3)
+
+# %%
 # Well above chance, and far from perfect: a histogram of patches knows which colours and which
 # corners a picture holds, and hardly which colour belongs to which shape. The features are
 # the first place to improve: with patches cut every 3 pixels instead of 2, the first number falls

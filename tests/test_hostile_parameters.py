@@ -83,7 +83,7 @@ PARAMETERS = {
     **named(
         """n_bits hidden_units max_iter batch_size n_iter_no_change n_neighbors nprobe n_patterns
         patch_size stride n_patches n_samples n_captions n_resamples n_queries image_size width
-        image_layers text_layers embed_dim accumulation""",
+        image_layers text_layers embed_dim accumulation n_features n_tags n_labels""",
         integer(),
     ),
     **named(
@@ -139,7 +139,7 @@ PARAMETERS = {
     **named(
         """optimizer output joint algorithm modality on_error long_text precision image_tower
         augment cross_view text_positive train cluster_on weighting subset on_missing ties normalize
-        gain direction metric kind mode space""",
+        gain direction metric kind mode space target""",
         words,
     ),
     **named("image_head text_head mmap_mode rotation transform", choice(None)),

@@ -5,6 +5,7 @@
 
 from ._benchmarks import fetch_mirflickr25k, fetch_mscoco, fetch_nuswide
 from ._captions import load_coco_captions, load_flickr_captions, load_karpathy
+from ._clip_features import make_clip_features
 from ._home import clear_data_home, get_data_home
 from ._image_table import load_image_table
 from ._scenes import make_scenes
@@ -23,5 +24,6 @@ __all__ = [
     "load_image_table",
     "load_karpathy",
     "load_webdataset",
+    "make_clip_features",
     "make_scenes",
 ]

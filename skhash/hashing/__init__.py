@@ -6,6 +6,7 @@ _MODULES = {
     "CCAHasher": "_cca",
     "CFRHHasher": "_deep.cfrh",
     "CMFHHasher": "_cmfh",
+    "ConsensusHasher": "_consensus",
     "FSHHasher": "_fsh",
     "IMHHasher": "_imh",
     "ITQHasher": "_sign",

@@ -106,11 +106,11 @@ def standardize(block, values, *, center):
     warn_of_rows(block, *rows)
     mean, scale = mean.astype(np.float64), spread * np.sqrt(values.shape[1])
     if sparse.issparse(values):
-        return _CenteredSparse(values, mean, scale), mean, scale
+        return CenteredSparse(values, mean, scale), mean, scale
     return (values - mean) / scale, mean, scale
 
 
-class _CenteredSparse(LinearOperator):
+class CenteredSparse(LinearOperator):
     """A CSR matrix less the mean of its columns, divided by a number."""
 
     def __init__(self, values, mean, scale):
