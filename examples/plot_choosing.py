@@ -42,7 +42,7 @@ pairs.shape
 
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
-from skhash.hashing import CCAHasher, CFRHHasher, FSHHasher, ITQHasher
+from skhash.hashing import CCAHasher, CFRHHasher, ConsensusHasher, FSHHasher, ITQHasher
 from skhash.metrics import RetrievalScorer
 
 n_bits = [16, 32, 64, 128]
@@ -56,7 +56,7 @@ search = GridSearchCV(
     Pipeline([("hash", CCAHasher())]),
     [
         {"hash": with_ridge, "hash__n_bits": n_bits, "hash__ridge": [0.1, 1.0]},
-        {"hash": [network], "hash__n_bits": n_bits},
+        {"hash": [ConsensusHasher(random_state=0), network], "hash__n_bits": n_bits},
     ],
     scoring=RetrievalScorer(),  # mAP over all ranks, ties in expectation, mean of both directions
     cv=GroupKFold(3),

@@ -13,12 +13,13 @@ RIDGES = {"hash__ridge": [0.1, 1.0]}
 
 def grid(data):
     """Return the hashers to compare as a grid of steps, with a parameter or two of each."""
-    candidates = [
-        ([hashing.CCAHasher(), *(hashing.ITQHasher(space=s) for s in ("image", "text"))], RIDGES),
+    candidates = [  # the slowest first, so that no process is left with them at the end
+        ([hashing.ConsensusHasher()], {}),
         ([hashing.CFRHHasher()], {"hash__reconstruction_weight": [0.1, 1.0]}),
+        ([hashing.CCAHasher(), *(hashing.ITQHasher(space=s) for s in ("image", "text"))], RIDGES),
     ]
     if data.shared_space:
-        candidates.insert(1, ([hashing.ITQHasher(space="shared")], {}))
+        candidates.append(([hashing.ITQHasher(space="shared")], {}))
     return [
         {
             "hash": [hasher.set_params(random_state=0) for hasher in hashers],
