@@ -23,3 +23,14 @@ def pairs():
 def table(pairs):
     """The same pairs as a feature table."""
     return make_table(image=pairs[:, :6], text=pairs[:, 6:])
+
+
+@pytest.fixture
+def pyplot():
+    """Matplotlib without a window; figures are closed after the test."""
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")

@@ -15,10 +15,12 @@ import pytest
 from joblib import hash as digest
 from matplotlib import pyplot
 from PIL import Image
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import FunctionTransformer
 
 from skhash import make_table
 from skhash._inputs.checks import check_integer, check_real
+from skhash.hashing import SignHasher
 
 from .test_docstrings import DISPLAYS, PUBLIC
 
@@ -152,10 +154,13 @@ PARAMETERS = {
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained
         image_column text_column label_column text_field split stop_words ngram_range token_pattern
-        vocabulary""",
+        vocabulary search hasher hashers names score_name spreads seconds chosen finished
+        candidates""",
         other,
     ),
     "RetrievalCurveDisplay.precision": other,
+    "HasherSearchDisplay.n_bits": other,  # an array
+    "HasherSearchDisplay.metric": choice(None),
 }
 
 # Small data and parameters, by name.
@@ -165,7 +170,9 @@ CODES = rng.random((ROWS, 16)) < 0.5
 FEATURES = make_table(image=rng.normal(size=(ROWS, 4)), text=rng.normal(size=(ROWS, 3)))
 PICTURES = [Image.fromarray(p) for p in rng.integers(256, size=(4, 16, 16, 3), dtype=np.uint8)]
 RAW = make_table(image=rng.normal(size=(4, 3)), text=["two dogs", "a cat", "dogs", "a cat"])
+SEARCH = GridSearchCV(SignHasher(2), {"space": ["image", "text"]}, cv=2).fit(FEATURES)
 ARGUMENTS = {
+    "search": SEARCH,
     "query_codes": CODES,
     "gallery_codes": CODES,
     "codes": CODES,

@@ -1,4 +1,4 @@
-"""A whole job as a command: load pairs, tune, train, measure, draw, save and query.
+"""A whole job as a command: load pairs, choose a hasher, train, measure, draw, save and query.
 
 ``make demo`` runs it on drawn scenes, ``make demo DATA=wiki`` on the Wiki data set, and ``make demo
 IMAGES=folder CAPTIONS=file.csv`` on pictures and captions of your own. The saved model answers

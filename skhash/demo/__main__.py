@@ -10,11 +10,12 @@ import joblib
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from .. import datasets, hashing, metrics, retrieval, split_towers
+from .. import datasets, metrics, retrieval, split_towers
 from .._libraries import import_optional
 from . import __doc__ as about
+from .choosing import choose, say
 from .data import load_own, load_scenes, load_wiki
-from .quality import SEEDS, compare, draw, say, tune
+from .quality import SEEDS, compare, draw
 
 
 def ask(path, question):
@@ -67,14 +68,14 @@ def main():
     }
     data = loaders[arguments.data]()
     print(f"  {data.about}\n  {len(data.train)} pairs to learn from, {len(data.test)} queries")
-    best = tune(data)
-    compared = compare(data, best)
-
-    say("Training the pipeline to save, from raw pairs to codes")
-    pipeline = Pipeline([*data.raw_steps, ("hash", hashing.CFRHHasher(random_state=SEEDS[0]))])
-    image_codes = np.split(pipeline.set_params(**best).fit_transform(data.raw), 2, axis=1)[0]
-    text_pipeline = split_towers(pipeline).text
     arguments.output.mkdir(parents=True, exist_ok=True)
+    choice = choose(data, plt, arguments.output / f"demo-{arguments.data}-choosing.png")
+    compared = compare(data, choice)
+
+    say("Saving the text pipeline, and an index of the pictures' codes")
+    pipeline = Pipeline([*data.raw_steps, ("hash", compared)])  # of fitted steps
+    image_codes = np.split(compared.transform(data.train), 2, axis=1)[0]
+    text_pipeline = split_towers(pipeline).text
     joblib.dump({"data": arguments.data, "text": text_pipeline}, model_path)
     index = retrieval.HammingRetriever(n_neighbors=5).fit(image_codes, data.names)
     index.save(model_path.with_suffix(".index"))
@@ -86,7 +87,7 @@ def main():
     command = [sys.executable, "-m", "skhash.demo", *sys.argv[1:], f"--ask={data.question}"]
     subprocess.run(command, check=True)
 
-    say(f"The codes of seed {SEEDS[0]} in detail")
+    say(f"The codes of {choice.name}, seed {SEEDS[0]}, in detail")
     codes = compared.transform(data.test)
     if data.gallery is data.test:  # without a gallery, no item finds itself
         print(metrics.retrieval_report(codes, y=data.y_test))

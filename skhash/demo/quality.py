@@ -1,82 +1,120 @@
-"""What the demo tunes, measures and draws."""
+"""What the demo measures and draws."""
 
 import time
 
 import numpy as np
-from sklearn.model_selection import GridSearchCV, check_cv
-from sklearn.pipeline import Pipeline
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.utils import Bunch
 
-from .. import hashing, metrics, retrieval
+from .. import metrics
 from .._blocks import BLOCKS
+from .choosing import say
 
-GRID = {"hash__n_bits": [16, 32, 64], "hash__reconstruction_weight": [0.1, 1.0]}
 SEEDS = (0, 1, 2)
+MEASURED = ("train", "test", "gallery", "y_test", "y_gallery", "test_groups")
 
 
-def tune(data):
-    """Choose the code length and a loss weight by validation on pairs, without labels."""
-    n_splits = check_cv(data.cv).get_n_splits()
-    n_fits = n_splits * np.prod([len(values) for values in GRID.values()])
-    say(f"Tuning {' and '.join(GRID)}: {n_fits} fits on pairs alone")
-    search = GridSearchCV(
-        Pipeline([("hash", hashing.CFRHHasher(random_state=0))]),
-        GRID,
-        scoring=retrieval.HammingRetriever().as_scorer(),
-        cv=data.cv,
-        n_jobs=2,
-        verbose=2,
-        refit=False,
-    ).fit(data.train)
-    results = search.cv_results_
-    print(f"\n  {'n_bits':>6}{'reconstruction_weight':>24}{'finds the other half, mAP':>28}")
-    for i, values in enumerate(results["params"]):
-        spread = f" ± {results['std_test_score'][i]:.3f}" if n_splits > 1 else ""
-        score = f"{results['mean_test_score'][i]:.3f}{spread}"
-        mark = "  <- chosen" if i == search.best_index_ else ""
-        n_bits, weight = values.values()
-        print(f"  {n_bits:>6}{weight:>24}{score:>28}{mark}")
-    return search.best_params_
+def compare(data, choice):
+    """Print the scores of all hashers over seeds, and of random codes; return the one to use.
 
-
-def compare(data, best):
-    """Print the scores of CFRH over seeds and of random codes; return the first pipeline."""
-    n_bits = best["hash__n_bits"]
-    say(f"Training with {best} from {len(SEEDS)} seeds, querying with the test pairs")
-    rows, pipelines = {"random codes": [], "CFRH": []}, []
-    for seed in SEEDS:
-        started = time.perf_counter()
-        pipeline = Pipeline([("hash", hashing.CFRHHasher(random_state=seed))])
-        pipeline.set_params(**best).fit(data.train)
-        print(f"  seed {seed}: {time.perf_counter() - started:.1f} s", flush=True)
-        codes = [encode(pipeline, table) for table in (data.gallery, data.test)]
-        rows["CFRH"].append(measure(*codes, data))
-        pipelines.append(pipeline)
-        rng = np.random.default_rng(seed)
-        codes = [rng.random((2, len(t), n_bits)) < 0.5 for t in (data.gallery, data.test)]
-        rows["random codes"].append(measure(*codes, data))
-    n_features = pipelines[0]["hash"].n_features_in_ // 2
-    if data.shared_space:
-        signs = [np.split(table.to_numpy() > 0, 2, axis=1) for table in (data.gallery, data.test)]
-        rows["signs of the features"] = [measure(*signs, data)]
-    heads = ("I->T", "T->I", "I->T @50", "T->I @50")
-    print(
-        f"\n  {'mean average precision':<22}" + "".join(f"{h:>16}" for h in heads) + f"{'bytes':>8}"
+    Returns
+    -------
+    estimator
+        The chosen hasher, fitted with the first seed.
+    """
+    fits = [(name, seed) for seed in SEEDS for name in choice.hashers]
+    say(f"Training each hasher with {choice.n_bits} bits from {len(SEEDS)} seeds: {len(fits)} fits")
+    tables = Bunch(**{name: data[name] for name in MEASURED})
+    done = Parallel(n_jobs=2)(
+        delayed(assess)(choice.hashers[name], seed, tables) for name, seed in fits
     )
-    for name, scores in rows.items():
-        cells = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
-        cells = "".join(f"{f'{mean:.3f} ± {spread:.3f}':>16}" for mean, spread in cells)
-        n_bytes = (n_features if name.startswith("signs") else n_bits) // 8
-        print(f"  {name:<22}{cells}{n_bytes:>8}")
+    names = ["random codes", *choice.hashers]
+    relevant, pairs = ({name: [] for name in names} for _ in range(2))
+    seconds, used = dict.fromkeys(names, 0.0), None
+    for seed in SEEDS:
+        rng = np.random.default_rng(seed)
+        codes = [rng.random((2, len(t), choice.n_bits)) < 0.5 for t in (data.gallery, data.test)]
+        relevant["random codes"].append(measure(*codes, data))
+        pairs["random codes"].append(find_pairs(codes[1], data))
+    for (name, seed), (fitted, spent, scores, found) in zip(fits, done, strict=True):
+        relevant[name].append(scores)
+        pairs[name].append(found)
+        seconds[name] += spent / len(SEEDS)
+        if (name, seed) == (choice.name, SEEDS[0]):
+            used = fitted
+    n_bytes = dict.fromkeys(names, choice.n_bits // 8)
+    if data.shared_space:
+        tables = data.gallery.to_numpy(), data.test.to_numpy()
+        n_features = tables[0].shape[1] // 2
+        for name, change, size in (
+            ("signs of the features", lambda values: values > 0, n_features // 8),
+            ("features, by cosine", lambda values: values, 4 * n_features),
+        ):
+            codes = [np.split(change(table), 2, axis=1) for table in tables]
+            relevant[name], pairs[name] = [measure(*codes, data)], [find_pairs(codes[1], data)]
+            n_bytes[name] = size
+    heads = ("I->T", "T->I", "I->T @50", "T->I @50")
+    print_rows("mean average precision", heads, relevant, n_bytes, seconds, choice.name)
     learned, n_queries = data.gallery is data.train, len(data.test)
     database = f"the {len(data.train)} training pairs" if learned else "the held-out pairs"
     queries = f"{n_queries} other pairs" if learned else f"the same {n_queries}"
     print(f"""
   Database: {database}; queries: {queries}.
-  Relevant: what {data.relevant}. Mean ± standard deviation over seeds of CFRH.
+  Relevant: what {data.relevant}. Mean ± standard deviation over seeds; * is used below.
   Ties count in expectation; @50 cuts there and divides by the hits (normalize="hits").""")
     if not data.shared_space:
         print("  Images and texts have different features here, so their signs are not compared.")
-    return pipelines[0]
+    means = {name: np.mean(relevant[name], axis=0)[:2].mean() for name in choice.hashers}
+    ahead, spread = max(means, key=means.get), np.std(relevant[choice.name], axis=0)[:2].max()
+    if means[ahead] > means[choice.name] + 2 * spread:
+        print(f"""\
+  By these labels {ahead} is ahead: what finds the other half of a pair best need not find
+  most of its class. The choice was made without labels, and stands.""")
+    heads = ("I->T R@1", "I->T R@10", "T->I R@1", "T->I R@10")
+    print_rows("finds the other half", heads, pairs, n_bytes, {}, choice.name)
+    print(f"""
+  R@k: the other half of a pair is among the k nearest of the {n_queries} test pairs; ties count in
+  expectation. Bytes: of one item.""")
+    if data.shared_space:
+        cosine = "features, by cosine"
+        real, kept = (np.mean(pairs[n], axis=0)[1::2].mean() for n in (cosine, choice.name))
+        factor = n_bytes[cosine] // n_bytes[choice.name]
+        kept = f"{kept / real:.0%} of the features' R@10 at 1/{factor} of the bytes"
+        print(f"  {choice.name} keeps {kept}.")
+    return used
+
+
+def assess(hasher, seed, data):
+    """Fit a hasher from a seed; return it, its CPU seconds and both kinds of scores."""
+    started = time.process_time()
+    fitted = clone(hasher).set_params(random_state=seed).fit(data.train)
+    seconds = time.process_time() - started
+    codes = [encode(fitted, table) for table in (data.gallery, data.test)]
+    return fitted, seconds, measure(*codes, data), find_pairs(codes[1], data)
+
+
+def print_rows(title, heads, rows, n_bytes, seconds, used):
+    """Print means and standard deviations over seeds, a row for each kind of codes."""
+    print(f"\n  {title:<26}" + "".join(f"{h:>14}" for h in heads) + f"{'bytes':>7}", end="")
+    print(f"{'CPU s':>8}" if seconds else "")
+    for name, scores in rows.items():
+        cells = zip(np.mean(scores, axis=0), np.std(scores, axis=0), strict=True)
+        several = len(scores) > 1
+        cells = [
+            f"{mean:.3f} ± {std:.3f}" if several else f"{mean:.3f}        " for mean, std in cells
+        ]
+        time_ = f"{seconds[name]:>8.2f}" if seconds.get(name) else ""
+        mark = f"{name}*" if name == used else name
+        print(f"  {mark:<26}" + "".join(f"{c:>14}" for c in cells) + f"{n_bytes[name]:>7}{time_}")
+
+
+def find_pairs(codes, data):
+    """Query the test pairs with each other: how often the other half is found, both ways."""
+    image, text = codes
+    both = (image, text), (text, image)
+    ids = (data.test_groups,) * 2
+    return np.ravel([metrics.hit_rate_at_k(*sides, *ids, k=(1, 10)) for sides in both])
 
 
 def measure(gallery_codes, test_codes, data):
@@ -89,16 +127,15 @@ def measure(gallery_codes, test_codes, data):
     ]
 
 
-def encode(pipeline, table):
+def encode(hasher, table):
     """Return image codes and text codes of pairs."""
-    return np.split(pipeline.transform(table), 2, axis=1)
+    return np.split(hasher.transform(table), 2, axis=1)
 
 
-def draw(pipeline, data, path, plt):
+def draw(hasher, data, path, plt):
     """Draw three text queries with their pictures, and three picture queries with their texts."""
     gallery, queries = (
-        dict(zip(BLOCKS, encode(pipeline, table), strict=True))
-        for table in (data.gallery, data.test)
+        dict(zip(BLOCKS, encode(hasher, table), strict=True)) for table in (data.gallery, data.test)
     )
     figure, axes = plt.subplots(6, 6, figsize=(12, 12.5), layout="constrained")
     for lines, query, found in ((axes[:3], "text", "image"), (axes[3:], "image", "text")):
@@ -116,8 +153,3 @@ def draw(pipeline, data, path, plt):
     figure.suptitle(f"Nearest codes of the other modality (blue: {data.relevant})", fontsize=13)
     figure.savefig(path, dpi=72)
     plt.close(figure)
-
-
-def say(text):
-    """Announce a step."""
-    print(f"\n== {text}", flush=True)

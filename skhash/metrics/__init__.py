@@ -7,12 +7,14 @@ from ._curves import precision_recall_by_radius, precision_recall_by_rank, preci
 from ._display_code import CodeDisplay
 from ._display_curve import RetrievalCurveDisplay
 from ._display_retrieval import RetrievalDisplay
+from ._display_search import HasherSearchDisplay
 from ._hits import hit_rate_at_k, precision_at_k, recall_at_k
 from ._ndcg import ndcg_at_k
 from ._report import retrieval_report
 
 __all__ = [
     "CodeDisplay",
+    "HasherSearchDisplay",
     "RetrievalCurveDisplay",
     "RetrievalDisplay",
     "RetrievalScorer",

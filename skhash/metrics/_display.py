@@ -8,7 +8,7 @@ from .._ranking.scorer import DIRECTIONS, encode_halves
 
 # Okabe and Ito's palette, which colour-blind readers can distinguish.
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.55"
-CURVES = (BLUE, ORANGE, "#009e73", "#cc79a7")
+CURVES = (BLUE, ORANGE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 
 
 def subplots(owner, shape, ax, **options):

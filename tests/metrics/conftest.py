@@ -35,14 +35,3 @@ class BruteForce:
 @pytest.fixture(scope="session")
 def brute_force():
     return BruteForce()
-
-
-@pytest.fixture
-def pyplot():
-    """Matplotlib without a window; figures are closed after the test."""
-    matplotlib = pytest.importorskip("matplotlib")
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    yield pyplot
-    pyplot.close("all")
