@@ -100,7 +100,7 @@ def main():
         note = f"{np.median([run[1] for run in runs]):.2f} s"
         line(f"CCA + ITQ, {n_bits} bits", [run[0] for run in runs], note)
         runs = [hasher_scores(CFRHHasher, n_bits, s, train, test) for s in seeds]
-        statistics = [v for *_, hasher in runs for v in hasher.code_statistics_.values()]
+        statistics = [h.code_statistics_[b] for *_, h in runs for b in ("image", "text")]
         note = (
             f"{np.median([run[1] for run in runs]):.1f} s, "
             f"at least {min(v['unique_share'] for v in statistics):.0%} of the codes distinct"
