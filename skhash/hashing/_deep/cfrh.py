@@ -60,7 +60,7 @@ class CFRHHasher(AffinityHasher):
     target : {"fused", "consensus"}, default="fused"
         What the codes reproduce: the fused similarities, or the cosines of the consensus of both
         modalities. The consensus uses neither the three weights nor `joint`.
-    scale : float, default=0.5
+    scale : float, default=0.7
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
         Push the tails of the affinity's distribution outwards. Where they begin is fitted on
@@ -132,7 +132,7 @@ class CFRHHasher(AffinityHasher):
     joint: str = choice("cosine", "cosine", "rownorm", "graph")
     n_neighbors: int | None = count(None, none=True)
     target: str = choice("fused", "fused", "consensus")
-    scale: float = positive(0.5)
+    scale: float = positive(0.7)
     reweight: bool = switch(False)
     intra_weight: float = not_negative(0.5)
     cross_weight: float = not_negative(1.0)
@@ -140,7 +140,7 @@ class CFRHHasher(AffinityHasher):
     reconstruction_weight: float = not_negative(0.1)
     decoder_hidden_units: int | None = count(None, none=True)
     init: str = choice("cca", "random", "cca")
-    max_iter: int = count(30)
+    max_iter: int = count(45)
 
     def _begin(self, run, phase):
         if self.target == "consensus":
