@@ -103,7 +103,7 @@ class DeepHasher(PairHasher):
     tol : float, default=1e-4
         Smallest rise of the validation score that counts as an improvement.
     watch_fraction : float, default=0.05
-        Share of the pairs, at most 100 and at least 16 of them, that training leaves out for three
+        Share of the pairs, at most 50 and at least 16 of them, that training leaves out for three
         quarters of its epochs, so that `code_statistics_` says how well the codes of new pairs
         agree; then they are trained on like all others. 0 leaves none out, and validation pairs
         take their place where there are any.

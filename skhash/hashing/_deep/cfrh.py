@@ -60,7 +60,7 @@ class CFRHHasher(AffinityHasher):
     target : {"fused", "consensus"}, default="fused"
         What the codes reproduce: the fused similarities, or the cosines of the consensus of both
         modalities. The consensus uses neither the three weights nor `joint`.
-    scale : float, default=0.7
+    scale : float, default=1.0
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
         Push the tails of the affinity's distribution outwards. Where they begin is fitted on
@@ -70,7 +70,7 @@ class CFRHHasher(AffinityHasher):
         Weight of reconstructing the affinity within each modality, :math:`\delta`.
     cross_weight : float, default=1.0
         Weight of reconstructing it between the modalities, :math:`\phi`.
-    pairing_weight : float, default=1.0
+    pairing_weight : float, default=2.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
     reconstruction_weight : float, default=0.1
         Weight of decoding the features, :math:`\lambda`.
@@ -92,13 +92,13 @@ class CFRHHasher(AffinityHasher):
     the signed cosine, the forms of the joint term, the optimizer and all weights are *inferred*,
     from public code of the same group and from JDSH, on which CFRH builds.
 
-    As far as it is known, the published method is
-    ``CFRHHasher(init="random", scale=1.4, max_iter=60, watch_fraction=0)``.
+    As far as it is known, the published method is ``CFRHHasher(init="random", scale=1.4,
+    pairing_weight=1, max_iter=60, watch_fraction=0)``.
 
     This library's own are the linear paths, the consensus and the graph, centring, the common scale
     of the features, a weight of its own for the pairing term, and the defaults of `scale`,
-    `max_iter`, `init_ridge`, `linear_rate`, `hidden_units`, `batch_size`, `optimizer` and
-    `intra_weight`. They were chosen without labels, on training pairs alone: by how well held-out
+    `pairing_weight`, `max_iter`, `init_ridge`, `linear_rate`, `hidden_units`, `batch_size`,
+    `optimizer` and `intra_weight`. They were chosen without labels, on training pairs alone: by how well held-out
     pairs find their other half, and held-out queries those training pairs whose texts or images
     resemble their own. The guide has the grid.
 
@@ -132,11 +132,11 @@ class CFRHHasher(AffinityHasher):
     joint: str = choice("cosine", "cosine", "rownorm", "graph")
     n_neighbors: int | None = count(None, none=True)
     target: str = choice("fused", "fused", "consensus")
-    scale: float = positive(0.7)
+    scale: float = positive(1.0)
     reweight: bool = switch(False)
     intra_weight: float = not_negative(0.5)
     cross_weight: float = not_negative(1.0)
-    pairing_weight: float = not_negative(1.0)
+    pairing_weight: float = not_negative(2.0)
     reconstruction_weight: float = not_negative(0.1)
     decoder_hidden_units: int | None = count(None, none=True)
     init: str = choice("cca", "random", "cca")

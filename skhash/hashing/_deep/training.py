@@ -27,7 +27,7 @@ from .watch import (
     warn_of_memory,
 )
 
-WATCHED = 100  # held-out pairs that are enough to tell their distance
+WATCHED = 50  # held-out pairs that are enough to tell their distance
 NO_ROWS = np.empty(0, dtype=int)
 SAMPLE = 2048  # rows that are enough to prepare a target, or to notice a collapse
 
