@@ -98,9 +98,9 @@ class CFRHHasher(AffinityHasher):
     This library's own are the linear paths, the consensus and the graph, centring, the common scale
     of the features, a weight of its own for the pairing term, and the defaults of `scale`,
     `pairing_weight`, `max_iter`, `init_ridge`, `linear_rate`, `hidden_units`, `batch_size`,
-    `optimizer` and `intra_weight`. They were chosen without labels, on training pairs alone: by how well held-out
-    pairs find their other half, and held-out queries those training pairs whose texts or images
-    resemble their own. The guide has the grid.
+    `optimizer` and `intra_weight`. They were chosen without labels, on training pairs alone: by how
+    well held-out pairs find their other half, and held-out queries those training pairs whose texts
+    or images resemble their own. The guide has the settings that were compared.
 
     References
     ----------
