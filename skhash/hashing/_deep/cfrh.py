@@ -60,7 +60,7 @@ class CFRHHasher(AffinityHasher):
     target : {"fused", "consensus"}, default="fused"
         What the codes reproduce: the fused similarities, or the cosines of the consensus of both
         modalities. The consensus uses neither the three weights nor `joint`.
-    scale : float, default=1.0
+    scale : float, default=0.85
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
         Push the tails of the affinity's distribution outwards. Where they begin is fitted on
@@ -70,7 +70,7 @@ class CFRHHasher(AffinityHasher):
         Weight of reconstructing the affinity within each modality, :math:`\delta`.
     cross_weight : float, default=1.0
         Weight of reconstructing it between the modalities, :math:`\phi`.
-    pairing_weight : float, default=2.0
+    pairing_weight : float, default=3.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
     reconstruction_weight : float, default=0.1
         Weight of decoding the features, :math:`\lambda`.
@@ -132,11 +132,11 @@ class CFRHHasher(AffinityHasher):
     joint: str = choice("cosine", "cosine", "rownorm", "graph")
     n_neighbors: int | None = count(None, none=True)
     target: str = choice("fused", "fused", "consensus")
-    scale: float = positive(1.0)
+    scale: float = positive(0.85)
     reweight: bool = switch(False)
     intra_weight: float = not_negative(0.5)
     cross_weight: float = not_negative(1.0)
-    pairing_weight: float = not_negative(2.0)
+    pairing_weight: float = not_negative(3.0)
     reconstruction_weight: float = not_negative(0.1)
     decoder_hidden_units: int | None = count(None, none=True)
     init: str = choice("cca", "random", "cca")
