@@ -22,7 +22,6 @@ from .._parameters import (
     not_negative,
     parameter,
     positive,
-    share,
     switch,
 )
 from . import functional as F
@@ -158,7 +157,7 @@ class DeepHasher(PairHasher):
     validation_fraction: float = positive(0.1, below="1")
     n_iter_no_change: int = count(5)
     tol: float = not_negative(1e-4)
-    watch_fraction: float = share(0.05)
+    watch_fraction: float = parameter(0.05, check_real, "[0, 1)")
     warm_start: bool = switch(False)
     device: str = parameter("auto", check_device)
     n_jobs: int | None = parameter(None, _check_threads)

@@ -335,7 +335,7 @@ def hold_out(pairs, fraction, seed):
 
 def watched_rows(hasher, pairs, seed):
     """Choose rows that training leaves out at first, to see how codes of new pairs agree."""
-    n_watched = min(int(hasher.watch_fraction * len(pairs)), WATCHED)
+    n_watched = min(int(hasher.watch_fraction * len(pairs)), WATCHED, len(pairs) // 2)
     if n_watched < FEW:
         return NO_ROWS
     return held_out_rows(len(pairs), pairs.groups, n_watched / len(pairs), seed)[1]
