@@ -76,7 +76,8 @@ def compare(n_bits, collections, methods):
         runs = [hasher_scores(*METHODS[name], n_bits, s, c) for s, c in enumerate(collections)]
         note = f"{np.median([seconds for _, seconds, _ in runs]):.2f} s"
         if hasattr(runs[0][2], "code_statistics_"):
-            statistics = [v for *_, hasher in runs for v in hasher.code_statistics_.values()]
+            blocks = ("image", "text")
+            statistics = [hasher.code_statistics_[b] for *_, hasher in runs for b in blocks]
             share = min(v["unique_share"] for v in statistics)
             note += f", at least {share:.0%} of the codes distinct"
         line(f"{name}, {n_bits} bits", [run[0] for run in runs], note)

@@ -118,13 +118,13 @@ PARAMETERS = {
     **named("align_learning_rate clustered_learning_rate", real("(0, inf)", none=True)),
     **named(
         """weight_decay momentum tol image_weight text_weight joint_weight intra_weight cross_weight
-        pairing_weight reconstruction_weight""",
+        pairing_weight reconstruction_weight init_ridge linear_rate""",
         real("[0, inf)"),
     ),
     **named("validation_fraction confidence_level", real("(0, 1)")),
     "hard_fraction": real("[0, 1]"),
     "max_expansion": real("[1, inf]"),
-    **named("warmup dropout", real("[0, 1)")),
+    **named("warmup dropout watch_fraction", real("[0, 1)")),
     "mask_threshold": real("[-1, 1]", none=True),
     **named("min_df max_df", either(real("[0, 1]"), integer())),
     # Flags
@@ -139,7 +139,7 @@ PARAMETERS = {
     **named(
         """optimizer output joint algorithm modality on_error long_text precision image_tower
         augment cross_view text_positive train cluster_on weighting subset on_missing ties normalize
-        gain direction metric kind mode space target""",
+        gain direction metric kind mode space init target""",
         words,
     ),
     **named("image_head text_head mmap_mode rotation transform", choice(None)),

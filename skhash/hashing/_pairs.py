@@ -125,7 +125,9 @@ class Pairs:
         blocks = {name: block[rows] for name, block in self.blocks.items()}
         return Pairs(**blocks, groups=None if self.groups is None else self.groups[rows])
 
-    def batches(self, batch_size, rng):
-        """Split all rows, in random order, into batches whose sizes differ by at most one."""
-        n_batches = max(1, -(-len(self) // batch_size))
-        return np.array_split(rng.permutation(len(self)), n_batches)
+    def batches(self, batch_size, rng, without=()):
+        """Split rows, in random order, into batches whose sizes differ by at most one."""
+        rows = rng.permutation(len(self))
+        if len(without):
+            rows = rows[~np.isin(rows, without)]
+        return np.array_split(rows, max(1, -(-len(rows) // batch_size)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from skhash.hashing._agreement import _ENCODER_RIDGES, Agreement, _negentropy
+from skhash.hashing._agreement import _ENCODER_RIDGES, CANONICAL_RIDGES, Agreement, _negentropy
 from skhash.hashing._moments import (
     Moments,
     Part,

@@ -15,7 +15,15 @@ from ..._torch.device import check_device
 from ..._torch.threads import threads
 from .._base import PairHasher
 from .._docs import hasher
-from .._parameters import check_parameters, choice, count, not_negative, parameter, positive, switch
+from .._parameters import (
+    check_parameters,
+    choice,
+    count,
+    not_negative,
+    parameter,
+    positive,
+    switch,
+)
 from . import functional as F
 from .networks import Encoder
 from .training import Run, hold_out, keep, start, train, wake
@@ -55,6 +63,15 @@ class DeepHasher(PairHasher):
     random_state : int, RandomState or Generator, default=None
         Seed of the weights and of the order of rows. On a CPU the same seed gives the same bits
         for the same `n_jobs`. No global generator is used.
+    init : {"random", "cca"}, default="random"
+        Where training begins. ``"cca"`` gives each encoder a linear path beside the perceptron,
+        :math:`\tanh(\alpha\, (V z + \mathrm{MLP}(z)))`. It begins as regularised canonical
+        correlation analysis with iterative quantization (:class:`CCAHasher`) of the training pairs,
+        and the perceptron at 0, so that the first codes are those of CCA + ITQ.
+    init_ridge : float, default=1.0
+        Penalty of that analysis, in units of the mean variance.
+    linear_rate : float, default=0.3
+        Step size of the linear paths, in units of the learning rate; 0 keeps them as they begin.
     hidden_units : int, default=1024
         Width of the hidden layer of the encoders.
     alpha : "sqrt" or float, default="sqrt"
@@ -84,6 +101,11 @@ class DeepHasher(PairHasher):
         Epochs without improvement to wait for.
     tol : float, default=1e-4
         Smallest rise of the validation score that counts as an improvement.
+    watch_fraction : float, default=0.05
+        Share of the pairs, at most 50 and at least 16 of them, that training leaves out for three
+        quarters of its epochs, so that `code_statistics_` says how well the codes of new pairs
+        agree; then they are trained on like all others. 0 leaves none out, and validation pairs
+        take their place where there are any.
     warm_start : bool, default=False
         Whether `fit` begins with the weights of the last one.
     device : str, default="auto"
@@ -109,13 +131,19 @@ class DeepHasher(PairHasher):
     code_statistics_ : dict of str to dict
         For ``image`` and ``text``, on up to 2,048 training rows: ``unique_share``, the distinct
         codes as a share of the most there could be, and ``mean_abs``, the mean of the real codes'
-        absolute values.
+        absolute values. For ``pairs``, shares of the bits: ``distance``, on which the two codes of
+        a training pair differ; and where there are held-out pairs, ``held_out_distance``, on which
+        theirs differ, and ``stranger_distance``, on which all their image codes differ from all
+        their text codes.
     alpha_ : float
         Sharpness of the tanh in the last (or best) epoch.
     n_iter_ : int
         Epochs trained.
     """
 
+    init: str = choice("random", "random", "cca")
+    init_ridge: float = not_negative(1.0)
+    linear_rate: float = not_negative(0.3)
     hidden_units: int = count(1024)
     alpha: str | float = sharpness("sqrt")
     max_iter: int = count(60)
@@ -129,6 +157,7 @@ class DeepHasher(PairHasher):
     validation_fraction: float = positive(0.1, below="1")
     n_iter_no_change: int = count(5)
     tol: float = not_negative(1e-4)
+    watch_fraction: float = parameter(0.05, check_real, "[0, 1)")
     warm_start: bool = switch(False)
     device: str = parameter("auto", check_device)
     n_jobs: int | None = parameter(None, _check_threads)
@@ -207,7 +236,9 @@ class DeepHasher(PairHasher):
         -----
         ConvergenceWarning
             If the loss stops being finite later, or Ctrl-C is pressed: the hasher has the weights
-            of the last whole epoch, or of the best one with `early_stopping`.
+            of the last whole epoch, or of the best one with `early_stopping`. If nearly all codes
+            are the same, or the codes of held-out pairs differ like those of unrelated rows while
+            those of training pairs agree.
         """
         check_parameters(self)
         fresh = not (self.warm_start and self.__sklearn_is_fitted__())
@@ -262,10 +293,16 @@ class DeepHasher(PairHasher):
     def _optimizer(self, networks, **settings):
         """Make the optimizer that the parameters name, for some networks."""
         settings = {"lr": self.learning_rate, "weight_decay": self.weight_decay, **settings}
-        groups: Any = [{"params": list(network.parameters())} for network in networks.values()]
-        for name, group in zip(networks, groups, strict=True):
+        groups: Any = []
+        for name, network in networks.items():
+            rate = settings["lr"]
             if name == "text" and self.text_learning_rate is not None:
-                group["lr"] = self.text_learning_rate
+                rate = self.text_learning_rate
+            weights: Any = {True: [], False: []}
+            for weight_name, weight in network.named_parameters():
+                weights[weight_name.startswith("linear_path.")].append(weight)
+            groups.append({"params": weights[False], "lr": rate})
+            groups.append({"params": weights[True], "lr": rate * self.linear_rate})
         groups = [group for group in groups if group["params"]]
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, momentum=self.momentum, **settings)

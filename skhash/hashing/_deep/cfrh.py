@@ -6,7 +6,11 @@ from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, switch
 from . import functional as F
 from .base import AffinityHasher
+from .consensus import consensus
+from .graphs import NeighborGraph, count_neighbors, pair_neighbors, random_walk
 from .networks import Autoencoder
+
+AXES = 128  # axes of the consensus, or as many as there are bits
 
 
 @hasher
@@ -19,7 +23,10 @@ class CFRHHasher(AffinityHasher):
     With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
     and of the text features of a batch, and :math:`S_C` their joint similarity, the affinity is
 
-    .. math:: S = \mu\, (\beta S_I + \gamma S_T + \eta S_C).
+    .. math:: S = \mu\, (\beta S_I + \gamma S_T + \eta S_C),
+
+    or with ``target="consensus"`` the cosines :math:`S = \mu \cos(Z)` of places in which the two
+    modalities of a pair agree.
 
     With the real codes :math:`H = \tanh(\alpha z)`, their unit rows :math:`B`, decoders :math:`D`
     and features :math:`F`, the loss of a batch is
@@ -41,11 +48,19 @@ class CFRHHasher(AffinityHasher):
         Weight of the text similarity in the affinity, :math:`\gamma`.
     joint_weight : float, default=0.3
         Weight of the joint similarity in the affinity, :math:`\eta`.
-    joint : {"cosine", "rownorm"}, default="cosine"
+    joint : {"cosine", "rownorm", "graph"}, default="cosine"
         Form of the joint similarity :math:`S_C`. ``"cosine"``, of entries of the order of 1, is the
         cosine of two rows of similarities; ``"rownorm"`` is :math:`S_I S_T` with rows of unit
-        length, whose small entries need a `joint_weight` of 2 to 4.
-    scale : float, default=1.4
+        length, whose small entries need a `joint_weight` of 2 to 4. Both are of a batch;
+        ``"graph"`` counts the neighbours that two pairs share among all training pairs,
+        :math:`4 k P P^\top - 1`, with :math:`P` as in :class:`DGCPNHasher`.
+    n_neighbors : int, default=None
+        Neighbours of a pair in that graph, :math:`k`; ``None`` takes a quarter of the pairs, at
+        most 1,000.
+    target : {"fused", "consensus"}, default="fused"
+        What the codes reproduce: the fused similarities, or the cosines of the consensus of both
+        modalities. The consensus uses neither the three weights nor `joint`.
+    scale : float, default=0.85
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
         Push the tails of the affinity's distribution outwards. Where they begin is fitted on
@@ -55,7 +70,7 @@ class CFRHHasher(AffinityHasher):
         Weight of reconstructing the affinity within each modality, :math:`\delta`.
     cross_weight : float, default=1.0
         Weight of reconstructing it between the modalities, :math:`\phi`.
-    pairing_weight : float, default=1.0
+    pairing_weight : float, default=3.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
     reconstruction_weight : float, default=0.1
         Weight of decoding the features, :math:`\lambda`.
@@ -75,11 +90,17 @@ class CFRHHasher(AffinityHasher):
     The architecture, the three similarities, their fusion and the three kinds of loss are the
     authors'. The full paper could not be read, and the authors' repository lacks its main module:
     the signed cosine, the forms of the joint term, the optimizer and all weights are *inferred*,
-    from public code of the same group and from JDSH, on which CFRH builds. This library's own are
-    centring, the common scale of the features, a weight of its own for the pairing term, and the
-    defaults of `hidden_units`, `batch_size`, `optimizer` and `intra_weight`: they were chosen
-    without labels, on training pairs alone, by how well held-out queries find items whose text
-    resembles their own.
+    from public code of the same group and from JDSH, on which CFRH builds.
+
+    As far as it is known, the published method is ``CFRHHasher(init="random", scale=1.4,
+    pairing_weight=1, max_iter=60, watch_fraction=0)``.
+
+    This library's own are the linear paths, the consensus and the graph, centring, the common scale
+    of the features, a weight of its own for the pairing term, and the defaults of `scale`,
+    `pairing_weight`, `max_iter`, `init_ridge`, `linear_rate`, `hidden_units`, `batch_size`,
+    `optimizer` and `intra_weight`. They were chosen without labels, on training pairs alone: by how
+    well held-out pairs find their other half, and held-out queries those training pairs whose texts
+    or images resemble their own. The guide has the settings that were compared.
 
     References
     ----------
@@ -108,32 +129,51 @@ class CFRHHasher(AffinityHasher):
     image_weight: float = not_negative(0.5)
     text_weight: float = not_negative(0.2)
     joint_weight: float = not_negative(0.3)
-    joint: str = choice("cosine", "cosine", "rownorm")
-    scale: float = positive(1.4)
+    joint: str = choice("cosine", "cosine", "rownorm", "graph")
+    n_neighbors: int | None = count(None, none=True)
+    target: str = choice("fused", "fused", "consensus")
+    scale: float = positive(0.85)
     reweight: bool = switch(False)
     intra_weight: float = not_negative(0.5)
     cross_weight: float = not_negative(1.0)
-    pairing_weight: float = not_negative(1.0)
+    pairing_weight: float = not_negative(3.0)
     reconstruction_weight: float = not_negative(0.1)
     decoder_hidden_units: int | None = count(None, none=True)
+    init: str = choice("cca", "random", "cca")
+    max_iter: int = count(45)
 
-    def _fused(self, image, text):
-        s_image, s_text = F.signed_cosine(image), F.signed_cosine(text)
-        s_joint = F.joint_similarity(s_image, s_text, self.joint)
+    def _begin(self, run, phase):
+        if self.target == "consensus":
+            places = consensus(run.networks, run.pairs, max(AXES, self.n_bits), run.seed)
+            run.memory["places"] = torch.from_numpy(places).to(run.device)
+        elif self.joint == "graph":
+            weight = self.image_weight / max(self.image_weight + self.text_weight, 1e-9)
+            n_neighbors = count_neighbors(self.n_neighbors, len(run.pairs))
+            nearest = pair_neighbors(run, weight, n_neighbors, of_own_group=False)
+            run.memory["walk"] = NeighborGraph(random_walk(nearest), run.device)
+            run.memory["spread"] = 2 * n_neighbors
+        if run.fresh:
+            self.reweighting_ = self._fit_reweighting(run) if self.reweight else None
+
+    def _fit_reweighting(self, run):
+        affinities = [self._unscaled(run, batch) for batch in run.sample()]
+        others = [s[~torch.eye(len(s), dtype=torch.bool)] for s in affinities]
+        return F.fit_reweighting(torch.cat(others).cpu().numpy())
+
+    def _unscaled(self, run, batch):
+        if self.target == "consensus":
+            places = run.memory["places"][batch.rows]
+            return places @ places.T
+        s_image, s_text = map(F.signed_cosine, batch.features.values())
+        if self.joint == "graph":
+            s_joint = 2 * run.memory["spread"] * run.memory["walk"].shared(batch.rows) - 1
+        else:
+            s_joint = F.joint_similarity(s_image, s_text, self.joint)
         each = self.image_weight * s_image + self.text_weight * s_text
         return each + self.joint_weight * s_joint
 
-    def _begin(self, run, phase):
-        if not run.fresh:
-            return
-        self.reweighting_ = None
-        if self.reweight:
-            affinities = [self._fused(**features) for features in run.sample()]
-            others = [s[~torch.eye(len(s), dtype=torch.bool)] for s in affinities]
-            self.reweighting_ = F.fit_reweighting(torch.cat(others).cpu().numpy())
-
-    def _affinity(self, image, text):
-        s = self._fused(image, text)
+    def _target(self, run, batch):
+        s = self._unscaled(run, batch)
         if self.reweighting_ is not None:
             s = F.reweight(s, self.reweighting_)
         return self.scale * s

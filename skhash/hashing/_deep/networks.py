@@ -13,8 +13,9 @@ class Encoder(nn.Module):
     .. math:: h = \tanh(\alpha\, (W_2\, \mathrm{relu}(W_1 z + b_1) + b_2))
 
     :math:`z = (x - \mu) / s` are the features in units of their own spread. The mean :math:`\mu`
-    and the number
-    :math:`s` are kept with the weights, so that a network is all that encoding needs.
+    and the number :math:`s` are kept with the weights, so that a network is all that encoding
+    needs. With a linear path, :math:`V z` is added before the tanh, and the perceptron is what the
+    code has beside it.
     """
 
     def __init__(self, n_features, n_hidden, n_bits, generator):
@@ -23,14 +24,30 @@ class Encoder(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         self.hidden = linear(n_features, n_hidden, generator)
         self.code = linear(n_hidden, n_bits, generator)
+        self.linear_path: nn.Linear | None = None
 
     def standardize(self, x):
         """Centre and scale raw features, (m, d) to (m, d)."""
         return (x - self.mean) / self.scale
 
+    def add_linear_path(self):
+        """Add a linear path, whose weights are 0, and begin the perceptron at 0."""
+        widths = self.hidden.in_features, self.code.out_features
+        path = nn.Linear(*widths, bias=False, device="meta")
+        self.linear_path = path.to_empty(device=self.code.weight.device)
+        with torch.no_grad():
+            for weight in (self.linear_path.weight, self.code.weight, self.code.bias):
+                weight.zero_()
+
     def encode(self, z, alpha=1.0):
         """Encode standardized features, (m, d) to (m, c), in [-1, 1]."""
-        return torch.tanh(alpha * self.code(torch.relu(self.hidden(z))))
+        code = self.code(torch.relu(self._normalized(self.hidden(z))))
+        if self.linear_path is not None:
+            code = code + self.linear_path(z)
+        return torch.tanh(alpha * code)
+
+    def _normalized(self, hidden):
+        return hidden
 
 
 class Autoencoder(Encoder):
@@ -73,9 +90,8 @@ class NormalizedEncoder(Encoder):
         super().__init__(n_features, n_hidden, n_bits, generator)
         self.norm = BatchNorm(n_hidden)
 
-    def encode(self, z, alpha=1.0):
-        """Encode standardized features, (m, d) to (m, c), in [-1, 1]."""
-        return torch.tanh(alpha * self.code(torch.relu(self.norm(self.hidden(z)))))
+    def _normalized(self, hidden):
+        return self.norm(hidden)
 
 
 def normalized_layer(n_inputs, n_outputs, generator):

@@ -17,8 +17,18 @@ from ..._torch.runs import hold_out as held_out_rows
 from ..._torch.threads import threads
 from ..._torch.weights import from_numpy, to_numpy
 from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_rows
-from .watch import code_statistics, epoch_line, warn_of_collapse
+from .starts import begin_linear
+from .watch import (
+    FEW,
+    code_statistics,
+    epoch_line,
+    pair_distances,
+    warn_of_collapse,
+    warn_of_memory,
+)
 
+WATCHED = 50  # held-out pairs that are enough to tell their distance
+NO_ROWS = np.empty(0, dtype=int)
 SAMPLE = 2048  # rows that are enough to prepare a target, or to notice a collapse
 
 
@@ -69,7 +79,14 @@ def _states(hasher):
 def _networks(hasher, parameters):
     """Make networks as parameters say, of the widths that a hasher was fitted with."""
     widths = {block: len(_states(hasher)[block]["mean"]) for block in BLOCKS}
-    networks = type(hasher)(**parameters)._networks(widths, torch.Generator())
+    return _make(type(hasher)(**parameters), widths, torch.Generator())
+
+
+def _make(hasher, widths, generator):
+    networks = hasher._networks(widths, generator)
+    if hasher.init == "cca":
+        for block in BLOCKS:
+            networks[block].add_linear_path()
     return torch.nn.ModuleDict(networks)
 
 
@@ -111,7 +128,8 @@ class Run:
     """A training run: the networks, their optimizers, the pairs, and the state of the method.
 
     `memory` belongs to the method, for the time of the run; `generator` is its source of random
-    numbers, and is seeded anew each epoch; `fresh` says whether the networks are new.
+    numbers, and is seeded anew each epoch; `fresh` says whether the networks are new. Rows that are
+    `watched` are in no batch as long as there are any.
     """
 
     def __init__(self, hasher, live, pairs, *, seed, fresh):
@@ -119,6 +137,7 @@ class Run:
         self.networks, self.optimizers = live.networks, live.optimizers
         self.pairs, self.seed, self.fresh = pairs, seed, fresh
         self.batch_size = hasher.batch_size
+        self.watched = NO_ROWS
         self.memory: dict[str, Any] = {}
         self.generator = torch.Generator().manual_seed(seed)
 
@@ -132,10 +151,10 @@ class Run:
         }
 
     def sample(self):
-        """Yield the features of batches of up to 2,048 rows in all."""
+        """Yield batches of up to 2,048 rows in all."""
         batches = self.pairs.batches(self.batch_size, np.random.default_rng(self.seed))
         for rows in batches[: -(-SAMPLE // self.batch_size)]:
-            yield self.features(rows)
+            yield self.batch(rows)
 
     def batch(self, rows):
         """Return some rows as a batch that belongs to no epoch."""
@@ -210,8 +229,11 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
     fresh = not hasher.__sklearn_is_fitted__()
     if not fresh:
         _check_shapes(hasher)
+    planned, last_phase = sum(phases.values()), list(phases)[-1]
+    n_watching = 0 if go_on or validation is not None else phases[last_phase] * 3 // 4
+    watched = watched_rows(hasher, pairs, seed) if fresh and n_watching else NO_ROWS
     with threads(check_n_jobs(hasher.n_jobs)):
-        live = start(hasher, pairs, seed) if fresh else wake(former)
+        live = start(hasher, pairs, seed, watched) if fresh else wake(former)
         if not fresh:
             _live.drop(former)  # these networks are going to change
         if live.optimizers is None or not go_on:
@@ -219,9 +241,9 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         first = 0 if fresh else hasher.n_iter_
         curve = {} if fresh else {term: list(values) for term, values in hasher.loss_curve_.items()}
         scores = [] if fresh else list(hasher.validation_scores_)
-        planned, last_phase = sum(phases.values()), list(phases)[-1]
         progress = Progress(type(hasher).__name__, planned, hasher.verbose)
         run = Run(hasher, live, pairs, seed=seed, fresh=fresh)
+        run.watched, held_out = watched, {}
         # Before the last phase the encoders have not been trained.
         needed = planned - phases[last_phase] + 1
         patience = hasher.n_iter_no_change
@@ -230,7 +252,10 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
             for phase, n_epochs in phases.items():
                 hasher._begin(run, phase)
                 validates = validation is not None and phase == last_phase
-                for _ in range(n_epochs):
+                for epoch in range(n_epochs):
+                    if len(run.watched) and phase == last_phase and epoch == n_watching:
+                        held_out = _pair_distances(live, pairs.take(watched))
+                        run.watched = NO_ROWS
                     terms = _run_epoch(hasher, run, first + epochs.done, phase)
                     score = _validate(live, validation) if validates else None
                     epochs.add(score if hasher.early_stopping else None)
@@ -250,21 +275,31 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         hasher.training_state_ = states
         parameters = hasher.get_params(deep=False)
         hasher._fitted_with = {n: v for n, v in parameters.items() if n != "random_state"}
-        _look_at_codes(hasher, live, pairs)
+        if validation is not None or len(run.watched):
+            held_out = _pair_distances(
+                live, pairs.take(watched) if validation is None else validation
+            )
+        _look_at_codes(hasher, live, pairs, held_out)
     return live
 
 
-def start(hasher, pairs, seed):
-    """Make networks that standardize features by the mean and the spread of the pairs."""
+def start(hasher, pairs, seed, watched=NO_ROWS):
+    """Make networks that standardize features by the mean and the spread of the pairs.
+
+    Where they have linear paths, these begin with CCA + ITQ of all pairs but the `watched` rows.
+    """
     device = resolve_device(hasher.device)
     widths = {block: values.shape[1] for block, values in pairs.blocks.items()}
-    networks = torch.nn.ModuleDict(hasher._networks(widths, torch.Generator().manual_seed(seed)))
+    networks = _make(hasher, widths, torch.Generator().manual_seed(seed))
     for block, values in pairs.blocks.items():
         mean, scale, *rows = block_statistics(values, center=hasher.center)
         warn_of_rows(block, *rows)
         network: Any = networks[block]
         network.mean.copy_(torch.from_numpy(mean))
         network.scale.fill_(scale)
+    if hasher.init == "cca":
+        known = np.setdiff1d(np.arange(len(pairs)), watched)
+        begin_linear(hasher, networks, pairs, known, seed)
     return Trained(networks.to(device), device)
 
 
@@ -276,7 +311,7 @@ def _run_epoch(hasher, run, epoch, phase):
     # A seed an epoch: training in parts has the same batches and the same random numbers as
     # training in one call.
     rng = np.random.default_rng([run.seed, epoch])
-    batches = run.pairs.batches(hasher.batch_size, rng)
+    batches = run.pairs.batches(hasher.batch_size, rng, run.watched)
     run.generator.manual_seed(int(rng.integers(2**32)))
     for rows in batches:
         batch = Batch(rows, run.features(rows), epoch, phase, alpha)
@@ -298,15 +333,32 @@ def hold_out(pairs, fraction, seed):
     return pairs.take(train_rows), pairs.take(held_rows)
 
 
+def watched_rows(hasher, pairs, seed):
+    """Choose rows that training leaves out at first, to see how codes of new pairs agree."""
+    n_watched = min(int(hasher.watch_fraction * len(pairs)), WATCHED, len(pairs) // 2)
+    if n_watched < FEW:
+        return NO_ROWS
+    return held_out_rows(len(pairs), pairs.groups, n_watched / len(pairs), seed)[1]
+
+
 def _validate(live, pairs):
     image, text = (live.encode(b, pairs.blocks[b]) >= 0 for b in BLOCKS)
     return paired_score(image, text, pairs.groups)
 
 
-def _look_at_codes(hasher, live, pairs):
+def _pair_distances(live, pairs):
+    distances = pair_distances(*(live.encode(b, pairs.blocks[b]) >= 0 for b in BLOCKS))
+    return dict(zip(("held_out_distance", "stranger_distance"), distances, strict=True))
+
+
+def _look_at_codes(hasher, live, pairs, held_out):
     rows = np.linspace(0, len(pairs) - 1, num=min(len(pairs), SAMPLE)).astype(int)
-    hasher.code_statistics_ = {
-        b: code_statistics(live.encode(b, values, hasher.alpha_))
-        for b, values in pairs.take(rows).blocks.items()
+    codes = {
+        b: live.encode(b, values, hasher.alpha_) for b, values in pairs.take(rows).blocks.items()
     }
-    warn_of_collapse(hasher.code_statistics_, len(rows))
+    statistics = {b: code_statistics(values) for b, values in codes.items()}
+    warn_of_collapse(statistics, len(rows))
+    distance, _ = pair_distances(*(codes[b] >= 0 for b in BLOCKS))
+    statistics["pairs"] = {"distance": distance, **held_out}
+    warn_of_memory(**statistics["pairs"])
+    hasher.code_statistics_ = statistics

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+FEW = 16  # held-out pairs below which their distance says little
+
 
 def epoch_line(terms, score):
     """Return the losses of an epoch and its validation score, if it has one, as text."""
@@ -50,3 +52,38 @@ def warn_of_collapse(statistics, n_rows, threshold=0.02):
                 ConvergenceWarning,
                 stacklevel=5,
             )
+
+
+def pair_distances(image, text):
+    """Measure how far the codes of pairs are apart, as shares of the bits.
+
+    Parameters
+    ----------
+    image, text : ndarray of shape (n_pairs, n_bits), bool
+        Codes.
+
+    Returns
+    -------
+    distance : float
+        The mean over pairs.
+    strangers : float
+        The mean over all images and all texts.
+    """
+    p, q = image.mean(axis=0), text.mean(axis=0)
+    return float(np.mean(image != text)), float(np.mean(p * (1 - q) + q * (1 - p)))
+
+
+def warn_of_memory(distance, held_out_distance=None, stranger_distance=None):
+    """Warn where the codes agree for pairs that were trained on, and for no others."""
+    if held_out_distance is None or stranger_distance is None:
+        return
+    if held_out_distance > 0.95 * stranger_distance and distance < 0.5 * held_out_distance:
+        warnings.warn(
+            f"the two codes of a training pair differ in {distance:.0%} of their bits, those of a "
+            f"held-out pair in {held_out_distance:.0%}, like those of unrelated rows "
+            f"({stranger_distance:.0%}): the networks have memorised the training pairs. Check "
+            "that the rows of both blocks belong together; with few pairs, fit CCAHasher, or raise "
+            "weight_decay.",
+            ConvergenceWarning,
+            stacklevel=5,
+        )

@@ -9,6 +9,10 @@ from skhash.hashing._deep import functional as _functional
 
 M, D_IMAGE, D_TEXT, K = 8, 8, 8, 8
 
+# What the authors describe, with the values of the first release.
+PUBLISHED = {"init": "random", "scale": 1.4, "max_iter": 60, "watch_fraction": 0.0}
+PUBLISHED["pairing_weight"] = 1.0
+
 
 @pytest.fixture
 def eight():
@@ -37,7 +41,7 @@ def reference_affinity(X, *, center, joint, weights, scale):
 @pytest.mark.parametrize(("joint", "joint_weight"), [("cosine", 0.3), ("rownorm", 3.0)])
 def test_affinity_equals_the_formula(eight, center, joint, joint_weight):
     hasher = CFRHHasher(
-        n_image_features=D_IMAGE, center=center, joint=joint, joint_weight=joint_weight
+        n_image_features=D_IMAGE, center=center, joint=joint, joint_weight=joint_weight, scale=1.4
     )
     expected = reference_affinity(
         eight, center=center, joint=joint, weights=(0.5, 0.2, joint_weight), scale=1.4
@@ -109,14 +113,24 @@ def test_loss_terms_equal_the_formulas(eight):
         assert terms[name].item() == pytest.approx(value, abs=1e-6), name
 
 
-def test_encoder_is_a_perceptron_with_one_hidden_layer(pairs):
+@pytest.mark.parametrize("init", ["random", "cca"])
+def test_encoder_is_a_perceptron_with_one_hidden_layer_beside_a_linear_path(pairs, init):
     hasher = CFRHHasher(
-        n_bits=5, n_image_features=6, max_iter=2, batch_size=10, output="real", random_state=0
+        n_bits=5,
+        n_image_features=6,
+        init=init,
+        max_iter=2,
+        batch_size=10,
+        output="real",
+        random_state=0,
     ).fit(pairs)
     w = hasher.image_state_
     z = (pairs[:, :6] - w["mean"]) / w["scale"]
     hidden = np.maximum(z @ w["hidden.weight"].T + w["hidden.bias"], 0)
-    expected = np.tanh(np.sqrt(2) * (hidden @ w["code.weight"].T + w["code.bias"]))
+    code = hidden @ w["code.weight"].T + w["code.bias"]
+    if init == "cca":
+        code += z @ w["linear_path.weight"].T
+    expected = np.tanh(np.sqrt(2) * code)
     np.testing.assert_allclose(hasher.encode_image(pairs[:, :6]), expected, atol=1e-5)
 
 
@@ -163,7 +177,11 @@ def test_codes_find_the_other_half_of_a_pair_better_than_chance(pairs):
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [
-        ({"joint": "sum"}, ValueError, "joint must be one of 'cosine', 'rownorm', got 'sum'"),
+        (
+            {"joint": "sum"},
+            ValueError,
+            "joint must be one of 'cosine', 'rownorm', 'graph', got 'sum'",
+        ),
         ({"scale": 0.0}, ValueError, "scale must be a number in .*, got 0.0"),
         ({"image_weight": -0.1}, ValueError, "image_weight must be a number in .*, got -0.1"),
         (
@@ -217,14 +235,33 @@ REFERENCE_CODES = [
 
 @pytest.mark.parametrize(("parameters", "expected"), REFERENCE_CODES)
 def test_the_same_seed_gives_the_codes_that_it_has_always_given(pairs, parameters, expected):
-    hasher = CFRHHasher(
-        n_bits=16,
-        n_image_features=6,
-        hidden_units=8,
-        batch_size=10,
-        max_iter=3,
-        output="packed",
-        random_state=0,
-        **parameters,
-    )
+    few = {"n_bits": 16, "n_image_features": 6, "hidden_units": 8, "batch_size": 10, "max_iter": 3}
+    settings = {**PUBLISHED, **few, "output": "packed", "random_state": 0, **parameters}
+    hasher = CFRHHasher(**settings)
     assert hasher.fit_transform(pairs).tobytes().hex() == expected
+
+
+def test_the_graph_s_joint_similarity_equals_the_formula():
+    X = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    hasher = CFRHHasher(n_image_features=8, joint="graph", n_neighbors=5, joint_weight=0.4)
+    image, text = X[:, :8] - X[:, :8].mean(axis=0), X[:, 8:] - X[:, 8:].mean(axis=0)
+    cosines = [unit(x.astype(float)) @ unit(x.astype(float)).T for x in (image, text)]
+    blended = 5 / 7 * cosines[0] + 2 / 7 * cosines[1]
+    np.fill_diagonal(blended, -np.inf)
+    walk = np.zeros((40, 40))
+    for row, others in enumerate(np.argsort(-blended, axis=1)[:, :5]):
+        near = np.maximum(blended[row, others], 0)
+        walk[row, others] = near / near.sum()
+    joint = 2 * 10 * walk @ walk.T - 1
+    expected = 0.5 * (2 * cosines[0] - 1) + 0.2 * (2 * cosines[1] - 1) + 0.4 * joint
+    np.testing.assert_allclose(hasher.affinity(X), 0.85 * expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("parameters", [{"target": "consensus"}, {"joint": "graph"}])
+@pytest.mark.parametrize("n_rows", [1, 2, 29, 30])
+def test_targets_over_all_pairs_take_chunks_of_any_size(pairs, parameters, n_rows):
+    settings = {"n_bits": 8, "n_image_features": 6, "hidden_units": 8, "max_iter": 2}
+    hasher = CFRHHasher(**settings, batch_size=10, **parameters)
+    hasher.fit(pairs).partial_fit(pairs[:n_rows])
+    assert np.isfinite(hasher.loss_curve_["total"]).all()
+    assert np.isfinite(hasher.affinity(pairs)).all()

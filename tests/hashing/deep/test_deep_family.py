@@ -111,3 +111,16 @@ def test_torch_s_global_generator_is_neither_read_nor_written(cls, pairs):
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
     np.testing.assert_array_equal(make(cls).fit(pairs).transform(pairs), codes)
+
+
+@pytest.mark.parametrize("init", ["random", "cca"])
+def test_either_start_trains_saves_and_goes_on(cls, init, pairs):
+    hasher = make(cls, init=init).fit(pairs)
+    assert ("linear_path.weight" in hasher.text_state_) == (init == "cca")
+    loaded = pickle.loads(pickle.dumps(hasher))
+    np.testing.assert_array_equal(loaded.transform(pairs), hasher.transform(pairs))
+    assert loaded.partial_fit(pairs[:5]).n_iter_ > hasher.n_iter_
+    changed = {"cca": "random", "random": "cca"}[init]
+    np.testing.assert_array_equal(
+        hasher.set_params(init=changed).transform(pairs), make(cls, init=init).fit_transform(pairs)
+    )

@@ -101,7 +101,7 @@ def test_a_parameter_of_the_networks_that_changes_after_fit_changes_no_code(
 
 
 def test_training_goes_on_with_another_learning_rate(hasher, pairs):
-    model = hasher(warm_start=True).fit(pairs).set_params(learning_rate=0.1)
+    model = hasher(warm_start=True).fit(pairs).set_params(learning_rate=0.002)
     assert model.fit(pairs).n_iter_ == 6
 
 
