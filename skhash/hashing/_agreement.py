@@ -57,7 +57,7 @@ class Agreement:
             found, directions = held_out_correlations(self.moments, ridge)
             falling = isotonic_regression(found, increasing=False)
             correlations = np.clip(falling, 0, _MOST_CORRELATED)
-            information = -0.5 * np.sum(np.log1p(-(correlations**2)))
+            information = 0.5 * np.sum(-np.log1p(-(correlations**2)))
             if information > best:
                 best, self.ridge, self.correlations = information, ridge, correlations
                 self._held_out = directions

@@ -2,14 +2,15 @@
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy import linalg
 from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
-from .._inputs.checks import check_n_jobs
+from .._inputs.checks import check_integer, check_n_jobs
 from ._agreement import Agreement
 from ._base import PairHasher
 from ._docs import hasher
-from ._kernel import KernelFeatures, squared_distances, unit
+from ._kernel import KernelFeatures, squared_distances
 from ._moments import Part, eigen
 from ._pairs import CHUNK, block_statistics, paired_score, warn_of_rows
 from ._parameters import choice, count, not_negative, parameter, positive, share
@@ -19,6 +20,7 @@ _SAMPLE = 4000  # pairs that what is not a sum is learned from
 _KEPT = 20_000  # pairs whose features are kept between passes
 _LEAST_AXES = 192
 _SHARED_AXES = 128
+_WIDE = 1024  # columns, past which the shared axes are sought among the blocks' principal axes
 _MEMORY_AXES = 128
 _MEMORY_SHARPNESS = 10.0
 _SHARED_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -47,7 +49,7 @@ class ConsensusHasher(PairHasher):
     power: float = not_negative(1.25)
     gamma: float = positive(0.5)
     n_anchors: int = count(800)
-    n_folds: int = count(3)
+    n_folds: int = parameter(3, check_integer, 2)
     n_iter: int = count(50)
     n_jobs: int | None = parameter(None, _check_threads)
 
@@ -217,13 +219,15 @@ class _Shared:
 
     def __init__(self, blocks, features, rows):
         self.weight, self.axes, self.features = 0.0, None, features
-        widths = {b.shape[1] for b in blocks.values()}
-        if len(widths) > 1:
+        image, text = (blocks[b].shape[1] for b in BLOCKS)
+        if image != text:
             return
-        every = np.eye(widths.pop())
-        centred = [features[b].project(blocks[b][rows], every) for b in BLOCKS]
-        units = np.vstack([z / np.where(n > 0, n, 1)[:, None] for z, n in centred])
-        self.axes = eigen(units.T @ units)[1][:, :_SHARED_AXES]
+        if image <= _WIDE:
+            self.axes = np.eye(image)
+        else:  # wide blocks vary along few axes
+            self.axes = linalg.qr(np.hstack([features[b].axes for b in BLOCKS]), mode="economic")[0]
+        units = np.vstack([self.of(blocks, features, rows, block) for block in (0, 1)])
+        self.axes = self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES]
         self.values = [self.of(blocks, features, rows, block) for block in (0, 1)]
 
     def of(self, blocks, features, rows, block):
@@ -265,6 +269,9 @@ class _Shared:
 
 
 def _folds(groups, n_folds, rng):
-    """Draw the fold of each row; rows of a group have one."""
+    """Draw the fold of each row; rows of a group have one, unless all rows are of one group."""
     ids, of = np.unique(groups, return_inverse=True)
-    return (rng.permutation(len(ids)) % min(n_folds, max(len(ids), 1)))[of]
+    if len(ids) == 1:  # nothing to learn from would be left
+        ids = of = np.arange(len(groups))
+    n_folds = min(n_folds, max(len(ids) // 2, 2), len(ids))  # correlations need two rows of a fold
+    return (rng.permutation(len(ids)) % n_folds)[of]

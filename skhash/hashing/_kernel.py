@@ -92,11 +92,12 @@ class KernelFeatures:
     def normalize(self, values):
         """Return rows of unit length, (m, d), dense or CSR as they came."""
         if sparse.issparse(values):
-            z = sparse.csr_matrix(values, dtype=np.float64, copy=True)
+            z = _canonical(values).astype(np.float64)
             if self.non_negative:
                 z.data = np.sqrt(np.maximum(z.data, 0))
-            lengths = np.sqrt(np.asarray(z.power(2).sum(axis=1)).ravel())
-            return sparse.diags(1 / np.where(lengths > 0, lengths, 1)) @ z
+            else:
+                z = _divide_rows(z, abs(z).max(axis=1).toarray().ravel())
+            return _divide_rows(z, np.sqrt(np.asarray(z.power(2).sum(axis=1)).ravel()))
         z = np.asarray(values, dtype=np.float64)
         if self.non_negative:
             return unit(np.sqrt(np.maximum(z, 0)))
@@ -130,8 +131,20 @@ class KernelFeatures:
 
 def _least(values):
     if sparse.issparse(values):
-        return values.data.min(initial=0)
+        return _canonical(values).data.min(initial=0)
     return values.min(initial=0)
+
+
+def _canonical(values):
+    """Return a copy of a CSR matrix that stores each entry once."""
+    values = sparse.csr_matrix(values, copy=True)
+    values.sum_duplicates()
+    return values
+
+
+def _divide_rows(values, divisors):
+    """Divide each row of a CSR matrix, but by 1 instead of 0."""
+    return sparse.diags(1 / np.where(divisors > 0, divisors, 1)) @ values
 
 
 def _draw(n, most, rng):

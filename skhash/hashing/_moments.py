@@ -33,6 +33,10 @@ class Second:
         self.ff = ff / n - np.multiply.outer(self.f, self.f)
         self.gg = gg / n - np.multiply.outer(self.g, self.g)
         self.fg = fg / n - np.multiply.outer(self.f, self.g)
+        for own, products in ((self.ff, ff), (self.gg, gg)):
+            if np.trace(own) <= 1e-12 * np.trace(products) / n:  # constant but for rounding
+                own[:] = 0
+                self.fg[:] = 0
 
     @cached_property
     def axes(self):
@@ -59,7 +63,9 @@ class Moments:
                 f, g = part.f[part.folds == fold], part.g[part.folds == fold]
                 new = len(f), f.sum(axis=0), g.sum(axis=0), f.T @ f, g.T @ g, f.T @ g
                 old = self.sums[fold]
-                self.sums[fold] = new if old == 0 else [a + b for a, b in zip(old, new)]
+                self.sums[fold] = (
+                    new if old == 0 else [a + b for a, b in zip(old, new, strict=True)]
+                )
         self.all = Second(*(sum(values) for values in zip(*self.sums, strict=True)))
 
     @cached_property
@@ -67,6 +73,11 @@ class Moments:
         """The moments of all folds but one, for each fold."""
         total = [sum(values) for values in zip(*self.sums, strict=True)]
         return [Second(*(t - s for t, s in zip(total, own, strict=True))) for own in self.sums]
+
+    @cached_property
+    def each(self):
+        """The moments of each fold."""
+        return [Second(*own) for own in self.sums]
 
     def held_out(self, fold):
         """Return the sums of products in a fold, less the means of the others, (pp, qq, pq)."""
@@ -118,19 +129,24 @@ def held_out_correlations(moments, ridge):
     Returns
     -------
     correlations : ndarray of shape (n_directions,)
-        Mean over folds.
+        Of products and squares around the mean of each fold, summed over folds.
     directions : list of two ndarray
         The directions of each training part.
     """
-    correlations, directions = [], []
-    for fold, training in enumerate(moments.training):
+    directions, products = [], []
+    for training, own in zip(moments.training, moments.each, strict=True):
         a, b = canonical_directions(training, ridge)
-        ff, gg, fg = moments.held_out(fold)
-        both = np.einsum("ij,ij->j", fg @ b, a)
-        own = np.einsum("ij,ij->j", ff @ a, a) * np.einsum("ij,ij->j", gg @ b, b)
-        correlations.append(both / np.sqrt(np.maximum(own, _TINY)))
+        both, left, right = (
+            np.einsum("ij,ij->j", c @ w, v)
+            for c, w, v in ((own.fg, b, a), (own.ff, a, a), (own.gg, b, b))
+        )
+        rounding = 1e-12 * np.array([np.sum(a**2, axis=0), np.sum(b**2, axis=0)])
+        varying = (left > rounding[0]) & (right > rounding[1])
+        products.append(np.where(varying, own.n * np.array([both, left, right]), 0))
         directions.append((a, b))
-    return np.mean(correlations, axis=0), directions
+    both, left, right = np.sum(products, axis=0)
+    varying = (left > 0) & (right > 0)
+    return np.where(varying, both / np.sqrt(np.where(varying, left * right, 1)), 0), directions
 
 
 class Regressions:
@@ -191,7 +207,8 @@ class _Ridge:
     def rotated(self, ridge):
         """Return the coefficients along the eigenvectors."""
         penalised = self.variances + ridge * self.variances.mean()
-        return self.covariance / np.maximum(penalised, _TINY)[:, None]
+        penalised[penalised == 0] = np.inf  # constant features predict nothing
+        return self.covariance / penalised[:, None]
 
     def __call__(self, ridge):
         """Return the coefficients and the intercept."""
