@@ -25,6 +25,7 @@ import argparse
 import copy
 import time
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 from _collection import collect
@@ -133,28 +134,6 @@ def pair(draws, bits):
             consensus(collections[0].name, collections, bits, name, real=True, target=target)
 
 
-class _EvenAgreement(Agreement):
-    def _share(self, sample):
-        return 0.5
-
-
-def fixed(weight, *, even=False):
-    """Return the class with a weight of the shared space, and both modalities trusted alike."""
-
-    class Fixed(ConsensusHasher):
-        def _shared_weight(self, *_):
-            return weight
-
-        def _agree(self, parts, sample):
-            if not even:
-                return super()._agree(parts, sample)
-            n_folds, n_axes = int(sample.folds.max()) + 1, max(192, self.n_bits)
-            rest = {"power": self.power, "consensus": self.consensus, "n_axes": n_axes}
-            return _EvenAgreement(parts, sample, n_folds, **rest)
-
-    return Fixed
-
-
 def forgetful(hasher):
     """Return a fitted hasher without its memory, which nothing else depends on."""
     hasher = copy.copy(hasher)
@@ -164,25 +143,31 @@ def forgetful(hasher):
     return hasher
 
 
+def variants(n_bits, collection, seed):
+    """Yield the name and the hasher of each row of the ablation."""
+    full = fitted(ConsensusHasher, n_bits, collection, seed)[0]
+    yield "full method", full
+    yield "no memory", forgetful(full)
+    with patch.object(ConsensusHasher, "_shared_weight", lambda *_: full.shared_weight_):
+        for name, parameters in ABLATION.items():
+            yield name, fitted(ConsensusHasher, n_bits, collection, seed, **parameters)[0]
+        with patch.object(Agreement, "_share", lambda *_: 0.5):
+            yield "both trusted alike", fitted(ConsensusHasher, n_bits, collection, seed)[0]
+    if collection.has_shared_space:
+        with patch.object(ConsensusHasher, "_shared_weight", lambda *_: 0.0):
+            other = (
+                fitted(ConsensusHasher, n_bits, collection, seed) if full.shared_weight_ else [full]
+            )
+        yield "no shared space", other[0]
+
+
 def ablation(draws, bits):
     heads("ablation", bits)
     for collections in draws:
         found = {}
         for n_bits in bits:
             for seed, collection in enumerate(collections):
-                full = fitted(ConsensusHasher, n_bits, collection, seed)[0]
-                weight = full.shared_weight_
-                hashers = {"full method": full, "no memory": forgetful(full)}
-                for name, parameters in ABLATION.items():
-                    hashers[name] = fitted(fixed(weight), n_bits, collection, seed, **parameters)[0]
-                hashers["both trusted alike"] = fitted(
-                    fixed(weight, even=True), n_bits, collection, seed
-                )[0]
-                if collection.has_shared_space:
-                    hashers["no shared space"] = (
-                        fitted(fixed(0.0), n_bits, collection, seed)[0] if weight else full
-                    )
-                for name, hasher in hashers.items():
+                for name, hasher in variants(n_bits, collection, seed):
                     of_lengths = found.setdefault(name, {})
                     of_lengths.setdefault(n_bits, []).append(scores(hasher, collection))
         for name, rows in found.items():
