@@ -162,10 +162,10 @@ plt.show()
 
 # %%
 # The two questions have different answers. Codes of the consensus are ahead where a label has to be
-# shared (the right axis does not begin at 0, and half a percentage point there is little). They
-# keep pairs of one meaning together, which makes it harder to find the very pair: there CCA + ITQ
-# is ahead. ``target="pair"`` goes from one goal towards the other; it is ahead with 128 bits, and
-# not with few. With the default number of anchors both are better at finding the pair.
+# shared (that axis does not begin at 0). They keep pairs of one meaning together, which makes it
+# harder to find the very pair: there CCA + ITQ is ahead. ``target="pair"`` goes from one goal
+# towards the other, and is ahead with 128 bits, but not with few. More anchors, as by default, find
+# more of the pairs.
 #
-# One draw of one model of data does not rank methods. :doc:`/guide/consensus` has the equations, and
-# measures on real features what each part adds, over three seeds.
+# One draw of one model of data does not rank methods. :doc:`/guide/consensus` has the equations,
+# and measures on real features what each part adds, over three seeds.
