@@ -1,5 +1,7 @@
 """What both modalities of pairs agree on, and encoders that predict it."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.isotonic import isotonic_regression
 
@@ -38,7 +40,8 @@ class Agreement:
         self._correlate(sample)
         self.weights = self.correlations**power
         self.consensus = consensus
-        self.axes, self.center = None, 0.0
+        self.axes: Any = None
+        self.center: Any = 0.0
         stacked = self.target(sample)
         self.center = stacked.mean(axis=0)
         stacked -= self.center

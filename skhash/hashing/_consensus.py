@@ -1,8 +1,9 @@
 """Codes of what both modalities agree on, in closed form."""
 
+from typing import Any
+
 import numpy as np
 from joblib import Parallel, delayed
-from scipy import linalg
 from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
@@ -10,21 +11,20 @@ from .._inputs.checks import check_integer, check_n_jobs
 from ._agreement import Agreement
 from ._base import PairHasher
 from ._docs import hasher
-from ._kernel import KernelFeatures, squared_distances
-from ._moments import Part, eigen
+from ._kernel import KernelFeatures, KernelRows
+from ._memory import recall, remember
+from ._moments import draw_folds
 from ._pairs import CHUNK, block_statistics, paired_score, warn_of_rows
 from ._parameters import choice, count, not_negative, parameter, positive, share
 from ._rotation import rotate, tell_apart
+from ._shared import SharedSpace
 
-_SAMPLE = 4000  # pairs that what is not a sum is learned from
-_KEPT = 20_000  # pairs whose features are kept between passes
+_SAMPLE = 4000  # pairs that what is no sum is learned from
 _LEAST_AXES = 192
-_SHARED_AXES = 128
-_WIDE = 1024  # columns, past which the shared axes are sought among the blocks' principal axes
-_MEMORY_AXES = 128
-_MEMORY_SHARPNESS = 10.0
-_SHARED_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-_ENTRIES = 8_000_000  # of distances at once
+_SHARED_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_QUICK_ITER = 15  # iterations of quantization where codes are only compared
+_HELD_OUT = 600  # pairs to hold out, some repeatedly where there are fewer
+_ENTRIES = 8_000_000  # distances to remembered pairs that are held at once
 
 
 def _check_threads(value, name):
@@ -34,18 +34,125 @@ def _check_threads(value, name):
 
 @hasher
 class ConsensusHasher(PairHasher):
-    """TODO.
+    r"""Codes of what both modalities agree on, in closed form.
+
+    Each pair is given a place in a space in which both modalities agree; regressions of each
+    modality predict that place from kernel features, and one rotation turns it into bits. What a
+    pair-wise method needs to know is chosen by cross-validation on the pairs: no label is used, and
+    no network is trained.
+
+    Rows become unit vectors, of the square roots where no feature is negative, and those become
+    Nyström features :math:`\phi` of a Gaussian kernel. Regularised canonical correlation analysis
+    of the features of both modalities gives scores :math:`u_j, v_j` of unit variance, with
+    correlations :math:`c_j` on pairs that were held out. With the weights :math:`c_j^p`, the
+    `consensus` :math:`\lambda`, the share :math:`w` of the text, and :math:`\hat x` the unit vector
+    of :math:`x`, a pair should lie at
+
+    .. math::
+        a &= (1 - w)\, (c_j^p u_j)_j + w\, (c_j^p v_j)_j \\
+        z &= \bigl[ \sqrt{\lambda}\, \hat a,\; \sqrt{(1 - \lambda) w}\, \hat x_T,\;
+        \sqrt{(1 - \lambda) (1 - w)}\, \hat x_I \bigr].
+
+    Ridge regressions of :math:`z` on :math:`\phi(x_I)` and :math:`\phi(x_T)` are the encoders. The
+    leading axes of their predictions for held-out pairs are rotated by iterative quantization.
+    Added to a prediction is what pairs that were learned from still lack, with distances
+    :math:`d_i` to them and the median :math:`h` of their squared distances to the nearest other,
+
+    .. math:: \hat z(x) = f(x) + m\, \frac{\sum_i k_i (z_i - f(x_i))}{\max(1, \sum_i k_i)},
+        \qquad k_i = e^{-10\, d_i^2 / h}.
 
     Parameters
     ----------
     target : {"meaning", "pair"}, default="meaning"
-        What.
+        What neighbours should be: pairs of like meaning, or the other half of the very pair.
+        ``"pair"`` refines the rotation by a contrastive loss on predictions for held-out pairs.
+    memory : float, default=0.75
+        How much of what the encoders cannot predict of a pair they remember, :math:`m`. It helps
+        where pairs that were learned from are searched, such as texts that look for images whose
+        captions are known, and changes next to nothing for other rows. 0 keeps no pair.
+    n_remembered : int, default=20_000
+        Most pairs that are remembered; of more pairs none is. A pair takes up to
+        ``512 + 4 * n_bits`` bytes a modality.
+    consensus : float, default=None
+        Share of what both modalities agree on in the target, :math:`\lambda`; the rest is what each
+        says for itself. ``None`` takes .5, and 1 for ``target="pair"``.
+    power : float, default=1.25
+        Power of the held-out correlation that weights a direction, :math:`p`.
+    gamma : float, default=0.5
+        Sharpness of the kernel, :math:`e^{-\gamma d^2 / m}` with :math:`m` the median squared
+        distance :math:`d^2`.
+    n_anchors : int, default=800
+        Rows whose similarities are the features.
+    n_folds : int, default=3
+        Folds of the cross-validation, at least 2.
+    n_iter : int, default=50
+        Iterations of iterative quantization.
+    n_jobs : int, default=None
+        Threads for the cross-validation of `shared_weight_`; ``None`` is 1.
+
+    Attributes
+    ----------
+    image_state_, text_state_ : dict of str to ndarray
+        Weights of the two encoders and what they remember.
+    correlations_ : ndarray of shape (n_directions,)
+        Correlations of the directions on held-out pairs, not increasing, at least 0; :math:`c_j`.
+    mutual_information_ : float
+        :math:`-\frac{1}{2} \sum_j \log (1 - c_j^2)`, in nats, by which the ridge of the correlation
+        was chosen.
+    text_share_ : float
+        Share of the text, :math:`w`: the negentropy of its held-out scores, weighted by
+        :math:`c_j^2`, as a share of that of both modalities. Independent noise makes scores more
+        Gaussian, so the modality whose scores are further from Gaussian is trusted more.
+    shared_weight_ : float
+        Weight of what the blocks share as they come, the least of 0, .1, .3, 1, 3, 10 and 30
+        with which codes of held-out pairs find their other half as well as with the best of them,
+        within a standard error. Where the blocks are of equal width,
+        such as those of both encoders of CLIP, their centred unit vectors along common axes are
+        appended to the predictions and need not be learned: that helps where pairs are few.
+    ridges_ : dict of str to float
+        Penalties that were chosen for the ``correlation`` and for the regressions of ``image`` and
+        ``text``, in units of the mean variance.
+    n_remembered_ : int
+        Pairs that are remembered.
+
+    Notes
+    -----
+    The method is this library's own; its parts have sources. Time is linear in the number of pairs,
+    which are read in chunks; what is no sum over pairs is learned from 4,000 of them. The defaults
+    of `consensus`, `power`, `gamma` and `memory` are fixed, not fitted.
+
+    References
+    ----------
+    C. Williams, M. Seeger: Using the Nyström method to speed up kernel machines, NIPS 2000.
+
+    D. Hardoon, S. Szedmak, J. Shawe-Taylor: Canonical correlation analysis: an overview with
+    application to learning methods, Neural Computation 16 (12), 2004.
+
+    A. Hyvärinen: New approximations of differential entropy for independent component analysis and
+    projection pursuit, NIPS 1998.
+
+    Y. Gong, S. Lazebnik, A. Gordo, F. Perronnin: Iterative quantization: a Procrustean approach to
+    learning binary codes for large-scale image retrieval, TPAMI 35 (12), 2013.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash.hashing import ConsensusHasher
+    >>> rng = np.random.default_rng(0)
+    >>> topics = rng.normal(size=(200, 5))
+    >>> image, text = topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))
+    >>> X = np.hstack([image, text])
+    >>> hasher = ConsensusHasher(16, n_image_features=16, random_state=0).fit(X)
+    >>> hasher.encode_text(text).shape
+    (200, 16)
+    >>> hasher.correlations_[:5].round(1).tolist()
+    [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     target: str = choice("meaning", "meaning", "pair")
     memory: float = share(0.75)
     n_remembered: int = count(20_000)
-    consensus: float = share(0.5)
+    consensus: float | None = share(None, none=True)
     power: float = not_negative(1.25)
     gamma: float = positive(0.5)
     n_anchors: int = count(800)
@@ -55,54 +162,41 @@ class ConsensusHasher(PairHasher):
 
     def _learn(self, pairs, seed):
         rng = np.random.default_rng(seed)
-        for b in BLOCKS:
-            warn_of_rows(b, *block_statistics(pairs.blocks[b], center=self.center)[2:])
-        features = {
-            b: KernelFeatures(
-                pairs.blocks[b],
-                center=self.center,
-                n_anchors=self.n_anchors,
-                gamma=self.gamma,
-                rng=rng,
-            )
-            for b in BLOCKS
-        }
+        features = {block: self._features(block, pairs.blocks[block], rng) for block in BLOCKS}
         groups = np.arange(len(pairs)) if pairs.groups is None else pairs.groups
-        rows = _Rows(pairs.blocks, features, _folds(groups, self.n_folds, rng))
-        sample = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
-        agreement = self._agree(rows.parts, rows.part(sample))
-        shared = _Shared(pairs.blocks, features, sample)
-        shared.weight = self._shared_weight(rows.part(sample), groups[sample], shared, rng)
-        center, rotation = self._rotation(agreement, shared, groups[sample], rng)
+        rows = KernelRows(pairs.blocks, features, draw_folds(groups, self.n_folds, rng))
+        chosen = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
+        sample, groups = rows.part(chosen), groups[chosen]
+        agreement = self._agree(rows.parts, sample)
+        shared = SharedSpace(pairs.blocks, features, chosen)
+        shared.weight = self._shared_weight(sample, groups, shared, rng)
+        center, rotation = self._rotation(agreement, shared, groups, rng, self.n_iter)
+        self.image_state_, self.text_state_ = (
+            _state(block, features[name], agreement, shared, center, rotation)
+            for block, name in enumerate(BLOCKS)
+        )
+        self.n_remembered_ = len(pairs) if self.memory and len(pairs) <= self.n_remembered else 0
+        if self.n_remembered_:
+            known = self._remembered(rows, agreement, shared, rotation, rng)
+            self.image_state_ |= known[0]
+            self.text_state_ |= known[1]
         self.correlations_ = agreement.correlations
         self.mutual_information_ = agreement.information
         self.text_share_ = agreement.text_share
         self.shared_weight_ = shared.weight
-        self.ridges_ = {
-            "correlation": agreement.ridge,
-            "image": agreement.encoders[0].ridge,
-            "text": agreement.encoders[1].ridge,
-        }
-        self.n_remembered_ = len(pairs) if self.memory and len(pairs) <= self.n_remembered else 0
-        states = []
-        for block, name in enumerate(BLOCKS):
-            own = features[name]
-            n_learned = agreement.axes.shape[1]
-            encoder = agreement.encoders[block]
-            state = {
-                "non_negative": np.array(own.non_negative),
-                "mean": own.mean,
-                "axes": own.axes,
-                "anchors": own.anchors,
-                "rate": np.array(own.rate),
-                "map": own.root @ encoder.coefficients @ rotation[:n_learned],
-                "offset": center @ rotation - encoder.intercept @ rotation[:n_learned],
-                "shared": shared.maps(block) @ rotation[n_learned:],
-            }
-            if self.n_remembered_:
-                state |= self._remembered(rows, agreement, shared, block, rotation, rng)
-            states.append(state)
-        self.image_state_, self.text_state_ = states
+        ridges = agreement.ridge, *(encoder.ridge for encoder in agreement.encoders)
+        self.ridges_ = dict(zip(("correlation", *BLOCKS), ridges, strict=True))
+
+    def _features(self, block, values, rng):
+        warn_of_rows(block, *block_statistics(values, center=self.center)[2:])
+        return KernelFeatures(
+            values, center=self.center, n_anchors=self.n_anchors, gamma=self.gamma, rng=rng
+        )
+
+    def _consensus(self):
+        if self.consensus is None:
+            return 1.0 if self.target == "pair" else 0.5
+        return self.consensus
 
     def _agree(self, parts, sample):
         return Agreement(
@@ -110,14 +204,14 @@ class ConsensusHasher(PairHasher):
             sample,
             int(sample.folds.max()) + 1,
             power=self.power,
-            consensus=self.consensus,
+            consensus=self._consensus(),
             n_axes=max(_LEAST_AXES, self.n_bits),
         )
 
-    def _rotation(self, agreement, shared, groups, rng):
+    def _rotation(self, agreement, shared, groups, rng, n_iter):
         targets = shared.join_target(agreement.sample)
         predicted = [shared.join(p, block) for block, p in enumerate(agreement.predicted)]
-        center, rotation = rotate(targets, predicted, self.n_bits, rng, self.n_iter)
+        center, rotation = rotate(targets, predicted, self.n_bits, rng, n_iter)
         if self.target == "pair":
             image, text = (p - center for p in predicted)
             rotation = tell_apart(rotation, image, text, groups, rng)
@@ -127,151 +221,84 @@ class ConsensusHasher(PairHasher):
         """Choose the weight of what both blocks share as they come, by codes of held-out pairs."""
         if shared.axes is None:
             return 0.0
-        seeds = rng.integers(2**32, size=sample.folds.max() + 1)
-        scores = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(self._held_out_scores)(sample, groups, shared, fold, seed)
-            for fold, seed in enumerate(seeds)
+        tests = []
+        for _ in range(-(-_HELD_OUT // max(len(groups), _HELD_OUT // 10))):  # few pairs: repeated
+            folds = draw_folds(groups, self.n_folds, rng)
+            tests += [folds == fold for fold in range(folds.max() + 1)]
+        seeds = rng.integers(2**32, size=len(tests))
+        scores: Any = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(self._held_out_scores)(sample, groups, shared, held_out, seed)
+            for held_out, seed in zip(tests, seeds, strict=True)
         )
-        return _SHARED_WEIGHTS[int(np.argmax(np.mean(scores, axis=0)))]
+        return _SHARED_WEIGHTS[_least_within_error(np.array(scores))]
 
-    def _held_out_scores(self, sample, groups, shared, fold, seed):
-        """Return how well codes of a fold find their other half, for each weight."""
+    def _held_out_scores(self, sample, groups, shared, held_out, seed):
+        """Return how well codes of held-out pairs find their other half, for each weight."""
         rng = np.random.default_rng(seed)
-        train, test = np.flatnonzero(sample.folds != fold), np.flatnonzero(sample.folds == fold)
+        train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         test = test[np.unique(groups[test], return_index=True)[1]]
         if len(train) < 4 or len(test) < 2:
             return np.zeros(len(_SHARED_WEIGHTS))
-        part = sample.take(train)._replace(folds=_folds(groups[train], self.n_folds, rng))
+        part = sample.take(train)._replace(folds=draw_folds(groups[train], self.n_folds, rng))
         agreement = self._agree(lambda: [part], part)
         predicted = [agreement.predict(v, b) for b, v in enumerate((sample.f, sample.g))]
         scores = []
         for weight in _SHARED_WEIGHTS:
             training, testing = (shared.take(rows, weight) for rows in (train, test))
-            center, rotation = self._rotation(agreement, training, groups[train], rng)
-            real = [testing.join(p[test], b) - center for b, p in enumerate(predicted)]
-            scores.append(paired_score(*(values @ rotation >= 0 for values in real), None))
+            n_iter = min(self.n_iter, _QUICK_ITER)
+            center, rotation = self._rotation(agreement, training, groups[train], rng, n_iter)
+            image, text = (
+                (testing.join(p[test], b) - center) @ rotation >= 0 for b, p in enumerate(predicted)
+            )
+            scores.append(paired_score(image, text, None))
         return np.array(scores)
 
-    def _remembered(self, rows, agreement, shared, block, rotation, rng):
-        """Return the coordinates of the pairs, and what the codes of their halves still lack."""
-        coordinates, lacking = [], []
+    def _remembered(self, rows, agreement, shared, rotation, rng):
+        """Return what each modality remembers of the pairs."""
+        coordinates, lacking = ([], []), ([], [])
         for i, part in zip(rows.batches, rows.parts(), strict=True):
-            both = [shared.of(rows.blocks, rows.features, i, b) for b in (0, 1)]
-            here = shared.with_values(both)
+            here = shared.with_values([shared.of(rows.blocks, i, block) for block in (0, 1)])
             target = here.join_target(agreement.target(part))
-            predicted = agreement.predict((part.f, part.g)[block], block)
-            lacking.append((target - here.join(predicted, block)) @ rotation)
-            coordinates.append((part.x, part.y)[block][:, :_MEMORY_AXES])
-        known = np.vstack(coordinates)
-        some = known[rng.permutation(len(known))[:1000]]
-        distances = squared_distances(some, known)
-        distances[distances < 1e-9] = np.inf
-        nearest = distances.min(axis=1)
-        typical = np.median(nearest[np.isfinite(nearest)]) if np.isfinite(nearest).any() else 1.0
-        return {
-            "known": known.astype(np.float32),
-            "lacking": (self.memory * np.vstack(lacking)).astype(np.float32),
-            "sharpness": np.array(_MEMORY_SHARPNESS / typical),
-        }
+            for block, (values, p) in enumerate(((part.f, part.x), (part.g, part.y))):
+                predicted = here.join(agreement.predict(values, block), block)
+                lacking[block].append(self.memory * (target - predicted) @ rotation)
+                coordinates[block].append(p)
+        return [
+            remember(np.vstack(p), np.vstack(values), rng)
+            for p, values in zip(coordinates, lacking, strict=True)
+        ]
 
     def _real_codes(self, block, values):
         state = self.image_state_ if block == "image" else self.text_state_
         features = KernelFeatures.from_state(state)
         codes = np.empty((values.shape[0], len(state["offset"])))
         n_known = len(state["known"]) if "known" in state else 0
-        step = max(64, min(CHUNK, _ENTRIES // max(n_known, 1)))
-        for rows in gen_batches(len(codes), step):
+        for rows in gen_batches(len(codes), max(64, min(CHUNK, _ENTRIES // max(n_known, 1)))):
             p = features.coordinates(values[rows])
             codes[rows] = features.similarities(p) @ state["map"] - state["offset"]
-            if len(state["shared"]) and state["shared"].any():
-                projected, lengths = features.project(values[rows], state["shared"])
-                codes[rows] += projected / np.where(lengths > 0, lengths, 1)[:, None]
+            if "shared" in state:
+                codes[rows] += features.directions(values[rows], state["shared"])
             if n_known:
-                k = squared_distances(p[:, :_MEMORY_AXES], state["known"])
-                k = np.exp(-state["sharpness"] * k)
-                codes[rows] += k @ state["lacking"] / np.maximum(1, k.sum(axis=1))[:, None]
+                codes[rows] += recall(state, p)
         return codes
 
 
-class _Rows:
-    """The pairs as kernel features and coordinates, a batch at a time."""
-
-    def __init__(self, blocks, features, folds):
-        self.blocks, self.features, self.folds = blocks, features, folds
-        self.batches = list(gen_batches(len(folds), CHUNK))
-        self.kept = None
-        if len(folds) <= _KEPT:
-            self.kept = [self.part(rows) for rows in self.batches]
-
-    def part(self, rows):
-        """Return some of the pairs."""
-        x, y = (self.features[b].coordinates(self.blocks[b][rows]) for b in BLOCKS)
-        f, g = (self.features[b].features(p) for b, p in zip(BLOCKS, (x, y), strict=True))
-        return Part(f, g, x, y, self.folds[rows])
-
-    def parts(self):
-        """Return all pairs in batches."""
-        return self.kept or map(self.part, self.batches)
+def _state(block, features, agreement, shared, center, rotation):
+    """Return all that encodes one modality."""
+    encoder, n_learned = agreement.encoders[block], agreement.axes.shape[1]
+    state = {
+        **features.state(),
+        "map": features.root @ encoder.coefficients @ rotation[:n_learned],
+        "offset": center @ rotation - encoder.intercept @ rotation[:n_learned],
+    }
+    if shared.weight:
+        state["shared"] = shared.weight**0.5 * shared.axes @ rotation[n_learned:]
+    return state
 
 
-class _Shared:
-    """What both blocks are in one space as they come: centred unit vectors along common axes."""
-
-    def __init__(self, blocks, features, rows):
-        self.weight, self.axes, self.features = 0.0, None, features
-        image, text = (blocks[b].shape[1] for b in BLOCKS)
-        if image != text:
-            return
-        if image <= _WIDE:
-            self.axes = np.eye(image)
-        else:  # wide blocks vary along few axes
-            self.axes = linalg.qr(np.hstack([features[b].axes for b in BLOCKS]), mode="economic")[0]
-        units = np.vstack([self.of(blocks, features, rows, block) for block in (0, 1)])
-        self.axes = self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES]
-        self.values = [self.of(blocks, features, rows, block) for block in (0, 1)]
-
-    def of(self, blocks, features, rows, block):
-        """Return the unit vectors of some rows of a block, (m, a)."""
-        if self.axes is None:
-            return None
-        name = BLOCKS[block]
-        z, lengths = features[name].project(blocks[name][rows], self.axes)
-        return z / np.where(lengths > 0, lengths, 1)[:, None]
-
-    def with_values(self, values, weight=None):
-        """Return the same for other rows, or with another weight."""
-        other = object.__new__(_Shared)
-        other.axes, other.values = self.axes, values
-        other.weight = self.weight if weight is None else weight
-        return other
-
-    def take(self, rows, weight):
-        """Return the same for some of the rows, with another weight."""
-        return self.with_values([v[rows] for v in self.values], weight)
-
-    def join(self, predicted, block):
-        """Append the vectors of a block to what is predicted from it."""
-        if not self.weight:
-            return predicted
-        return np.hstack([predicted, self.weight**0.5 * self.values[block]])
-
-    def join_target(self, target):
-        """Append the mean of both blocks' vectors to the target."""
-        if not self.weight:
-            return target
-        return np.hstack([target, self.weight**0.5 * (self.values[0] + self.values[1]) / 2])
-
-    def maps(self, block):
-        """Return the axes of the vectors, times the weight, (d, a), or (d, 0) where it is 0."""
-        if not self.weight:
-            return np.zeros((len(self.features[BLOCKS[block]].mean), 0))
-        return self.weight**0.5 * self.axes
-
-
-def _folds(groups, n_folds, rng):
-    """Draw the fold of each row; rows of a group have one, unless all rows are of one group."""
-    ids, of = np.unique(groups, return_inverse=True)
-    if len(ids) == 1:  # nothing to learn from would be left
-        ids = of = np.arange(len(groups))
-    n_folds = min(n_folds, max(len(ids) // 2, 2), len(ids))  # correlations need two rows of a fold
-    return (rng.permutation(len(ids)) % n_folds)[of]
+def _least_within_error(scores):
+    """Return the first column whose mean is less than the best one by at most a standard error."""
+    best = np.argmax(scores.mean(axis=0))
+    lost = scores[:, [best]] - scores
+    error = lost.std(axis=0, ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
+    return int(np.argmax(lost.mean(axis=0) <= error))

@@ -1,14 +1,17 @@
 """Kernel features of a block: rows to unit vectors, principal coordinates, similarities."""
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 from sklearn.utils import gen_batches
 
+from .._blocks import BLOCKS
 from ._linear import CenteredSparse, principal_axes
+from ._moments import Part, eigen
 from ._pairs import CHUNK
 
 _SAMPLE = 20_000_000  # entries of the rows from which principal axes are learned
 _MOST_AXES = 512
+_KEPT = 20_000  # pairs whose features are kept between passes
 
 
 def unit(x):
@@ -76,8 +79,8 @@ class KernelFeatures:
         self.anchors = p[np.sort(rng.permutation(len(p))[:n_anchors])]
         some = p[rng.permutation(len(p))[:500]]
         self.rate = gamma / (np.median(squared_distances(some, self.anchors)) or 1.0)
-        variances, axes = linalg.eigh(self.similarities(self.anchors))
-        variances, axes = variances[::-1][:_MOST_AXES], axes[:, ::-1][:, :_MOST_AXES]
+        variances, axes = eigen(self.similarities(self.anchors))
+        variances, axes = variances[:_MOST_AXES], axes[:, :_MOST_AXES]
         keep = variances > 1e-5 * variances[0]
         self.root = axes[:, keep] / np.sqrt(variances[keep] + 1e-6)
 
@@ -88,6 +91,16 @@ class KernelFeatures:
         new.non_negative, new.rate = bool(state["non_negative"]), float(state["rate"])
         new.mean, new.axes, new.anchors = state["mean"], state["axes"], state["anchors"]
         return new
+
+    def state(self):
+        """Return what `from_state` needs."""
+        return {
+            "non_negative": np.array(self.non_negative),
+            "mean": self.mean,
+            "axes": self.axes,
+            "anchors": self.anchors,
+            "rate": np.array(self.rate),
+        }
 
     def normalize(self, values):
         """Return rows of unit length, (m, d), dense or CSR as they came."""
@@ -105,13 +118,13 @@ class KernelFeatures:
         largest = np.abs(z).max(axis=1, keepdims=True, initial=0)
         return unit(z / np.where(largest > 0, largest, 1))
 
-    def project(self, values, axes):
-        """Return centred unit rows times some axes, (m, r), and the length of each centred row."""
+    def directions(self, values, axes):
+        """Return centred rows, at unit length before they are projected on some axes, (m, a)."""
         z = self.normalize(values)
         squares = z.power(2) if sparse.issparse(z) else z**2
         lengths = np.asarray(squares.sum(axis=1)).ravel() - 2 * (z @ self.mean)
-        lengths += self.mean @ self.mean
-        return z @ axes - self.mean @ axes, np.sqrt(np.maximum(lengths, 0))
+        lengths = np.sqrt(np.maximum(lengths + self.mean @ self.mean, 0))[:, None]
+        return (z @ axes - self.mean @ axes) / np.where(lengths > 0, lengths, 1)
 
     def coordinates(self, values):
         """Return principal coordinates, (m, r)."""
@@ -150,3 +163,24 @@ def _divide_rows(values, divisors):
 def _draw(n, most, rng):
     """Return the sorted indices of at most so many rows."""
     return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
+class KernelRows:
+    """The pairs as kernel features and coordinates, a batch at a time."""
+
+    def __init__(self, blocks, features, folds):
+        self.blocks, self.features, self.folds = blocks, features, folds
+        self.batches = list(gen_batches(len(folds), CHUNK))
+        self.kept = None
+        if len(folds) <= _KEPT:
+            self.kept = [self.part(rows) for rows in self.batches]
+
+    def part(self, rows):
+        """Return some of the pairs."""
+        x, y = (self.features[b].coordinates(self.blocks[b][rows]) for b in BLOCKS)
+        f, g = (self.features[b].features(p) for b, p in zip(BLOCKS, (x, y), strict=True))
+        return Part(f, g, x, y, self.folds[rows])
+
+    def parts(self):
+        """Return all pairs in batches."""
+        return self.kept or map(self.part, self.batches)

@@ -106,7 +106,7 @@ def canonical_directions(moments, ridge):
     for variances, axes in moments.axes:
         penalised = np.maximum(variances + ridge * variances.mean(), _TINY)
         whitened.append(axes * penalised**-0.5)
-    u, _, v = linalg.svd(whitened[0].T @ moments.fg @ whitened[1], full_matrices=False)
+    u, _, v = np.linalg.svd(whitened[0].T @ moments.fg @ whitened[1], full_matrices=False)
     u, v = svd_flip(u, v)
     directions = []
     for w, c in ((whitened[0] @ u, moments.ff), (whitened[1] @ v.T, moments.gg)):
@@ -177,8 +177,8 @@ class Regressions:
     def __init__(self, moments, products, sums, squares, block, ridges):
         errors, solvers = np.zeros(len(ridges)), []
         for fold, training in enumerate(moments.training):
-            without = [sum(s) - s[fold] for s in (products, sums)]
-            solve = _Ridge(training, *without, block)
+            kept, total = sum(products) - products[fold], sum(sums) - sums[fold]
+            solve = _Ridge(training, kept, total, block)
             n, own = moments.sums[fold][0], moments.sums[fold][1 + block]
             features = moments.held_out(fold)[block]
             crossed = _shift(products[fold], own, sums[fold], solve.mean, solve.target, n)
@@ -214,3 +214,12 @@ class _Ridge:
         """Return the coefficients and the intercept."""
         coefficients = self.axes @ self.rotated(ridge)
         return coefficients, self.target - self.mean @ coefficients
+
+
+def draw_folds(groups, n_folds, rng):
+    """Draw the fold of each row; rows of a group have one, unless all rows are of one group."""
+    ids, of = np.unique(groups, return_inverse=True)
+    if len(ids) == 1:  # nothing to learn from would be left
+        ids = of = np.arange(len(groups))
+    n_folds = min(n_folds, max(len(ids) // 2, 2), len(ids))  # correlations need two rows of a fold
+    return (rng.permutation(len(ids)) % n_folds)[of]
