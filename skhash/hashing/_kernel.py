@@ -70,6 +70,8 @@ class KernelFeatures:
         self.scale = spread if spread > 1e-7 else 1.0  # less is rounding: all rows are the same
         sample = _draw(n, max(_SAMPLE // d, 1000), rng)
         z = self.normalize(values[sample])
+        if sparse.issparse(z) and n < d and z.shape[0] * d <= _SAMPLE:
+            z = z.toarray()  # as few rows are quickly decomposed
         if sparse.issparse(z):
             centred = CenteredSparse(z, self.mean, self.scale)
         else:

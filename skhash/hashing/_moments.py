@@ -95,9 +95,13 @@ def _shift(products, f, g, mf, mg, n):
 def eigen(c):
     """Return the eigenvalues of a covariance, descending, and its eigenvectors, with one sign."""
     variances, axes = linalg.eigh(c)
-    variances, axes = np.maximum(variances[::-1], 0), axes[:, ::-1]
+    return np.maximum(variances[::-1], 0), of_one_sign(axes[:, ::-1])
+
+
+def of_one_sign(axes):
+    """Return eigenvectors whose largest entry is positive: rounding decides their signs."""
     largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
-    return variances, axes * np.where(largest >= 0, 1.0, -1.0)
+    return axes * np.where(largest >= 0, 1.0, -1.0)
 
 
 def canonical_directions(moments, ridge):

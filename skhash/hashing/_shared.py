@@ -6,7 +6,7 @@ import numpy as np
 from scipy import linalg
 
 from .._blocks import BLOCKS
-from ._moments import eigen
+from ._moments import eigen, of_one_sign
 
 _SHARED_AXES = 128
 _WIDE = 1024  # columns, past which the shared axes are sought among the blocks' principal axes
@@ -27,7 +27,7 @@ class SharedSpace:
         else:  # wide blocks vary along few axes
             self.axes = linalg.qr(np.hstack([features[b].axes for b in BLOCKS]), mode="economic")[0]
         units = np.vstack([self.of(blocks, rows, block) for block in (0, 1)])
-        self.axes = self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES]
+        self.axes = of_one_sign(self.axes @ eigen(units.T @ units)[1][:, :_SHARED_AXES])
         self.values = [self.of(blocks, rows, block) for block in (0, 1)]
 
     def of(self, blocks, rows, block) -> Any:

@@ -1,0 +1,611 @@
+"""Consensus codes: what is learned, remembered and chosen, whatever the form of the features."""
+
+import pickle
+import tracemalloc
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skhash import make_table
+from skhash.hashing import CCAHasher, ConsensusHasher, _consensus, _kernel
+from skhash.hashing._consensus import _folds
+
+D = 8  # image features
+
+
+def pairs(n_pairs=150, seed=1, n_image=D, n_text=12, noise=0.1):
+    rng, maps = np.random.default_rng(seed), np.random.default_rng(0)
+    topics = rng.normal(size=(n_pairs, 4))
+    image = topics @ maps.normal(size=(4, n_image)) + noise * rng.normal(size=(n_pairs, n_image))
+    text = topics @ maps.normal(size=(4, n_text)) + noise * rng.normal(size=(n_pairs, n_text))
+    return np.hstack([image, np.maximum(text, 0)]).astype(np.float32)
+
+
+def aligned(n_pairs, seed=1, n_common=24):
+    """Draw pairs in one space of 24 axes, some of which both modalities have in common."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=(n_pairs, n_common))
+    both = []
+    for _ in range(2):
+        own = rng.normal(size=(n_pairs, 24 - n_common))
+        both += [common + 0.5 * rng.normal(size=common.shape), own]
+    return np.hstack(both)
+
+
+def make(n_bits=16, **parameters):
+    return ConsensusHasher(n_bits, **{"n_image_features": D, "random_state": 0, **parameters})
+
+
+def real(hasher, X):
+    return clone_with(hasher, output="real").transform(X)
+
+
+def clone_with(hasher, **parameters):
+    return pickle.loads(pickle.dumps(hasher)).set_params(**parameters)
+
+
+def learned(hasher):
+    """Return all that was learned, as bytes that compare bit for bit."""
+    return {
+        name: pickle.dumps(value)
+        for name, value in vars(hasher).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+
+
+def assert_same_codes(one, other, X, *, atol):
+    np.testing.assert_allclose(real(one, X), real(other, X), atol=atol)
+
+
+TRAIN, TEST = pairs(), pairs(60, seed=2)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return make().fit(TRAIN)
+
+
+# What codes find.
+
+
+def bent_pairs(n_pairs, seed):
+    """Draw pairs whose texts depend on their images, but not linearly."""
+    rng, maps = np.random.default_rng(seed), np.random.default_rng(0)
+    angles = rng.uniform(0, 2 * np.pi, size=(n_pairs, 2))
+    circles = np.hstack([np.cos(angles), np.sin(angles)])
+    doubled = np.hstack([np.cos(2 * angles), np.sin(2 * angles)])
+    image = circles @ maps.normal(size=(4, D))
+    text = doubled @ maps.normal(size=(4, 10))
+    return np.hstack([image, text]) + 0.05 * rng.normal(size=(n_pairs, D + 10))
+
+
+def test_pairs_that_depend_on_each_other_not_linearly_are_found():
+    train, test = bent_pairs(600, 1), bent_pairs(200, 2)
+    scores = [
+        cls(32, n_image_features=D, random_state=0).fit(train).score(test)
+        for cls in (ConsensusHasher, CCAHasher)
+    ]
+    assert scores[0] > 2 * scores[1]
+
+
+def test_codes_for_pairs_find_the_other_half_more_often():
+    rng = np.random.default_rng(0)
+    topics = rng.normal(size=(400, 20)) * np.linspace(3, 0.5, 20)
+    blocks = [
+        topics @ rng.normal(size=(20, 30)) + 0.5 * rng.normal(size=(400, 30)) for _ in range(2)
+    ]
+    train, test = np.split(np.hstack([blocks[0], blocks[1][:, :29]]), [250])
+    scores = {
+        target: make(16, n_image_features=30, target=target).fit(train).score(test)
+        for target in ("meaning", "pair")
+    }
+    assert scores["pair"] > scores["meaning"]
+
+
+# Memory.
+
+
+def test_rows_of_the_training_set_are_remembered():
+    whole, nothing = (make(memory=memory).fit(TRAIN) for memory in (1.0, 0.0))
+    half = make(memory=0.5).fit(TRAIN)
+    assert (whole.n_remembered_, half.n_remembered_, nothing.n_remembered_) == (150, 150, 0)
+    assert "known" not in nothing.image_state_
+    image, text = np.split(real(whole, TRAIN), 2, axis=1)
+    # Both halves of a pair are where the pair should lie, but for what neighbours add.
+    distances = np.linalg.norm(image - text, axis=1)
+    forgotten = np.linalg.norm(np.subtract(*np.split(real(nothing, TRAIN), 2, axis=1)), axis=1)
+    assert np.median(distances) < 0.05 * np.median(forgotten)
+    # The parameter is a share of the way there.
+    halfway = (real(nothing, TRAIN) + real(whole, TRAIN)) / 2
+    np.testing.assert_allclose(real(half, TRAIN), halfway, atol=1e-6)
+
+
+def test_rows_far_from_those_of_the_training_set_are_as_without_memory():
+    new = pairs(60, seed=3, noise=3.0)
+    hasher, nothing = make(memory=1.0).fit(TRAIN), make(memory=0.0).fit(TRAIN)
+    moved = np.abs(real(hasher, new) - real(nothing, new)).max(axis=1)
+    known = np.abs(real(hasher, TRAIN) - real(nothing, TRAIN)).max(axis=1)
+    assert np.median(moved) < 0.01 * np.median(known)
+
+
+def test_memory_is_what_the_formula_says():
+    hasher, nothing = make(memory=0.6).fit(TRAIN), make(memory=0.0).fit(TRAIN)
+    state = hasher.text_state_
+    features = _kernel.KernelFeatures.from_state(state)
+    p = features.coordinates(TEST[:, D:])[:, :128]
+    distances = np.array([np.sum((state["known"] - row) ** 2, axis=1) for row in p])
+    k = np.exp(-state["sharpness"] * distances)
+    added = k @ state["lacking"] / np.maximum(1, k.sum(axis=1))[:, None]
+    expected = clone_with(nothing, output="real").encode_text(TEST[:, D:]) + added
+    found = clone_with(hasher, output="real").encode_text(TEST[:, D:])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    known = features.coordinates(TRAIN[:, D:])[:, :128]
+    apart = np.array([np.sum((known - row) ** 2, axis=1) for row in known])
+    np.fill_diagonal(apart, np.inf)
+    np.testing.assert_allclose(state["sharpness"], 10 / np.median(apart.min(axis=1)), rtol=1e-6)
+
+
+def test_too_many_pairs_are_not_remembered():
+    hasher = make(n_remembered=149).fit(TRAIN)
+    assert hasher.n_remembered_ == 0
+    np.testing.assert_array_equal(real(hasher, TEST), real(make(memory=0.0).fit(TRAIN), TEST))
+    assert make(n_remembered=150).fit(TRAIN).n_remembered_ == 150
+
+
+# What both blocks share as they come.
+
+
+def test_few_pairs_of_one_space_are_hashed_by_what_they_share():
+    train, test = aligned(30), aligned(200, seed=2)
+    options = {"n_bits": 32, "n_image_features": 24}
+    hasher = make(**options).fit(train)
+    assert hasher.shared_weight_ > 0
+    assert hasher.score(test) > 2 * CCAHasher(**options, random_state=0).fit(train).score(test)
+
+
+def test_with_more_pairs_less_of_what_blocks_share_is_used():
+    weights = [
+        make(32, n_image_features=24).fit(aligned(n_pairs, n_common=12)).shared_weight_
+        for n_pairs in (30, 300)
+    ]
+    assert weights[0] > weights[1]
+
+
+def test_blocks_of_two_spaces_share_nothing():
+    assert make().fit(TRAIN).shared_weight_ == 0
+    X = pairs(300, n_image=12)  # as wide as each other, but not aligned
+    assert make(n_image_features=12).fit(X).shared_weight_ <= 0.1
+
+
+@pytest.mark.parametrize("target", ["meaning", "pair"])
+def test_codes_are_the_rotated_predictions_and_shared_vectors(target, monkeypatch):
+    seen = {}
+    agree, rotate = ConsensusHasher._agree, ConsensusHasher._rotation
+
+    def agreed(self, parts, sample):
+        seen["agreement"] = agree(self, parts, sample)
+        return seen["agreement"]
+
+    def rotated(self, agreement, shared, groups, rng):
+        seen["center"], seen["rotation"] = rotate(self, agreement, shared, groups, rng)
+        seen["last"] = agreement, shared
+        return seen["center"], seen["rotation"]
+
+    monkeypatch.setattr(ConsensusHasher, "_agree", agreed)
+    monkeypatch.setattr(ConsensusHasher, "_rotation", rotated)
+    train, test = aligned(40), aligned(20, seed=2)
+    hasher = make(n_image_features=24, memory=0.0, target=target).fit(train)
+    assert hasher.shared_weight_ > 0
+    agreement, shared = seen["last"]
+    for block, encode in enumerate(("encode_image", "encode_text")):
+        values = test[:, :24] if block == 0 else test[:, 24:]
+        learner = shared.features[("image", "text")[block]]
+        predicted = agreement.predict(learner.features(learner.coordinates(values)), block)
+        known = train[:, :24] if block == 0 else train[:, 24:]
+        mean = (known / np.linalg.norm(known, axis=1, keepdims=True)).mean(axis=0)
+        centred = values / np.linalg.norm(values, axis=1, keepdims=True) - mean
+        units = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+        joined = np.hstack([predicted, np.sqrt(hasher.shared_weight_) * units @ shared.axes])
+        expected = (joined - seen["center"]) @ seen["rotation"]
+        found = getattr(clone_with(hasher, output="real"), encode)(values)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+def test_wide_blocks_of_one_space_share_axes_too(convert, monkeypatch):
+    train, test = aligned(30), aligned(20, seed=2)
+    options = {"n_image_features": 24, "n_bits": 32, "memory": 0.0}
+    whole = make(**options).fit(train)
+    monkeypatch.setattr(_consensus, "_WIDE", 5)
+    found = make(**options).fit(convert(train))
+    assert found.shared_weight_ == whole.shared_weight_ > 0
+    assert_same_codes(found, whole, test, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*all zeros")
+def test_sparse_blocks_of_many_columns_fit():
+    X = sparse.random(30, 60_000, density=0.001, format="csr", random_state=0)
+    codes = make(n_image_features=30_000).fit(X).transform(X)
+    assert codes.shape == (30, 32)
+
+
+# Groups.
+
+
+@pytest.mark.parametrize("n_folds", [2, 3, 5])
+def test_rows_of_a_group_have_one_fold_and_folds_are_even(n_folds):
+    rng = np.random.default_rng(0)
+    groups = rng.integers(40, size=200)
+    folds = _folds(groups, n_folds, rng)
+    assert all(len(set(folds[groups == group])) == 1 for group in groups)
+    counts = [len(set(groups[folds == fold])) for fold in range(n_folds)]
+    assert sum(counts) == len(set(groups))
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_fold_has_rows_and_so_have_the_others():
+    rng = np.random.default_rng(0)
+    for n_groups in range(2, 12):
+        for n_folds in (2, 3, 1000):
+            folds = _folds(np.arange(n_groups), n_folds, rng)
+            assert 2 <= len(set(folds)) <= n_folds
+    assert len(set(_folds(np.zeros(9), 3, rng))) == 3
+
+
+def test_copies_of_a_pair_do_not_flatter_it_if_they_are_of_one_group():
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(60, 20))
+    copied, groups = np.repeat(noise, 4, axis=0), np.repeat(np.arange(60), 4)
+    plain, honest, flattered = (
+        make().fit(X, groups=g).mutual_information_
+        for X, g in ((noise, None), (copied, groups), (copied, None))
+    )
+    assert honest < 2 * plain + 1
+    assert flattered > 3 * honest
+
+
+@pytest.mark.parametrize("target", ["meaning", "pair"])
+def test_copies_in_groups_leave_retrieval_as_it_is(target):
+    copied, groups = np.repeat(TRAIN, 3, axis=0), np.repeat(np.arange(150), 3)
+    expected = make(target=target).fit(TRAIN).score(TEST)
+    found = make(target=target).fit(copied, groups=groups).score(TEST)
+    assert found > 0.8 * expected
+
+
+@pytest.mark.parametrize("target", ["meaning", "pair"])
+@pytest.mark.parametrize("n_groups", [1, 2, 3])
+def test_few_groups_are_no_obstacle(n_groups, target):
+    hasher = make(target=target).fit(TRAIN, groups=np.arange(150) % n_groups)
+    assert hasher.score(TEST) > 0.3
+
+
+def test_groups_may_be_strings():
+    groups = np.arange(150) // 2
+    named = make().fit(TRAIN, groups=[f"item {group:03d}" for group in groups])
+    assert learned(named) == learned(make().fit(TRAIN, groups=groups))
+
+
+# The form of the features.
+
+
+def test_the_same_seed_gives_the_same_bits():
+    for parameters in ({}, {"target": "pair"}):
+        one, other = (make(**parameters).fit(TRAIN) for _ in range(2))
+        assert learned(one) == learned(other)
+    assert learned(make(random_state=1).fit(TRAIN)) != learned(make().fit(TRAIN))
+
+
+def test_the_global_generator_is_left_alone():
+    np.random.seed(3)  # noqa: NPY002
+    before = pickle.dumps(np.random.get_state())  # noqa: NPY002
+    make(target="pair").fit(TRAIN)
+    assert pickle.dumps(np.random.get_state()) == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1])
+def test_threads_do_not_change_the_bits(n_jobs):
+    X = aligned(60)
+    one, other = (make(n_image_features=24, n_jobs=n).fit(X) for n in (None, n_jobs))
+    assert learned(one) == learned(other)
+
+
+@pytest.mark.parametrize("X", [TRAIN, np.abs(TRAIN)], ids=["signed", "positive"])
+@pytest.mark.parametrize("convert", [sparse.csr_matrix, sparse.csr_array])
+def test_csr_features_give_the_codes_of_dense_ones(X, convert):
+    dense, csr = make(memory=0.0).fit(X), make(memory=0.0).fit(convert(X))
+    np.testing.assert_allclose(csr.correlations_, dense.correlations_, atol=1e-6)
+    assert csr.ridges_ == dense.ridges_
+    np.testing.assert_array_equal(dense.transform(convert(TEST)), dense.transform(TEST))
+    assert_same_codes(csr, dense, TEST, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+def test_the_type_of_the_numbers_does_not_matter(dtype):
+    half = TRAIN.astype(np.float16)
+    expected = make().fit(half.astype(np.float64))
+    found = make().fit(half.astype(dtype))
+    np.testing.assert_array_equal(found.transform(TEST), expected.transform(TEST))
+
+
+def test_integers_are_features():
+    whole = np.round(10 * TRAIN)
+    expected, found = make().fit(whole), make().fit(whole.astype(np.int64))
+    np.testing.assert_array_equal(found.transform(TEST), expected.transform(TEST))
+
+
+def test_a_memory_map_is_read_as_an_array_is(tmp_path, fitted):
+    np.save(tmp_path / "pairs.npy", TRAIN)
+    mapped = np.load(tmp_path / "pairs.npy", mmap_mode="r")
+    assert learned(make().fit(mapped)) == learned(fitted)
+    np.testing.assert_array_equal(fitted.transform(mapped), fitted.transform(TRAIN))
+
+
+def test_a_table_is_read_as_an_array_is(fitted):
+    table = make_table(image=TRAIN[:, :D], text=TRAIN[:, D:])
+    hasher = ConsensusHasher(16, random_state=0).fit(table)
+    np.testing.assert_allclose(hasher.correlations_, fitted.correlations_)
+    codes = np.hstack([fitted.encode_image(TEST[:, :D]), fitted.encode_text(TEST[:, D:])])
+    assert (
+        np.mean(hasher.transform(make_table(image=TEST[:, :D], text=TEST[:, D:])) == codes) > 0.99
+    )
+
+
+@pytest.mark.parametrize("target", ["meaning", "pair"])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+def test_chunks_and_what_is_kept_do_not_change_the_codes(convert, target, monkeypatch):
+    X = convert(TRAIN)
+    whole = make(target=target).fit(X)
+    monkeypatch.setattr(_consensus, "CHUNK", 37)
+    monkeypatch.setattr(_kernel, "CHUNK", 11)
+    chunked = make(target=target).fit(X)
+    monkeypatch.setattr(_consensus, "_KEPT", 0)
+    again = make(target=target).fit(X)
+    for found in (chunked, again):
+        np.testing.assert_allclose(found.correlations_, whole.correlations_, atol=1e-7)
+        assert found.ridges_ == whole.ridges_
+        assert found.shared_weight_ == whole.shared_weight_
+        assert np.mean(found.transform(TEST) == whole.transform(TEST)) > 0.99
+
+
+def test_encoding_in_small_steps_gives_the_same_codes(fitted, monkeypatch):
+    expected = real(fitted, TEST)
+    monkeypatch.setattr(_consensus, "_ENTRIES", 1)
+    monkeypatch.setattr(_consensus, "CHUNK", 7)
+    np.testing.assert_allclose(real(fitted, TEST), expected, atol=1e-10)
+
+
+def test_what_is_no_sum_is_learned_from_a_sample(monkeypatch):
+    monkeypatch.setattr(_consensus, "_SAMPLE", 80)
+    hasher = make().fit(TRAIN)
+    assert hasher.n_remembered_ == 150
+    assert hasher.score(TEST) > 0.5
+
+
+# Odd features.
+
+
+@pytest.mark.parametrize("target", ["meaning", "pair"])
+@pytest.mark.parametrize("n_text", [D, 12])
+@pytest.mark.parametrize("n_pairs", [2, 3, 5])
+def test_very_few_pairs_have_codes(n_pairs, n_text, target):
+    X, new = pairs(n_pairs, n_text=n_text), pairs(20, seed=2, n_text=n_text)
+    hasher = make(target=target).fit(X)
+    assert np.isfinite(real(hasher, new)).all()
+    assert hasher.score(X) > 0.6
+
+
+@pytest.mark.parametrize("n_bits", [1, 300])
+@pytest.mark.parametrize("target", ["meaning", "pair"])
+def test_any_length_of_code(n_bits, target):
+    hasher = make(n_bits, target=target).fit(TRAIN)
+    assert hasher.transform(TEST).shape == (60, 2 * n_bits)
+    assert np.isfinite(real(hasher, TEST)).all()
+    assert hasher.score(TEST) > (0.6 if n_bits > 1 else 0.08)
+
+
+def test_one_feature_a_block():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2))
+    codes = real(make(4, n_image_features=1).fit(X), X)
+    assert np.isfinite(codes).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*(all zeros|so far from)")
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
+@pytest.mark.parametrize("columns", [slice(0, D), slice(D, None), slice(None)])
+def test_constant_blocks_tell_nothing_and_have_codes(columns, value, convert):
+    X = TRAIN.copy()
+    X[:, columns] = value
+    hasher = make().fit(convert(X))
+    assert hasher.mutual_information_ == 0
+    assert hasher.text_share_ == 0.5
+    assert np.isfinite(real(hasher, X)).all()
+    assert np.isfinite(real(hasher, TEST)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*all zeros")
+def test_rows_of_zeros_do_not_disturb_the_others():
+    X = TRAIN.copy()
+    X[::10] = 0
+    hasher = make().fit(X)
+    assert np.isfinite(real(hasher, X)).all()
+    assert hasher.score(TEST) > 0.5
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_the_scale_of_the_features_does_not_matter(factor, convert, fitted):
+    X = convert(TRAIN.astype(np.float64) * factor)
+    hasher = make().fit(X)
+    np.testing.assert_allclose(hasher.correlations_, fitted.correlations_, atol=1e-5)
+    assert np.mean(hasher.transform(TEST) == fitted.transform(TEST)) > 0.97
+
+
+def test_each_row_may_have_its_own_scale(fitted):
+    scales = 10.0 ** np.random.default_rng(0).integers(-20, 20, size=(60, 1))
+    np.testing.assert_array_equal(fitted.transform(TEST * scales), fitted.transform(TEST))
+
+
+def test_copies_of_few_rows_have_codes():
+    for n_distinct in (1, 2, 5):
+        X = np.repeat(TRAIN[:n_distinct], 20, axis=0)
+        assert np.isfinite(real(make().fit(X), TEST)).all()
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
+def test_far_more_features_than_pairs(convert):
+    X = np.random.default_rng(0).normal(size=(12, 5000))
+    for n_image in (2000, 2500):
+        hasher = make(n_image_features=n_image).fit(convert(X))
+        assert np.isfinite(real(hasher, X)).all()
+
+
+def test_features_that_resemble_none_in_training_correlate_with_nothing():
+    X = np.eye(80, 160) + np.eye(80, 160, k=80)  # each row has a feature of its own
+    hasher = make(n_image_features=80, gamma=100.0).fit(X)
+    assert hasher.mutual_information_ < 1
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"gamma": gamma} for gamma in (1e-300, 1e-8, 1e8, 1e300)),
+        *({"power": power} for power in (0.0, 1e3, 1e300)),
+        *({"n_anchors": n_anchors} for n_anchors in (1, 2)),
+        *({"n_folds": n_folds} for n_folds in (2, 1000)),
+        *({"consensus": consensus, "power": 1e300} for consensus in (0.0, 1.0)),
+        *({"n_iter": 1}, {"center": False}, {"memory": 1.0}),
+    ],
+    ids=str,
+)
+def test_extreme_parameters_give_codes(parameters):
+    X = TRAIN[:60]
+    hasher = make(8, **parameters).fit(X)
+    assert np.isfinite(real(hasher, TEST)).all()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"target": "words"}, "target must be one of 'meaning', 'pair'"),
+        ({"memory": 1.5}, r"memory must be a number in \[0, 1\]"),
+        ({"consensus": -0.1}, r"consensus must be a number in \[0, 1\]"),
+        ({"gamma": 0}, r"gamma must be a number in \(0, inf\)"),
+        ({"power": -1}, r"power must be a number in \[0, inf\)"),
+        ({"n_anchors": 0}, "n_anchors must be at least 1"),
+        ({"n_remembered": 0}, "n_remembered must be at least 1"),
+        ({"n_folds": 1}, "n_folds must be at least 2"),
+        ({"n_jobs": 0}, "n_jobs must be None"),
+    ],
+)
+def test_impossible_parameters_are_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        make(**parameters).fit(TRAIN)
+
+
+# Living with scikit-learn.
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_refused_and_nothing_is_forgotten(value):
+    hasher = make().fit(TRAIN)
+    before = dict(vars(hasher))
+    X = TRAIN.copy()
+    X[3, 4] = value
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        hasher.fit(X)
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        hasher.transform(X)
+    assert vars(hasher) == before
+
+
+@pytest.mark.parametrize("place", ["_agree", "_shared_weight", "_rotation", "_remembered"])
+def test_an_interrupted_fit_changes_nothing(place, monkeypatch):
+    hasher = make().fit(TRAIN)
+    before = dict(vars(hasher))
+
+    def interrupt(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ConsensusHasher, place, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        hasher.fit(TEST)
+    assert vars(hasher) == before
+
+
+def test_a_second_fit_forgets_the_first():
+    hasher = make(n_image_features=24).fit(aligned(30))
+    hasher.set_params(n_image_features=D, memory=0.0).fit(TRAIN)
+    assert learned(hasher) == learned(make(memory=0.0).fit(TRAIN))
+
+
+def test_copies_and_saved_hashers_give_the_same_codes(fitted, tmp_path):
+    expected = fitted.transform(TEST)
+    joblib.dump(fitted, tmp_path / "hasher.joblib")
+    for loaded in (
+        pickle.loads(pickle.dumps(fitted)),
+        joblib.load(tmp_path / "hasher.joblib", mmap_mode="r"),
+        clone(fitted).fit(TRAIN),
+    ):
+        np.testing.assert_array_equal(loaded.transform(TEST), expected)
+    for state in (fitted.image_state_, fitted.text_state_):
+        assert all(isinstance(value, np.ndarray) for value in state.values())
+
+
+def test_codes_come_in_a_dataframe(fitted):
+    frame = clone_with(fitted).set_output(transform="pandas").transform(TEST)
+    assert isinstance(frame, pd.DataFrame)
+    np.testing.assert_array_equal(frame.to_numpy(), fitted.transform(TEST))
+
+
+def test_parameters_are_chosen_on_held_out_pairs_in_a_pipeline():
+    X = bent_pairs(200, 1)
+    pipeline = make_pipeline(StandardScaler(), make(16))
+    grid = {"consensushasher__consensus": [0.0, 0.9]}
+    search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(X)
+    assert search.best_params_ == {"consensushasher__consensus": 0.9}
+
+
+def test_fitting_does_not_change_its_input():
+    for X in (TRAIN.astype(np.float64), sparse.csr_matrix(TRAIN, dtype=np.float64)):
+        before = X.copy()
+        make().fit(X).transform(X)
+        assert abs(X - before).max() == 0
+
+
+# Memory of the machine.
+
+
+@pytest.mark.parametrize("form", ["memory map", "csr"])
+def test_features_of_large_blocks_are_not_held(form, tmp_path, monkeypatch):
+    n_pairs, width = 30_000, 64
+    X = np.random.default_rng(0).random((n_pairs, 2 * width), dtype=np.float32)
+    if form == "csr":
+        X[X < 0.8] = 0
+        X = sparse.csr_matrix(X)
+    else:
+        np.save(tmp_path / "pairs.npy", X)
+        X = np.load(tmp_path / "pairs.npy", mmap_mode="r")
+    monkeypatch.setattr(_consensus, "_KEPT", 1000)
+    monkeypatch.setattr(_consensus, "_SAMPLE", 500)
+    for module in (_consensus, _kernel):
+        monkeypatch.setattr(module, "CHUNK", 1000)
+    monkeypatch.setattr(_kernel, "_SAMPLE", 200_000)
+    hasher = make(n_image_features=width, n_anchors=100, n_iter=5)
+    tracemalloc.start()
+    try:
+        hasher.fit(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    features = n_pairs * 2 * (100 + width) * 8
+    assert peak < features / 2
+    assert hasher.n_remembered_ == 0
