@@ -57,7 +57,7 @@ def line(title, name, cells, note=""):
     for rows in cells:
         pairs = zip(np.mean(rows, axis=0), np.std(rows, axis=0), strict=True)
         texts.append(" ".join(f"{mean:.3f} ± {spread:.3f}" for mean, spread in pairs))
-    print(f"{title:<24}{name:<28}" + "   ".join(texts) + f"   {note}", flush=True)
+    print(f"{title:<24}{name:<30} " + "   ".join(texts) + f"   {note}", flush=True)
 
 
 def heads(part, bits):
