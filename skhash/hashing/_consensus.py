@@ -12,7 +12,7 @@ from ._agreement import Agreement
 from ._base import PairHasher
 from ._docs import hasher
 from ._kernel import KernelFeatures, KernelRows
-from ._memory import recall, remember
+from ._memory import ENTRIES, recall, remember
 from ._moments import draw_folds
 from ._pairs import CHUNK, block_statistics, paired_score, warn_of_rows
 from ._parameters import choice, count, not_negative, parameter, positive, share
@@ -24,7 +24,6 @@ _LEAST_AXES = 192
 _SHARED_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _QUICK_ITER = 15  # iterations of quantization where codes are only compared
 _HELD_OUT = 600  # pairs to hold out, some repeatedly where there are fewer
-_ENTRIES = 8_000_000  # distances to remembered pairs that are held at once
 
 
 def _check_threads(value, name):
@@ -167,7 +166,7 @@ class ConsensusHasher(PairHasher):
         rows = KernelRows(pairs.blocks, features, draw_folds(groups, self.n_folds, rng))
         chosen = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
         sample, groups = rows.part(chosen), groups[chosen]
-        agreement = self._agree(rows.parts, sample)
+        agreement = self._agree(rows.parts, sample, rows.folds)
         shared = SharedSpace(pairs.blocks, features, chosen)
         shared.weight = self._shared_weight(sample, groups, shared, rng)
         center, rotation = self._rotation(agreement, shared, groups, rng, self.n_iter)
@@ -198,11 +197,11 @@ class ConsensusHasher(PairHasher):
             return 1.0 if self.target == "pair" else 0.5
         return self.consensus
 
-    def _agree(self, parts, sample):
+    def _agree(self, parts, sample, folds):
         return Agreement(
             parts,
             sample,
-            int(sample.folds.max()) + 1,
+            int(folds.max()) + 1,
             power=self.power,
             consensus=self._consensus(),
             n_axes=max(_LEAST_AXES, self.n_bits),
@@ -240,7 +239,7 @@ class ConsensusHasher(PairHasher):
         if len(train) < 4 or len(test) < 2:
             return np.zeros(len(_SHARED_WEIGHTS))
         part = sample.take(train)._replace(folds=draw_folds(groups[train], self.n_folds, rng))
-        agreement = self._agree(lambda: [part], part)
+        agreement = self._agree(lambda: [part], part, part.folds)
         predicted = [agreement.predict(v, b) for b, v in enumerate((sample.f, sample.g))]
         scores = []
         for weight in _SHARED_WEIGHTS:
@@ -273,7 +272,7 @@ class ConsensusHasher(PairHasher):
         features = KernelFeatures.from_state(state)
         codes = np.empty((values.shape[0], len(state["offset"])))
         n_known = len(state["known"]) if "known" in state else 0
-        for rows in gen_batches(len(codes), max(64, min(CHUNK, _ENTRIES // max(n_known, 1)))):
+        for rows in gen_batches(len(codes), max(64, min(CHUNK, ENTRIES // max(n_known, 1)))):
             p = features.coordinates(values[rows])
             codes[rows] = features.similarities(p) @ state["map"] - state["offset"]
             if "shared" in state:

@@ -1,10 +1,12 @@
 """Remembering pairs: what encoders could not predict of the rows that they learned from."""
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from ._kernel import squared_distances
 
 _SHARPNESS = 10.0
+ENTRIES = 8_000_000  # distances that are held at once
 _AXES = 128  # leading coordinates in which rows are recognised
 
 
@@ -27,9 +29,11 @@ def remember(coordinates, lacking, rng):
     """
     known = coordinates[:, :_AXES]
     some = known[rng.permutation(len(known))[:1000]]
-    distances = squared_distances(some, known)
-    distances[distances < 1e-9] = np.inf  # the row itself, and rows that repeat it
-    nearest = distances.min(axis=1)
+    nearest = np.empty(len(some))
+    for rows in gen_batches(len(some), max(1, ENTRIES // len(known))):
+        distances = squared_distances(some[rows], known)
+        distances[distances < 1e-9] = np.inf  # the row itself, and rows that repeat it
+        nearest[rows] = distances.min(axis=1)
     nearest = nearest[np.isfinite(nearest)]
     typical = np.median(nearest) if len(nearest) else 1.0
     return {

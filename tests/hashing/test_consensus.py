@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skhash import make_table
-from skhash.hashing import CCAHasher, ConsensusHasher, _consensus, _kernel
-from skhash.hashing._consensus import _folds
+from skhash.hashing import CCAHasher, ConsensusHasher, _consensus, _kernel, _memory, _shared
+from skhash.hashing._moments import draw_folds
 
 D = 8  # image features
 
@@ -109,6 +109,12 @@ def test_codes_for_pairs_find_the_other_half_more_often():
     assert scores["pair"] > scores["meaning"]
 
 
+def test_the_target_decides_how_much_is_consensus():
+    for target, consensus in (("meaning", 0.5), ("pair", 1.0)):
+        found, expected = (make(target=target, consensus=c).fit(TRAIN) for c in (None, consensus))
+        assert learned(found) == learned(expected)
+
+
 # Memory.
 
 
@@ -159,7 +165,21 @@ def test_too_many_pairs_are_not_remembered():
     assert make(n_remembered=150).fit(TRAIN).n_remembered_ == 150
 
 
+def test_memory_is_prepared_in_small_steps_all_the_same(monkeypatch):
+    expected = make().fit(TRAIN)
+    monkeypatch.setattr(_memory, "ENTRIES", 400)
+    assert learned(make().fit(TRAIN)) == learned(expected)
+
+
 # What both blocks share as they come.
+
+
+def test_the_least_weight_within_a_standard_error_of_the_best_is_taken():
+    scores = np.array([[0.1, 0.50, 0.6], [0.1, 0.52, 0.5], [0.1, 0.51, 0.46]])
+    assert _consensus._least_within_error(scores) == 1
+    assert _consensus._least_within_error(scores[:, [0, 2]]) == 1
+    assert _consensus._least_within_error(np.zeros((3, 4))) == 0
+    assert _consensus._least_within_error(np.array([[0.1, 0.3, 0.2]])) == 1
 
 
 def test_few_pairs_of_one_space_are_hashed_by_what_they_share():
@@ -186,28 +206,29 @@ def test_blocks_of_two_spaces_share_nothing():
 
 @pytest.mark.parametrize("target", ["meaning", "pair"])
 def test_codes_are_the_rotated_predictions_and_shared_vectors(target, monkeypatch):
-    seen = {}
-    agree, rotate = ConsensusHasher._agree, ConsensusHasher._rotation
+    seen, kernels = {}, []
+    learn, rotate = _kernel.KernelFeatures.__init__, ConsensusHasher._rotation
 
-    def agreed(self, parts, sample):
-        seen["agreement"] = agree(self, parts, sample)
-        return seen["agreement"]
+    def kept(self, *args, **options):
+        kernels.append(self)
+        learn(self, *args, **options)
 
-    def rotated(self, agreement, shared, groups, rng):
-        seen["center"], seen["rotation"] = rotate(self, agreement, shared, groups, rng)
+    def rotated(self, agreement, shared, *args):
+        seen["center"], seen["rotation"] = rotate(self, agreement, shared, *args)
         seen["last"] = agreement, shared
         return seen["center"], seen["rotation"]
 
-    monkeypatch.setattr(ConsensusHasher, "_agree", agreed)
     monkeypatch.setattr(ConsensusHasher, "_rotation", rotated)
+    monkeypatch.setattr(_kernel.KernelFeatures, "__init__", kept)
     train, test = aligned(40), aligned(20, seed=2)
     hasher = make(n_image_features=24, memory=0.0, target=target).fit(train)
     assert hasher.shared_weight_ > 0
     agreement, shared = seen["last"]
     for block, encode in enumerate(("encode_image", "encode_text")):
         values = test[:, :24] if block == 0 else test[:, 24:]
-        learner = shared.features[("image", "text")[block]]
-        predicted = agreement.predict(learner.features(learner.coordinates(values)), block)
+        predicted = agreement.predict(
+            kernels[block].features(kernels[block].coordinates(values)), block
+        )
         known = train[:, :24] if block == 0 else train[:, 24:]
         mean = (known / np.linalg.norm(known, axis=1, keepdims=True)).mean(axis=0)
         centred = values / np.linalg.norm(values, axis=1, keepdims=True) - mean
@@ -223,7 +244,7 @@ def test_wide_blocks_of_one_space_share_axes_too(convert, monkeypatch):
     train, test = aligned(30), aligned(20, seed=2)
     options = {"n_image_features": 24, "n_bits": 32, "memory": 0.0}
     whole = make(**options).fit(train)
-    monkeypatch.setattr(_consensus, "_WIDE", 5)
+    monkeypatch.setattr(_shared, "_WIDE", 5)
     found = make(**options).fit(convert(train))
     assert found.shared_weight_ == whole.shared_weight_ > 0
     assert_same_codes(found, whole, test, atol=1e-4)
@@ -243,7 +264,7 @@ def test_sparse_blocks_of_many_columns_fit():
 def test_rows_of_a_group_have_one_fold_and_folds_are_even(n_folds):
     rng = np.random.default_rng(0)
     groups = rng.integers(40, size=200)
-    folds = _folds(groups, n_folds, rng)
+    folds = draw_folds(groups, n_folds, rng)
     assert all(len(set(folds[groups == group])) == 1 for group in groups)
     counts = [len(set(groups[folds == fold])) for fold in range(n_folds)]
     assert sum(counts) == len(set(groups))
@@ -254,9 +275,9 @@ def test_a_fold_has_rows_and_so_have_the_others():
     rng = np.random.default_rng(0)
     for n_groups in range(2, 12):
         for n_folds in (2, 3, 1000):
-            folds = _folds(np.arange(n_groups), n_folds, rng)
+            folds = draw_folds(np.arange(n_groups), n_folds, rng)
             assert 2 <= len(set(folds)) <= n_folds
-    assert len(set(_folds(np.zeros(9), 3, rng))) == 3
+    assert len(set(draw_folds(np.zeros(9), 3, rng))) == 3
 
 
 def test_copies_of_a_pair_do_not_flatter_it_if_they_are_of_one_group():
@@ -277,6 +298,16 @@ def test_copies_in_groups_leave_retrieval_as_it_is(target):
     expected = make(target=target).fit(TRAIN).score(TEST)
     found = make(target=target).fit(copied, groups=groups).score(TEST)
     assert found > 0.8 * expected
+
+
+def test_a_group_that_the_sample_misses_is_a_fold_all_the_same(monkeypatch):
+    monkeypatch.setattr(_consensus, "_SAMPLE", 40)
+    for few in (0, 1):
+        groups = np.full(150, 1 - few)
+        groups[:3] = few
+        hasher = make(memory=0.0).fit(TRAIN, groups=groups)
+        assert hasher.score(TEST) > 0.2
+        assert np.isfinite(real(hasher, TEST)).all()
 
 
 @pytest.mark.parametrize("target", ["meaning", "pair"])
@@ -365,7 +396,7 @@ def test_chunks_and_what_is_kept_do_not_change_the_codes(convert, target, monkey
     monkeypatch.setattr(_consensus, "CHUNK", 37)
     monkeypatch.setattr(_kernel, "CHUNK", 11)
     chunked = make(target=target).fit(X)
-    monkeypatch.setattr(_consensus, "_KEPT", 0)
+    monkeypatch.setattr(_kernel, "_KEPT", 0)
     again = make(target=target).fit(X)
     for found in (chunked, again):
         np.testing.assert_allclose(found.correlations_, whole.correlations_, atol=1e-7)
@@ -376,7 +407,7 @@ def test_chunks_and_what_is_kept_do_not_change_the_codes(convert, target, monkey
 
 def test_encoding_in_small_steps_gives_the_same_codes(fitted, monkeypatch):
     expected = real(fitted, TEST)
-    monkeypatch.setattr(_consensus, "_ENTRIES", 1)
+    monkeypatch.setattr(_consensus, "ENTRIES", 1)
     monkeypatch.setattr(_consensus, "CHUNK", 7)
     np.testing.assert_allclose(real(fitted, TEST), expected, atol=1e-10)
 
@@ -541,6 +572,14 @@ def test_an_interrupted_fit_changes_nothing(place, monkeypatch):
     assert vars(hasher) == before
 
 
+@pytest.mark.parametrize("parameters", [{}, {"n_image_features": 24, "target": "pair"}], ids=str)
+def test_rows_encoded_alone_have_the_codes_that_they_have_in_a_table(parameters):
+    X = aligned(40) if parameters else TRAIN
+    hasher = make(**parameters).fit(X)
+    alone = np.vstack([hasher.transform(X[[row]]) for row in range(len(X))])
+    np.testing.assert_array_equal(alone, hasher.transform(X))
+
+
 def test_a_second_fit_forgets_the_first():
     hasher = make(n_image_features=24).fit(aligned(30))
     hasher.set_params(n_image_features=D, memory=0.0).fit(TRAIN)
@@ -594,7 +633,7 @@ def test_features_of_large_blocks_are_not_held(form, tmp_path, monkeypatch):
     else:
         np.save(tmp_path / "pairs.npy", X)
         X = np.load(tmp_path / "pairs.npy", mmap_mode="r")
-    monkeypatch.setattr(_consensus, "_KEPT", 1000)
+    monkeypatch.setattr(_kernel, "_KEPT", 1000)
     monkeypatch.setattr(_consensus, "_SAMPLE", 500)
     for module in (_consensus, _kernel):
         monkeypatch.setattr(module, "CHUNK", 1000)
