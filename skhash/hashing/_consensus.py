@@ -161,13 +161,11 @@ class ConsensusHasher(PairHasher):
     n_jobs: int | None = parameter(None, _check_threads)
 
     def _learn(self, pairs, seed):
+        for block in BLOCKS:
+            warn_of_rows(block, *block_statistics(pairs.blocks[block], center=self.center)[2:])
         rng = np.random.default_rng(seed)
-        features = {block: self._features(block, pairs.blocks[block], rng) for block in BLOCKS}
-        groups = np.arange(len(pairs)) if pairs.groups is None else pairs.groups
-        rows = KernelRows(pairs.blocks, features, draw_folds(groups, self.n_folds, rng))
-        chosen = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
-        sample, groups = rows.part(chosen), groups[chosen]
-        agreement = self._agree(rows.parts, sample, rows.folds, CANONICAL_RIDGES)
+        rows, chosen, groups, agreement = self._agreed(pairs, rng)
+        features, sample = rows.features, rows.part(chosen)
         shared = SharedSpace(pairs.blocks, features, chosen)
         shared.weight = self._shared_weight(sample, groups, shared, agreement.ridge, rng)
         center, rotation = self._rotation(agreement, shared, groups, rng, self.n_iter)
@@ -187,11 +185,20 @@ class ConsensusHasher(PairHasher):
         ridges = agreement.ridge, *(encoder.ridge for encoder in agreement.encoders)
         self.ridges_ = dict(zip(("correlation", *BLOCKS), ridges, strict=True))
 
-    def _features(self, block, values, rng):
-        warn_of_rows(block, *block_statistics(values, center=self.center)[2:])
-        return KernelFeatures(
-            values, center=self.center, n_anchors=self.n_anchors, gamma=self.gamma, rng=rng
-        )
+    def _agreed(self, pairs, rng):
+        """Return the rows of pairs, a sample of them, its groups and where pairs should lie."""
+        options = {"center": self.center, "n_anchors": self.n_anchors, "gamma": self.gamma}
+        features = {b: KernelFeatures(pairs.blocks[b], rng=rng, **options) for b in BLOCKS}
+        groups = np.arange(len(pairs)) if pairs.groups is None else pairs.groups
+        rows = KernelRows(pairs.blocks, features, draw_folds(groups, self.n_folds, rng))
+        chosen = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
+        agreement = self._agree(rows.parts, rows.part(chosen), rows.folds, CANONICAL_RIDGES)
+        return rows, chosen, groups[chosen], agreement
+
+    def _place(self, pairs, seed):
+        """Return where pairs should lie, (n, t), without learning to encode them."""
+        rows, *_, agreement = self._agreed(pairs, np.random.default_rng(seed))
+        return np.vstack([agreement.target(part) for part in rows.parts()])
 
     def _consensus(self):
         if self.consensus is None:

@@ -1,16 +1,15 @@
 """CLIP-based fusion-modal reconstructing hashing."""
 
+import numpy as np
 import torch
 
+from .._consensus import ConsensusHasher
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, switch
 from . import functional as F
 from .base import AffinityHasher
-from .consensus import consensus
 from .graphs import NeighborGraph, count_neighbors, pair_neighbors, random_walk
 from .networks import Autoencoder
-
-AXES = 128  # axes of the consensus, or as many as there are bits
 
 
 @hasher
@@ -144,8 +143,11 @@ class CFRHHasher(AffinityHasher):
 
     def _begin(self, run, phase):
         if self.target == "consensus":
-            places = consensus(run.networks, run.pairs, max(AXES, self.n_bits), run.seed)
-            run.memory["places"] = torch.from_numpy(places).to(run.device)
+            places = ConsensusHasher(n_bits=self.n_bits, center=self.center)._place(
+                run.pairs, run.seed
+            )
+            places = torch.from_numpy(places.astype(np.float32)).to(run.device)
+            run.memory["places"] = torch.nn.functional.normalize(places)
         elif self.joint == "graph":
             weight = self.image_weight / max(self.image_weight + self.text_weight, 1e-9)
             n_neighbors = count_neighbors(self.n_neighbors, len(run.pairs))

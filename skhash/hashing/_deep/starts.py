@@ -8,7 +8,7 @@ from scipy import sparse
 
 from ..._blocks import BLOCKS
 from .._cca import CCAHasher
-from .._linear import _CenteredSparse
+from .._linear import CenteredSparse
 from .._pairs import dense_rows
 
 ROWS = 10_000  # pairs that are enough to begin with
@@ -53,5 +53,5 @@ def standardized(network, values):
     """Return the standardized features of rows, so that a product with them can be taken."""
     mean, scale = network.mean.cpu().numpy().astype(np.float64), float(network.scale)
     if sparse.issparse(values):
-        return _CenteredSparse(values, mean, scale)
+        return CenteredSparse(values, mean, scale)
     return (dense_rows(values, slice(None)) - mean) / scale
