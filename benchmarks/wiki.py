@@ -1,13 +1,13 @@
-"""CFRH on Wiki, official features, beside linear references: quality over seeds and code lengths.
+"""CFRH and Consensus on Wiki, official features, beside linear references, over seeds and lengths.
 
 Two protocols, each with the 693 test pairs as queries; an item is relevant if it has the query's
 category (10 in all). *Database trained on*: the 2,173 training pairs are the database, which is the
 field's habit. *Database apart*: a random half of the training pairs is trained on, the other half
-is searched. CFRH has its defaults, the linear hashers a ridge that cross-validation chose on
-training pairs (``_quality.py``); no label is seen in training or selection. Two numbers a
-direction: mean average precision over all ranks, and mAP@50 with ``normalize="hits"`` (cut at 50,
-divided by the relevant items among the 50: the definition of the DJSRH, JDSH and CFRH code). Ties
-count in expectation over their order.
+is searched. CFRH and Consensus have their defaults, the linear hashers a ridge that
+cross-validation chose on training pairs (``_quality.py``); no label is seen in training or
+selection. Two numbers a direction: mean average precision over all ranks, and mAP@50 with
+``normalize="hits"`` (cut at 50, divided by the relevant items among the 50: the definition of the
+DJSRH, JDSH and CFRH code). Ties count in expectation over their order.
 
 Run it with ``python benchmarks/wiki.py [--seeds 5] [--bits 16 32 64 128] [--methods CFRH]``, where
 ``fetch_wiki`` finds the data.
@@ -25,10 +25,10 @@ from _quality import REFERENCES, applies, both_directions, choose, fit, random_c
 from sklearn.exceptions import ConvergenceWarning
 
 import skhash
-from skhash.hashing import CFRHHasher
+from skhash.hashing import CFRHHasher, ConsensusHasher
 
 PROTOCOLS = {"wiki": "database trained on", "wiki-apart": "database apart"}
-METHODS = REFERENCES | {"CFRH": (CFRHHasher, {})}
+METHODS = REFERENCES | {"Consensus": (ConsensusHasher, {}), "CFRH": (CFRHHasher, {})}
 
 # mAP@50, image to text and text to image, at 16, 32, 64 and 128 bits. Both rows are from the table
 # in DJSRH's public repository (Su et al., ICCV 2019); their queries and database are those of the
