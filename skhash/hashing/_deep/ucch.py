@@ -124,13 +124,20 @@ class UCCHHasher(DeepHasher):
         if batch.epoch == 0:  # the bank is still empty
             own = F.binary(batch.codes["image"] + batch.codes["text"])
             return own, own, run.same(batch.rows)
-        bank = run.memory["bank"]
-        drawn = torch.randperm(len(bank), generator=run.generator)[: self.n_negatives].numpy()
-        same = run.same(batch.rows, drawn)
-        return F.binary(bank[batch.rows]), F.binary(bank[drawn]), same
+        bank, rows = run.memory["bank"], batch.rows
+        known = bank.any(dim=1).cpu()  # all but rows that no batch has had yet
+        own = F.binary(bank[rows])
+        if not known[rows].all():
+            now = F.binary(batch.codes["image"] + batch.codes["text"])
+            own = torch.where(known[rows, None].to(own.device), own, now)
+        drawn = torch.randperm(len(bank), generator=run.generator)
+        drawn = drawn[known[drawn]][: self.n_negatives].numpy()
+        return own, F.binary(bank[drawn]), run.same(rows, drawn)
 
     def _remember(self, run, batch):
         bank, rows = run.memory["bank"], batch.rows
         codes = F.unit_rows(sum(batch.codes.values()).detach())
-        momentum = self.memory_momentum if batch.epoch else 0.0
-        bank[rows] = F.unit_rows(momentum * bank[rows] + (1 - momentum) * codes)
+        momentum = self.memory_momentum
+        mixed = momentum * bank[rows] + (1 - momentum) * codes
+        known = bank[rows].any(dim=1, keepdim=True)
+        bank[rows] = F.unit_rows(torch.where(known, mixed, codes))
