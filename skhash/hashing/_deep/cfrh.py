@@ -1,6 +1,5 @@
 """CLIP-based fusion-modal reconstructing hashing."""
 
-import numpy as np
 import torch
 
 from .._consensus import ConsensusHasher
@@ -146,8 +145,7 @@ class CFRHHasher(AffinityHasher):
             places = ConsensusHasher(n_bits=self.n_bits, center=self.center)._place(
                 run.pairs, run.seed
             )
-            places = torch.from_numpy(places.astype(np.float32)).to(run.device)
-            run.memory["places"] = torch.nn.functional.normalize(places)
+            run.memory["places"] = F.unit_rows(torch.from_numpy(places).to(run.device))
         elif self.joint == "graph":
             weight = self.image_weight / max(self.image_weight + self.text_weight, 1e-9)
             n_neighbors = count_neighbors(self.n_neighbors, len(run.pairs))
