@@ -57,7 +57,8 @@ class CFRHHasher(AffinityHasher):
         most 1,000.
     target : {"fused", "consensus"}, default="fused"
         What the codes reproduce: the fused similarities, or the cosines of the consensus of both
-        modalities. The consensus uses neither the three weights nor `joint`.
+        modalities. The consensus uses neither the three weights nor `joint`. It is learned from the
+        pairs given, anew by each call of `fit`, `partial_fit` and `affinity`.
     scale : float, default=0.85
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
@@ -90,7 +91,7 @@ class CFRHHasher(AffinityHasher):
     the signed cosine, the forms of the joint term, the optimizer and all weights are *inferred*,
     from public code of the same group and from JDSH, on which CFRH builds.
 
-    As far as it is known, the published method is ``CFRHHasher(init="random", scale=1.4,
+    Closest to what is known of the published method is ``CFRHHasher(init="random", scale=1.4,
     pairing_weight=1, max_iter=60, watch_fraction=0)``.
 
     This library's own are the linear paths, the consensus and the graph, centring, the common scale
