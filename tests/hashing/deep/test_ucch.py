@@ -72,6 +72,7 @@ def test_later_epochs_compare_with_signs_in_memory_and_move_them(begin, eight):
     run = begin(hasher, eight)
     bank = torch.from_numpy(unit(numbers(0, 8, 6)).astype(np.float32))
     run.memory["bank"] = bank.clone()
+    run.memory["known"][:] = True
     batch = next(batches(run))
     batch.epoch = 1
     own, others, same = hasher._keys(run, batch)
@@ -92,6 +93,7 @@ def test_negatives_are_drawn_by_the_run_alone_and_never_twice(begin, pairs):
         hasher = UCCHHasher(**settings)
         run = begin(hasher, pairs)
         run.memory["bank"] = torch.from_numpy(numbers(0, 30, 6))
+        run.memory["known"][:] = True
         batch = run.batch(np.arange(4))
         batch.epoch = 1
         state = torch.get_rng_state()
@@ -108,7 +110,7 @@ def test_rows_of_one_group_are_no_negatives(begin, eight, epoch):
     groups = np.array([0, 1, 0, 1, 0, 1, 0, 1])
     hasher = UCCHHasher(**SETTINGS)
     run = begin(hasher, eight, groups)
-    run.memory["bank"] += 1
+    run.memory["known"][:] = True
     batch = run.batch(np.array([0, 2, 4, 6]))
     batch.epoch, batch.codes = epoch, run.encode(batch)
     same = hasher._keys(run, batch)[2]
@@ -146,6 +148,7 @@ def test_rows_that_no_batch_has_had_are_no_keys(begin, eight):
     codes = {"image": numbers(0, 4, 6), "text": numbers(1, 4, 6)}
     codes = {block: torch.from_numpy(values).float() for block, values in codes.items()}
     run.memory["bank"][:6] = torch.from_numpy(numbers(2, 6, 6)).float()
+    run.memory["known"][:6] = True
     batch = Batch(np.array([0, 1, 6, 7]), {}, epoch=3, codes=codes)
     own, others, same = UCCHHasher(**SETTINGS)._keys(run, batch)
     assert len(others) == 6
@@ -155,3 +158,4 @@ def test_rows_that_no_batch_has_had_are_no_keys(begin, eight):
     UCCHHasher(**SETTINGS)._remember(run, batch)
     new = F.unit_rows(codes["image"] + codes["text"])
     np.testing.assert_array_equal(run.memory["bank"][6:], F.unit_rows(new)[2:])
+    assert run.memory["known"].all()
