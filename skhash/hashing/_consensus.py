@@ -196,9 +196,9 @@ class ConsensusHasher(PairHasher):
         return rows, chosen, groups[chosen], agreement
 
     def _place(self, pairs, seed):
-        """Return where pairs should lie, (n, t), without learning to encode them."""
+        """Return where pairs should lie, (n, t), float32, without learning to encode them."""
         rows, *_, agreement = self._agreed(pairs, np.random.default_rng(seed))
-        return np.vstack([agreement.target(part) for part in rows.parts()])
+        return np.vstack([agreement.target(part).astype(np.float32) for part in rows.parts()])
 
     def _consensus(self):
         if self.consensus is None:

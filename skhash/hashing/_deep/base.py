@@ -102,10 +102,11 @@ class DeepHasher(PairHasher):
     tol : float, default=1e-4
         Smallest rise of the validation score that counts as an improvement.
     watch_fraction : float, default=0.05
-        Share of the pairs, at most 50 and at least 16 of them, that training leaves out for three
-        quarters of its epochs, so that `code_statistics_` says how well the codes of new pairs
-        agree; then they are trained on like all others. 0 leaves none out, and validation pairs
-        take their place where there are any.
+        Share of the pairs, about 50 at most, that a first `fit` leaves out for three quarters of
+        its epochs, so that `code_statistics_` says how well the codes of new pairs agree; then they
+        are trained on like all others. None is left out where the share is 0 or fewer than 16
+        pairs, where groups cannot be divided that way, or where there are validation pairs, which
+        take their place.
     warm_start : bool, default=False
         Whether `fit` begins with the weights of the last one.
     device : str, default="auto"
@@ -132,7 +133,7 @@ class DeepHasher(PairHasher):
         For ``image`` and ``text``, on up to 2,048 training rows: ``unique_share``, the distinct
         codes as a share of the most there could be, and ``mean_abs``, the mean of the real codes'
         absolute values. For ``pairs``, shares of the bits: ``distance``, on which the two codes of
-        a training pair differ; and where there are held-out pairs, ``held_out_distance``, on which
+        a training pair differ; and with 16 held-out pairs or more, ``held_out_distance``, on which
         theirs differ, and ``stranger_distance``, on which all their image codes differ from all
         their text codes.
     alpha_ : float
@@ -298,11 +299,10 @@ class DeepHasher(PairHasher):
             rate = settings["lr"]
             if name == "text" and self.text_learning_rate is not None:
                 rate = self.text_learning_rate
-            weights: Any = {True: [], False: []}
-            for weight_name, weight in network.named_parameters():
-                weights[weight_name.startswith("linear_path.")].append(weight)
-            groups.append({"params": weights[False], "lr": rate})
-            groups.append({"params": weights[True], "lr": rate * self.linear_rate})
+            weights = dict(network.named_parameters())
+            path = [weights.pop(n) for n in list(weights) if n.startswith("linear_path.")]
+            groups.append({"params": list(weights.values()), "lr": rate})
+            groups.append({"params": path, "lr": rate * self.linear_rate})
         groups = [group for group in groups if group["params"]]
         if self.optimizer == "sgd":
             return torch.optim.SGD(groups, momentum=self.momentum, **settings)

@@ -1,6 +1,5 @@
 """CLIP-based fusion-modal reconstructing hashing."""
 
-import numpy as np
 import torch
 
 from .._consensus import ConsensusHasher
@@ -58,7 +57,8 @@ class CFRHHasher(AffinityHasher):
         most 1,000.
     target : {"fused", "consensus"}, default="fused"
         What the codes reproduce: the fused similarities, or the cosines of the consensus of both
-        modalities. The consensus uses neither the three weights nor `joint`.
+        modalities. The consensus uses neither the three weights nor `joint`. It is learned from the
+        pairs given, anew by each call of `fit`, `partial_fit` and `affinity`.
     scale : float, default=0.85
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
@@ -91,7 +91,7 @@ class CFRHHasher(AffinityHasher):
     the signed cosine, the forms of the joint term, the optimizer and all weights are *inferred*,
     from public code of the same group and from JDSH, on which CFRH builds.
 
-    As far as it is known, the published method is ``CFRHHasher(init="random", scale=1.4,
+    Closest to what is known of the published method is ``CFRHHasher(init="random", scale=1.4,
     pairing_weight=1, max_iter=60, watch_fraction=0)``.
 
     This library's own are the linear paths, the consensus and the graph, centring, the common scale
@@ -146,8 +146,7 @@ class CFRHHasher(AffinityHasher):
             places = ConsensusHasher(n_bits=self.n_bits, center=self.center)._place(
                 run.pairs, run.seed
             )
-            places = torch.from_numpy(places.astype(np.float32)).to(run.device)
-            run.memory["places"] = torch.nn.functional.normalize(places)
+            run.memory["places"] = F.unit_rows(torch.from_numpy(places).to(run.device))
         elif self.joint == "graph":
             weight = self.image_weight / max(self.image_weight + self.text_weight, 1e-9)
             n_neighbors = count_neighbors(self.n_neighbors, len(run.pairs))

@@ -27,10 +27,13 @@ def begin_linear(hasher, networks, pairs, rows, seed):
     pairs : Pairs
         The training pairs.
     rows : ndarray of int
-        The pairs to learn from, ascending; of more than 10,000 some are drawn.
+        The pairs to learn from, ascending; of more than 10,000 that many are
+        drawn. From fewer than two, the paths stay at 0.
     seed : int
         Seed of the rotation and of the choice of pairs.
     """
+    if len(rows) < 2:
+        return  # one pair has no directions
     rng = np.random.default_rng(seed)
     if len(rows) > ROWS:
         rows = np.sort(rng.choice(rows, ROWS, replace=False))

@@ -275,10 +275,9 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         hasher.training_state_ = states
         parameters = hasher.get_params(deep=False)
         hasher._fitted_with = {n: v for n, v in parameters.items() if n != "random_state"}
-        if validation is not None or len(run.watched):
-            held_out = _pair_distances(
-                live, pairs.take(watched) if validation is None else validation
-            )
+        left_out = pairs.take(run.watched) if validation is None else validation
+        if len(left_out) >= FEW:
+            held_out = _pair_distances(live, left_out)
         _look_at_codes(hasher, live, pairs, held_out)
     return live
 
@@ -312,11 +311,12 @@ def _run_epoch(hasher, run, epoch, phase):
     # training in one call.
     rng = np.random.default_rng([run.seed, epoch])
     batches = run.pairs.batches(hasher.batch_size, rng, run.watched)
+    n_rows = sum(map(len, batches))
     run.generator.manual_seed(int(rng.integers(2**32)))
     for rows in batches:
         batch = Batch(rows, run.features(rows), epoch, phase, alpha)
         for term, value in hasher._step(run, batch).items():
-            sums[term] = sums[term] + value.detach() * (len(rows) / len(run.pairs))
+            sums[term] = sums[term] + value.detach() * (len(rows) / n_rows)
     terms = {term: float(value) for term, value in sums.items()}
     terms["total"] = sum(terms.values())
     if not np.isfinite(terms["total"]):
@@ -336,9 +336,12 @@ def hold_out(pairs, fraction, seed):
 def watched_rows(hasher, pairs, seed):
     """Choose rows that training leaves out at first, to see how codes of new pairs agree."""
     n_watched = min(int(hasher.watch_fraction * len(pairs)), WATCHED, len(pairs) // 2)
-    if n_watched < FEW:
+    one_group = pairs.groups is not None and np.all(pairs.groups == pairs.groups[0])
+    if n_watched < FEW or one_group:
         return NO_ROWS
-    return held_out_rows(len(pairs), pairs.groups, n_watched / len(pairs), seed)[1]
+    rows = held_out_rows(len(pairs), pairs.groups, n_watched / len(pairs), seed)[1]
+    # Groups of very different sizes may be far too many rows, or too few.
+    return rows if FEW <= len(rows) <= 2 * n_watched else NO_ROWS
 
 
 def _validate(live, pairs):

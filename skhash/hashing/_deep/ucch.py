@@ -99,6 +99,8 @@ class UCCHHasher(DeepHasher):
         else:
             bank = F.unit_rows(sum(run.encode_all().values()))
         run.memory["bank"] = bank
+        # Whether a batch has had a row, or the bank was filled at once.
+        run.memory["known"] = torch.full((len(bank),), not run.fresh)
 
     def _step(self, run, batch):
         batch.codes = {block: F.unit_rows(codes) for block, codes in run.encode(batch).items()}
@@ -124,13 +126,20 @@ class UCCHHasher(DeepHasher):
         if batch.epoch == 0:  # the bank is still empty
             own = F.binary(batch.codes["image"] + batch.codes["text"])
             return own, own, run.same(batch.rows)
-        bank = run.memory["bank"]
-        drawn = torch.randperm(len(bank), generator=run.generator)[: self.n_negatives].numpy()
-        same = run.same(batch.rows, drawn)
-        return F.binary(bank[batch.rows]), F.binary(bank[drawn]), same
+        bank, known, rows = run.memory["bank"], run.memory["known"], batch.rows
+        own = F.binary(bank[rows])
+        if not known[rows].all():
+            now = F.binary(batch.codes["image"] + batch.codes["text"])
+            own = torch.where(known[rows, None].to(own.device), own, now)
+        drawn = torch.randperm(len(bank), generator=run.generator)
+        drawn = drawn[known[drawn]][: self.n_negatives].numpy()
+        return own, F.binary(bank[drawn]), run.same(rows, drawn)
 
     def _remember(self, run, batch):
-        bank, rows = run.memory["bank"], batch.rows
+        bank, known, rows = run.memory["bank"], run.memory["known"], batch.rows
         codes = F.unit_rows(sum(batch.codes.values()).detach())
-        momentum = self.memory_momentum if batch.epoch else 0.0
-        bank[rows] = F.unit_rows(momentum * bank[rows] + (1 - momentum) * codes)
+        momentum = self.memory_momentum
+        mixed = momentum * bank[rows] + (1 - momentum) * codes
+        seen = known[rows, None].to(bank.device)
+        bank[rows] = F.unit_rows(torch.where(seen, mixed, codes))
+        known[rows] = True

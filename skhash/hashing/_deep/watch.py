@@ -50,7 +50,7 @@ def warn_of_collapse(statistics, n_rows, threshold=0.02):
                 f"{values['mean_abs']:.2f}. Lower learning_rate or hidden_units, or check the "
                 "features for constant rows.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
 
 
@@ -85,5 +85,5 @@ def warn_of_memory(distance, held_out_distance=None, stranger_distance=None):
             "that the rows of both blocks belong together; with few pairs, fit CCAHasher, or raise "
             "weight_decay.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -8,6 +8,7 @@ from scipy import sparse
 
 from skhash.hashing import CCAHasher, CFRHHasher, DUCHHasher
 from skhash.hashing._deep import starts
+from skhash.hashing._deep.training import start
 
 
 @pytest.mark.parametrize("cls", [CFRHHasher, DUCHHasher])
@@ -50,6 +51,14 @@ def test_constant_blocks_have_a_start(begin, pairs):
     pairs[:, :6] = 1.0
     run = begin(CFRHHasher(8, n_image_features=6), pairs)
     assert all(np.isfinite(run.live.encode(b, x)).all() for b, x in run.pairs.blocks.items())
+
+
+def test_one_pair_has_a_start():
+    X = sparse.csr_matrix(np.ones((2, 9000), dtype=np.float32))
+    hasher = CFRHHasher(8, n_image_features=6)
+    pairs = hasher._check_pairs(X, None, reset=True).take([0])
+    live = start(hasher, pairs, seed=0)
+    assert all((live.encode(b, x) == 0).all() for b, x in pairs.blocks.items())
 
 
 def test_a_start_of_sparse_features_is_that_of_dense_ones(begin, pairs):

@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 
 from skhash.hashing import UCCHHasher
 from skhash.hashing._deep import functional as F
+from skhash.hashing._deep.training import Batch
 
 SETTINGS = {"n_bits": 6, "n_image_features": 5, "hidden_units": 4, "batch_size": 4}
 
@@ -71,6 +72,7 @@ def test_later_epochs_compare_with_signs_in_memory_and_move_them(begin, eight):
     run = begin(hasher, eight)
     bank = torch.from_numpy(unit(numbers(0, 8, 6)).astype(np.float32))
     run.memory["bank"] = bank.clone()
+    run.memory["known"][:] = True
     batch = next(batches(run))
     batch.epoch = 1
     own, others, same = hasher._keys(run, batch)
@@ -91,6 +93,7 @@ def test_negatives_are_drawn_by_the_run_alone_and_never_twice(begin, pairs):
         hasher = UCCHHasher(**settings)
         run = begin(hasher, pairs)
         run.memory["bank"] = torch.from_numpy(numbers(0, 30, 6))
+        run.memory["known"][:] = True
         batch = run.batch(np.arange(4))
         batch.epoch = 1
         state = torch.get_rng_state()
@@ -107,6 +110,7 @@ def test_rows_of_one_group_are_no_negatives(begin, eight, epoch):
     groups = np.array([0, 1, 0, 1, 0, 1, 0, 1])
     hasher = UCCHHasher(**SETTINGS)
     run = begin(hasher, eight, groups)
+    run.memory["known"][:] = True
     batch = run.batch(np.array([0, 2, 4, 6]))
     batch.epoch, batch.codes = epoch, run.encode(batch)
     same = hasher._keys(run, batch)[2]
@@ -137,3 +141,21 @@ def test_training_that_goes_on_begins_with_the_codes_of_its_pairs(eight):
         hasher.fit(eight)
     np.testing.assert_allclose(banks[0], unit(image + text), atol=1e-5)
     assert hasher.n_iter_ == 4
+
+
+def test_rows_that_no_batch_has_had_are_no_keys(begin, eight):
+    run = begin(UCCHHasher(**SETTINGS), eight)
+    codes = {"image": numbers(0, 4, 6), "text": numbers(1, 4, 6)}
+    codes = {block: torch.from_numpy(values).float() for block, values in codes.items()}
+    run.memory["bank"][:6] = torch.from_numpy(numbers(2, 6, 6)).float()
+    run.memory["known"][:6] = True
+    batch = Batch(np.array([0, 1, 6, 7]), {}, epoch=3, codes=codes)
+    own, others, same = UCCHHasher(**SETTINGS)._keys(run, batch)
+    assert len(others) == 6
+    assert same.sum() == 2
+    now = F.binary(codes["image"] + codes["text"])
+    np.testing.assert_array_equal(own, torch.cat([F.binary(run.memory["bank"][:2]), now[2:]]))
+    UCCHHasher(**SETTINGS)._remember(run, batch)
+    new = F.unit_rows(codes["image"] + codes["text"])
+    np.testing.assert_array_equal(run.memory["bank"][6:], F.unit_rows(new)[2:])
+    assert run.memory["known"].all()

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from skhash.hashing import CFRHHasher
@@ -101,6 +102,40 @@ def test_few_pairs_or_epochs_are_all_trained_on(n_rows, parameters):
     assert list(fitted.code_statistics_["pairs"]) == ["distance"]
 
 
+@pytest.mark.parametrize(
+    "groups", [np.zeros(400), np.arange(400) % 2, np.minimum(np.arange(400), 5)]
+)
+def test_groups_that_are_too_large_are_all_trained_on(groups):
+    fitted = hasher(max_iter=4).fit(related(400), groups=groups)
+    assert list(fitted.code_statistics_["pairs"]) == ["distance"]
+
+
+def test_few_validation_pairs_say_nothing(recwarn):
+    fitted = hasher(max_iter=4).fit(related(400), X_val=related(10, seed=1))
+    assert list(fitted.code_statistics_["pairs"]) == ["distance"]
+    assert not recwarn
+
+
+def test_the_loss_of_an_epoch_is_a_mean_over_the_rows_trained_on(monkeypatch):
+    monkeypatch.setattr(CFRHHasher, "_step", lambda *_: {"term": torch.ones(())})
+    curve = hasher(max_iter=4).fit(related(400)).loss_curve_
+    np.testing.assert_allclose(curve["term"], 1, rtol=1e-5)
+
+
+def test_the_watched_pairs_of_an_interrupted_fit_are_looked_at(monkeypatch):
+    step = CFRHHasher._step
+
+    def interrupted(self, run, batch):
+        if batch.epoch == 2:
+            raise KeyboardInterrupt
+        return step(self, run, batch)
+
+    monkeypatch.setattr(CFRHHasher, "_step", interrupted)
+    with pytest.warns(ConvergenceWarning, match="2 of 8 epochs"):
+        fitted = hasher(max_iter=8).fit(related(400))
+    assert "held_out_distance" in fitted.code_statistics_["pairs"]
+
+
 def test_validation_pairs_are_looked_at_where_there_are_any():
     X = related(120)
     fitted = hasher(max_iter=2).fit(X[:100], X_val=X[100:])
@@ -127,5 +162,8 @@ def test_watched_pairs_are_trained_on_in_the_last_quarter(monkeypatch):
 
 def test_rows_that_do_not_belong_together_are_warned_of():
     X = np.random.default_rng(0).normal(size=(400, 13)).astype(np.float32)
-    with pytest.warns(ConvergenceWarning, match="Check that the rows of both blocks belong"):
+    with pytest.warns(
+        ConvergenceWarning, match="Check that the rows of both blocks belong"
+    ) as seen:
         hasher(max_iter=60, hidden_units=256).fit(X)
+    assert [warning.filename for warning in seen] == [__file__]
