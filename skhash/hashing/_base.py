@@ -82,8 +82,8 @@ class PairHasher(BlockTransformer):
         y : object, default=None
             Not used: the codes are learned from pairs alone.
         groups : array-like of shape (n_samples,), default=None
-            Ids: rows of one group belong together, such as the captions of one image. They are
-            checked; hashers that train networks use them.
+            Ids: rows of one group belong together, such as the captions of one image. Methods that
+            hold out or contrast pairs do not part them; other methods only check the ids.
 
         Returns
         -------
@@ -160,6 +160,8 @@ class PairHasher(BlockTransformer):
 
     def score(self, X, y=None):
         """Measure retrieval among pairs, from images to texts and from texts to images.
+
+        Score pairs that the hasher was not fitted to: it may remember those that it was fitted to.
 
         Parameters
         ----------

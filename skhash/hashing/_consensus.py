@@ -40,7 +40,8 @@ class ConsensusHasher(PairHasher):
     pair-wise method needs to know is chosen by cross-validation on the pairs: no label is used, and
     no network is trained.
 
-    Rows become unit vectors, of the square roots where no feature is negative, and those become
+    Rows become unit vectors, of the square roots if no feature of the modality's training rows is
+    negative, and those become
     Nyström features :math:`\phi` of a Gaussian kernel. Regularised canonical correlation analysis
     of the features of both modalities gives scores :math:`u_j, v_j` of unit variance, with
     correlations :math:`c_j` on pairs that were held out. With the weights :math:`c_j^p`, the
@@ -71,11 +72,11 @@ class ConsensusHasher(PairHasher):
         where pairs that were learned from are searched, such as texts that look for images whose
         captions are known, and changes next to nothing for other rows. 0 keeps no pair.
     n_remembered : int, default=20_000
-        Most pairs that are remembered; of more pairs none is. A pair takes up to
-        ``512 + 4 * n_bits`` bytes a modality.
-    consensus : float, default=None
+        Most pairs that can be remembered: of more pairs none is, not the first ones. A pair takes
+        up to ``512 + 4 * n_bits`` bytes a modality.
+    consensus : float, default=0.5
         Share of what both modalities agree on in the target, :math:`\lambda`; the rest is what each
-        says for itself. ``None`` takes .5, and 1 for ``target="pair"``.
+        says for itself.
     power : float, default=1.25
         Power of the held-out correlation that weights a direction, :math:`p`.
     gamma : float, default=0.5
@@ -151,8 +152,8 @@ class ConsensusHasher(PairHasher):
 
     target: str = choice("meaning", "meaning", "pair")
     memory: float = share(0.75)
-    n_remembered: int = count(20_000)
-    consensus: float | None = share(None, none=True)
+    n_remembered: int = parameter(20_000, check_integer, 0)
+    consensus: float = share(0.5)
     power: float = not_negative(1.25)
     gamma: float = positive(0.5)
     n_anchors: int = count(800)
@@ -200,18 +201,13 @@ class ConsensusHasher(PairHasher):
         rows, *_, agreement = self._agreed(pairs, np.random.default_rng(seed))
         return np.vstack([agreement.target(part).astype(np.float32) for part in rows.parts()])
 
-    def _consensus(self):
-        if self.consensus is None:
-            return 1.0 if self.target == "pair" else 0.5
-        return self.consensus
-
     def _agree(self, parts, sample, folds, ridges):
         return Agreement(
             parts,
             sample,
             int(folds.max()) + 1,
             power=self.power,
-            consensus=self._consensus(),
+            consensus=self.consensus,
             n_axes=max(_LEAST_AXES, self.n_bits),
             ridges=ridges,
         )

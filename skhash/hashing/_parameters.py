@@ -28,9 +28,9 @@ def not_negative(default) -> Any:
     return parameter(default, check_real, "[0, inf)")
 
 
-def share(default, *, none=False) -> Any:
-    """Declare a parameter that is a number from 0 to 1, or None if `none`."""
-    return parameter(default, check_real, "[0, 1]", none=none)
+def share(default) -> Any:
+    """Declare a parameter that is a number from 0 to 1."""
+    return parameter(default, check_real, "[0, 1]")
 
 
 def switch(default) -> Any:
