@@ -60,7 +60,9 @@ def choose(data, plt, path):
         n_jobs=2,
         verbose=2,
         refit=False,
-    ).fit(data.train, data.groups)
+    )
+    own = {} if data.groups is None else {"hash__groups": data.groups}
+    search.fit(data.train, data.groups, **own)
     random = score_random_codes(data)
     display = metrics.HasherSearchDisplay.from_search(search, names=name_of, chance_level=random)
     display.figure_.savefig(path, dpi=100)

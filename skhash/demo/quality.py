@@ -12,7 +12,7 @@ from .._blocks import BLOCKS
 from .choosing import say
 
 SEEDS = (0, 1, 2)
-MEASURED = ("train", "test", "gallery", "y_test", "y_gallery", "test_groups")
+MEASURED = ("train", "test", "gallery", "y_test", "y_gallery", "groups", "test_groups")
 
 
 def compare(data, choice):
@@ -88,7 +88,7 @@ def compare(data, choice):
 def assess(hasher, seed, data):
     """Fit a hasher from a seed; return it, its CPU seconds and both kinds of scores."""
     started = time.process_time()
-    fitted = clone(hasher).set_params(random_state=seed).fit(data.train)
+    fitted = clone(hasher).set_params(random_state=seed).fit(data.train, groups=data.groups)
     seconds = time.process_time() - started
     codes = [encode(fitted, table) for table in (data.gallery, data.test)]
     return fitted, seconds, measure(*codes, data), find_pairs(codes[1], data)
