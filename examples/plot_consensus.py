@@ -164,8 +164,8 @@ plt.show()
 # The two questions have different answers. Codes of the consensus are ahead where a label has to be
 # shared (that axis does not begin at 0). They keep pairs of one meaning together, which makes it
 # harder to find the very pair: there CCA + ITQ is ahead. ``target="pair"`` goes from one goal
-# towards the other, and is ahead with 128 bits, but not with few. More anchors, as by default, find
-# more of the pairs.
+# towards the other, and is ahead from 32 bits on. More anchors, as by default, find more of the
+# pairs.
 #
 # One draw of one model of data does not rank methods. :doc:`/guide/consensus` has the equations,
 # and measures on real features what each part adds, over three seeds.
