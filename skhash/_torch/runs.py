@@ -27,8 +27,18 @@ def hold_out(n_rows, groups, fraction, seed):
     -------
     training, validation : ndarray, int
         The rows.
+
+    Raises
+    ------
+    ValueError
+        If all rows are of one group.
     """
     groups = np.arange(n_rows) if groups is None else groups
+    if (groups == groups[0]).all():
+        raise ValueError(
+            f"all {n_rows} rows are of one group, which is never split: give the rows different "
+            "groups, or pass X_val, or set early_stopping=False."
+        )
     split = GroupShuffleSplit(1, test_size=fraction, random_state=seed)
     return next(split.split(groups, groups=groups))
 

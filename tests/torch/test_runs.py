@@ -113,6 +113,11 @@ def test_rows_without_groups_are_held_out_one_by_one():
     assert (len(training), len(held)) == (7, 3)
 
 
+def test_rows_of_one_group_cannot_be_held_out():
+    with pytest.raises(ValueError, match="all 10 rows are of one group"):
+        hold_out(10, np.zeros(10, dtype=int), 0.3, seed=0)
+
+
 @pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (1, 10), (2, 20)])
 def test_verbosity_sets_the_number_of_lines(capsys, verbose, lines):
     progress = Progress("Hasher", 20, verbose)

@@ -94,7 +94,8 @@ class DeepHasher(PairHasher):
         Decay of the weights: decoupled (AdamW) with ``"adam"``, an L2 penalty with ``"sgd"``.
     early_stopping : bool, default=False
         Whether to hold out a part of the pairs, stop when finding the other half of held-out pairs
-        stops improving, and keep the best weights.
+        stops improving, and keep the best weights. With `warm_start` use an integer `random_state`:
+        with another one, the next `fit` holds out other pairs, of which most were trained on.
     validation_fraction : float, default=0.1
         Share of the pairs to hold out.
     n_iter_no_change : int, default=5
