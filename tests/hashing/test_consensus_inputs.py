@@ -233,7 +233,7 @@ def test_extreme_parameters_give_codes(parameters):
         ({"gamma": 0}, r"gamma must be a number in \(0, inf\)"),
         ({"power": -1}, r"power must be a number in \[0, inf\)"),
         ({"n_anchors": 0}, "n_anchors must be at least 1"),
-        ({"n_remembered": 0}, "n_remembered must be at least 1"),
+        ({"n_remembered": -1}, "n_remembered must be at least 0"),
         ({"n_folds": 1}, "n_folds must be at least 2"),
         ({"n_jobs": 0}, "n_jobs must be None"),
     ],
