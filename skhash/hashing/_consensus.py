@@ -7,7 +7,7 @@ from joblib import Parallel, delayed
 from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
-from .._inputs.checks import check_integer, check_n_jobs
+from .._inputs.checks import check_integer
 from ._agreement import CANONICAL_RIDGES, Agreement
 from ._base import PairHasher
 from ._docs import hasher
@@ -15,7 +15,7 @@ from ._kernel import KernelFeatures, KernelRows
 from ._memory import AXES, ENTRIES, recall, remember
 from ._moments import draw_folds
 from ._pairs import CHUNK, block_statistics, paired_score, warn_of_rows
-from ._parameters import choice, count, not_negative, parameter, positive, share
+from ._parameters import choice, count, jobs, not_negative, parameter, positive, share
 from ._rotation import rotate, tell_apart
 from ._shared import SharedSpace
 
@@ -24,11 +24,6 @@ _LEAST_AXES = 192
 _SHARED_WEIGHTS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _QUICK_ITER = 15  # iterations of quantization where codes are only compared
 _HELD_OUT = 600  # pairs to hold out, some repeatedly where there are fewer
-
-
-def _check_threads(value, name):
-    check_n_jobs(value)
-    return value
 
 
 @hasher
@@ -159,14 +154,14 @@ class ConsensusHasher(PairHasher):
     n_anchors: int = count(800)
     n_folds: int = parameter(3, check_integer, 2)
     n_iter: int = count(50)
-    n_jobs: int | None = parameter(None, _check_threads)
+    n_jobs: int | None = jobs()
 
     def _learn(self, pairs, seed):
         for block in BLOCKS:
             warn_of_rows(block, *block_statistics(pairs.blocks[block], center=self.center)[2:])
         rng = np.random.default_rng(seed)
-        rows, chosen, groups, agreement = self._agreed(pairs, rng)
-        features, sample = rows.features, rows.part(chosen)
+        rows, chosen, sample, groups, agreement = self._agreed(pairs, rng)
+        features = rows.features
         shared = SharedSpace(pairs.blocks, features, chosen)
         shared.weight = self._shared_weight(sample, groups, shared, agreement.ridge, rng)
         center, rotation = self._rotation(agreement, shared, groups, rng, self.n_iter)
@@ -187,14 +182,15 @@ class ConsensusHasher(PairHasher):
         self.ridges_ = dict(zip(("correlation", *BLOCKS), ridges, strict=True))
 
     def _agreed(self, pairs, rng):
-        """Return the rows of pairs, a sample of them, its groups and where pairs should lie."""
+        """Return rows of pairs, which are a sample, the sample, its groups, and the agreement."""
         options = {"center": self.center, "n_anchors": self.n_anchors, "gamma": self.gamma}
         features = {b: KernelFeatures(pairs.blocks[b], rng=rng, **options) for b in BLOCKS}
         groups = np.arange(len(pairs)) if pairs.groups is None else pairs.groups
         rows = KernelRows(pairs.blocks, features, draw_folds(groups, self.n_folds, rng))
         chosen = np.sort(rng.permutation(len(pairs))[:_SAMPLE])
-        agreement = self._agree(rows.parts, rows.part(chosen), rows.folds, CANONICAL_RIDGES)
-        return rows, chosen, groups[chosen], agreement
+        sample = rows.part(chosen)
+        agreement = self._agree(rows.parts, sample, rows.folds, CANONICAL_RIDGES)
+        return rows, chosen, sample, groups[chosen], agreement
 
     def _place(self, pairs, seed):
         """Return where pairs should lie, (n, t), float32, without learning to encode them."""

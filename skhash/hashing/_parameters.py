@@ -3,7 +3,14 @@
 from dataclasses import field, fields
 from typing import Any
 
-from .._inputs.checks import check_choice, check_flag, check_integer, check_parameter, check_real
+from .._inputs.checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_n_jobs,
+    check_parameter,
+    check_real,
+)
 from .._inputs.seed import check_seed
 
 
@@ -41,6 +48,16 @@ def switch(default) -> Any:
 def choice(default, *choices) -> Any:
     """Declare a parameter that is one of the choices."""
     return parameter(default, check_choice, choices)
+
+
+def jobs() -> Any:
+    """Declare a number of jobs, or None for 1."""
+    return parameter(None, _check_jobs)
+
+
+def _check_jobs(value, name):
+    check_n_jobs(value)
+    return value
 
 
 def check_parameters(hasher):

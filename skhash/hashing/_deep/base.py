@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..._estimators import fitting
-from ..._inputs.checks import check_n_jobs, check_real, check_verbose
+from ..._inputs.checks import check_real, check_verbose
 from ..._inputs.messages import shorten
 from ..._inputs.seed import draw_seed
 from ..._torch.device import check_device
@@ -19,6 +19,7 @@ from .._parameters import (
     check_parameters,
     choice,
     count,
+    jobs,
     not_negative,
     parameter,
     positive,
@@ -34,11 +35,6 @@ def _check_alpha(value, name):
         return check_real(value, name, "(0, inf)")
     if value != "sqrt":
         raise ValueError(f"{name} must be 'sqrt' or a positive number, got {shorten(value)}.")
-    return value
-
-
-def _check_threads(value, name):
-    check_n_jobs(value)
     return value
 
 
@@ -162,7 +158,7 @@ class DeepHasher(PairHasher):
     watch_fraction: float = parameter(0.05, check_real, "[0, 1)")
     warm_start: bool = switch(False)
     device: str = parameter("auto", check_device)
-    n_jobs: int | None = parameter(None, _check_threads)
+    n_jobs: int | None = jobs()
     verbose: int = parameter(0, check_verbose)
 
     # What a method defines.
