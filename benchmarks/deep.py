@@ -17,11 +17,29 @@ from _quality import REFERENCES, show_methods
 
 from skhash import hashing
 
+# What three papers have in common; the learning rate is of DJSRH and JDSH.
+PUBLISHED = {
+    "init": "random",
+    "hidden_units": 4096,
+    "batch_size": 32,
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "watch_fraction": 0.0,
+}
 METHODS = {
     "CFRH": ("CFRHHasher", {}),
     "DGCPN": ("DGCPNHasher", {}),
     "DGCPN, image_weight=0.99": ("DGCPNHasher", {"image_weight": 0.99}),
     "CIRH": ("CIRHHasher", {}),
+    "DJSRH": ("DJSRHHasher", {}),
+    "DJSRH, as published": ("DJSRHHasher", {**PUBLISHED, "max_iter": 200}),
+    "JDSH": ("JDSHHasher", {}),
+    "JDSH, as published": ("JDSHHasher", {**PUBLISHED, "max_iter": 300}),
+    "DSAH": ("DSAHHasher", {}),
+    "DSAH, as published": (
+        "DSAHHasher",
+        {**PUBLISHED, "max_iter": 200, "learning_rate": 5e-3, "momentum": 0.7, "image_weight": 0.9},
+    ),
     "UCCH": ("UCCHHasher", {}),
     "DUCH": ("DUCHHasher", {}),
 }

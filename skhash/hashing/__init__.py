@@ -14,7 +14,10 @@ _MODULES = {
     "SignHasher": "_sign",
     "CIRHHasher": "_deep.cirh",
     "DGCPNHasher": "_deep.dgcpn",
+    "DJSRHHasher": "_deep.djsrh",
+    "DSAHHasher": "_deep.dsah",
     "DUCHHasher": "_deep.duch",
+    "JDSHHasher": "_deep.jdsh",
     "UCCHHasher": "_deep.ucch",
 }
 

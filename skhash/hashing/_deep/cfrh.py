@@ -154,12 +154,10 @@ class CFRHHasher(AffinityHasher):
             run.memory["walk"] = NeighborGraph(random_walk(nearest), run.device)
             run.memory["spread"] = 2 * n_neighbors
         if run.fresh:
-            self.reweighting_ = self._fit_reweighting(run) if self.reweight else None
-
-    def _fit_reweighting(self, run):
-        affinities = [self._unscaled(run, batch) for batch in run.sample()]
-        others = [s[~torch.eye(len(s), dtype=torch.bool)] for s in affinities]
-        return F.fit_reweighting(torch.cat(others).cpu().numpy())
+            self.reweighting_ = None
+            if self.reweight:
+                affinities = (self._unscaled(run, batch) for batch in run.sample())
+                self.reweighting_ = F.fit_reweighting(F.off_diagonal(affinities))
 
     def _unscaled(self, run, batch):
         if self.target == "consensus":

@@ -114,6 +114,23 @@ def fit_reweighting(entries, *, left_scales=2.0, right_scales=4.0, n_bins=100):
     )
 
 
+def off_diagonal(affinities):
+    """Return the entries off the diagonal of some affinities, as `fit_reweighting` takes them.
+
+    Parameters
+    ----------
+    affinities : iterable of tensor of shape (m, m)
+        Affinities, of batches that may differ in size.
+
+    Returns
+    -------
+    ndarray of shape (n_entries,)
+        The similarities of different rows.
+    """
+    others = [s[~torch.eye(len(s), dtype=torch.bool)] for s in affinities]
+    return torch.cat(others).cpu().numpy()
+
+
 def reweight(s, fitted, *, left_weight=0.1, right_weight=0.2):
     r"""Push the tails of an affinity's distribution outwards.
 
