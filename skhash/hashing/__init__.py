@@ -4,6 +4,7 @@ from importlib import import_module
 
 _MODULES = {
     "CCAHasher": "_cca",
+    "AGCHHasher": "_deep.agch",
     "CFRHHasher": "_deep.cfrh",
     "CMFHHasher": "_cmfh",
     "ConsensusHasher": "_consensus",
@@ -15,6 +16,7 @@ _MODULES = {
     "CIRHHasher": "_deep.cirh",
     "DGCPNHasher": "_deep.dgcpn",
     "DUCHHasher": "_deep.duch",
+    "HNHHasher": "_deep.hnh",
     "UCCHHasher": "_deep.ucch",
 }
 

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(
         ("UCCHHasher", {}, 0.26),
         ("DUCHHasher", {}, 0.22),
         ("CIRHHasher", {"graph_iter": 4}, 0.26),
+        ("AGCHHasher", {"max_iter": 8}, 0.22),
+        ("HNHHasher", {}, 0.22),
     ],
 )
 def test_four_epochs_reach_twice_what_random_codes_do(name, parameters, to_image):
