@@ -6,6 +6,7 @@ _MODULES = {
     "CCAHasher": "_cca",
     "AGCHHasher": "_deep.agch",
     "CFRHHasher": "_deep.cfrh",
+    "CLIP4HashingHasher": "_deep.clip4hashing",
     "CMFHHasher": "_cmfh",
     "ConsensusHasher": "_consensus",
     "FSHHasher": "_fsh",
