@@ -24,6 +24,9 @@ METHODS = {
     "CIRH": ("CIRHHasher", {}),
     "UCCH": ("UCCHHasher", {}),
     "DUCH": ("DUCHHasher", {}),
+    "AGCH": ("AGCHHasher", {}),
+    "HNH": ("HNHHasher", {}),
+    "CLIP4Hashing": ("CLIP4HashingHasher", {}),
 }
 
 
