@@ -69,9 +69,10 @@ class CLIP4HashingHasher(AffinityHasher):
     with these weights. There a bit splits between the extremes of all rows that are encoded
     together, so that codes depend on other rows, and training ignores the split.
 
-    This library's own: the split is learned; a network a modality; the tanh; cosines within modalities.
-    On held-out training pairs with CLIP features, without labels, ``shared=1`` and the start at CCA
-    + ITQ found the other half best. Bits that split at 0 did so as well, and better on Wiki.
+    This library's own: the split is learned; a network a modality; the tanh; cosines within
+    modalities. On held-out training pairs with CLIP features, without labels, ``shared=1`` and the
+    start at CCA + ITQ found the other half best. Bits that split at 0 did so as well, and better on
+    Wiki.
 
     References
     ----------
