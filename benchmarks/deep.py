@@ -42,6 +42,9 @@ METHODS = {
     ),
     "UCCH": ("UCCHHasher", {}),
     "DUCH": ("DUCHHasher", {}),
+    "AGCH": ("AGCHHasher", {}),
+    "HNH": ("HNHHasher", {}),
+    "CLIP4Hashing": ("CLIP4HashingHasher", {}),
 }
 
 

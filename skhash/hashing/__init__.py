@@ -4,7 +4,9 @@ from importlib import import_module
 
 _MODULES = {
     "CCAHasher": "_cca",
+    "AGCHHasher": "_deep.agch",
     "CFRHHasher": "_deep.cfrh",
+    "CLIP4HashingHasher": "_deep.clip4hashing",
     "CMFHHasher": "_cmfh",
     "ConsensusHasher": "_consensus",
     "FSHHasher": "_fsh",
@@ -17,6 +19,7 @@ _MODULES = {
     "DJSRHHasher": "_deep.djsrh",
     "DSAHHasher": "_deep.dsah",
     "DUCHHasher": "_deep.duch",
+    "HNHHasher": "_deep.hnh",
     "JDSHHasher": "_deep.jdsh",
     "UCCHHasher": "_deep.ucch",
 }

@@ -41,10 +41,16 @@ class Encoder(nn.Module):
 
     def encode(self, z, alpha=1.0):
         """Encode standardized features, (m, d) to (m, c), in [-1, 1]."""
-        code = self.code(torch.relu(self._normalized(self.hidden(z))))
-        if self.linear_path is not None:
-            code = code + self.linear_path(z)
-        return torch.tanh(alpha * code)
+        return torch.tanh(alpha * self.project(z, self.embed(z)))
+
+    def embed(self, z):
+        """Return the hidden layer, (m, d) to (m, h)."""
+        return torch.relu(self._normalized(self.hidden(z)))
+
+    def project(self, z, embedded):
+        """Return the code before the tanh, (m, c), from features and their hidden layer."""
+        code = self.code(embedded)
+        return code if self.linear_path is None else code + self.linear_path(z)
 
     def _normalized(self, hidden):
         return hidden
@@ -160,3 +166,45 @@ class GraphFusion(nn.Module):
         fused = torch.tanh(self.fuse(torch.cat([self.joint_head(joint), *codes.values()], dim=1)))
         decoded = {b: self.decoders[b](fused + torch.tanh(code)) for b, code in codes.items()}
         return codes, fused, decoded
+
+
+class GraphConvolutions(nn.Module):
+    """Hidden layers of both modalities and a graph of their rows to codes, for training.
+
+    Each modality passes two graph convolutions and a linear layer; a linear layer fuses both
+    (Zhang et al., AGCH, IEEE TMM 2022).
+    """
+
+    def __init__(self, blocks, n_inputs, n_hidden, n_bits, generator):
+        super().__init__()
+        self.first = nn.ModuleDict({b: linear(n_inputs, n_hidden, generator) for b in blocks})
+        self.last = nn.ModuleDict(
+            {b: perceptron(n_hidden, n_hidden, n_bits, generator) for b in blocks}
+        )
+        self.fuse = linear(len(blocks) * n_inputs, n_bits, generator)
+
+    def forward(self, hidden, graph):
+        """Return the code of each modality and the fused code.
+
+        Parameters
+        ----------
+        hidden : dict of str to tensor of shape (m, h)
+            Hidden layers of the encoders.
+        graph : tensor of shape (m, m)
+            Weights of the edges, symmetric; negative ones count as 0.
+
+        Returns
+        -------
+        codes : dict of str to tensor of shape (m, c)
+            Codes of each modality, in [-1, 1].
+        fused : tensor of shape (m, c)
+            The fused code, in [-1, 1].
+        """
+        edges = graph.clamp(min=0)
+        root = edges.sum(dim=1).clamp(min=1e-12).rsqrt()
+        step = root[:, None] * edges * root
+        codes = {}
+        for block, x in hidden.items():
+            embedded = torch.relu(self.first[block](step @ x))
+            codes[block] = torch.tanh(self.last[block](step @ embedded))
+        return codes, torch.tanh(self.fuse(torch.cat(list(hidden.values()), dim=1)))

@@ -1,0 +1,153 @@
+"""Aggregation-based graph convolutional hashing."""
+
+import torch
+
+from ..._blocks import BLOCKS
+from .._docs import hasher
+from .._parameters import choice, count, not_negative, positive, share
+from . import functional as F
+from .base import AffinityHasher, sharpness
+from .networks import GraphConvolutions
+
+
+@hasher
+class AGCHHasher(AffinityHasher):
+    r"""Aggregation-based graph convolutional hashing, AGCH.
+
+    The codes reproduce an affinity that multiplies two measures of similarity, the cosine and a
+    decreasing function of the distance. In training, graph convolutions give each code those of its
+    neighbours as an example, and a fused code joins both modalities.
+
+    With :math:`z` the unit vectors whose dot products are :math:`w \cos_I + (1 - w) \cos_T`, the
+    affinity is
+
+    .. math:: S = 2A - 1, \qquad A_{ij} = \langle z_i, z_j \rangle\,
+        e^{-\lVert z_i - z_j \rVert / \rho}.
+
+    :math:`B_I, B_T` are the unit rows of the real codes; :math:`B_h` those of the fused code, a
+    layer above the hidden layers of both encoders; :math:`G_I, G_T` those of two graph convolutions
+    and a layer above the hidden layer of each, with :math:`D^{-1/2} A D^{-1/2}`,
+    :math:`D_{ii} = \sum_j A_{ij}`. The loss is, with squared norms of matrices of similarities as
+    means over entries and all others as means over rows,
+
+    .. math::
+        L = \; & \alpha \sum_{x \in I, T, h} \lVert B_x B_x^\top - S \rVert^2
+        + \beta \sum_{x \in I, T} \lVert B_x B_h^\top - S \rVert^2
+        + \lambda \sum_{x \in I, T} \lVert B_x - B_h \rVert^2 \\
+        + & \delta \sum_{x \in I, T} [\lVert G_x G_x^\top - S \rVert^2
+        + \lVert G_x - B_x \rVert^2].
+
+    Parameters
+    ----------
+    image_weight : float, default=0.6
+        Weight of the images' cosine in the affinity, :math:`w`, from 0 to 1; the texts' has the
+        rest.
+    distance_scale : float, default=4.0
+        Scale of the distance, :math:`\rho`.
+    intra_weight : float, default=0.4
+        Weight of reproducing the affinity with each kind of code, :math:`\alpha`.
+    cross_weight : float, default=0.3
+        Weight of reproducing it between each modality and the fused code, :math:`\beta`.
+    fusion_weight : float, default=0.16
+        Weight of the distance of the codes from the fused code, :math:`\lambda`.
+    graph_weight : float, default=0.01
+        Weight of both terms of the graph convolutions, :math:`\delta`.
+    graph_units : int, default=512
+        Width of the graph convolutions.
+    max_iter : int, default=20
+        Number of epochs.
+
+    Notes
+    -----
+    Affinity, networks and losses follow the paper. A code is computed by the encoder alone, as
+    there, so it does not depend on other rows; graph convolutions and fusion only help in training.
+    The published setting for Wiki is close to the default weights; ``init="random",
+    hidden_units=4096, graph_units=2048, batch_size=32, max_iter=150, optimizer="sgd",
+    learning_rate=1e-4, text_learning_rate=0.01, center=False`` adds its training. For MIRFlickr-25K
+    and NUS-WIDE it has ``image_weight=0.98, intra_weight=1, cross_weight=1``, with
+    ``fusion_weight=0.31`` and ``0.16``. The paper sums losses over a batch, here they are means:
+    its weight of 5 or 10 of the fused code is divided by 32 rows.
+
+    The paper's square root in the exponent is taken for that of the squared distance, which gives
+    the value of its example. Unofficial public code, where the graph convolutions take the fused
+    code, the fused code is a sum, and terms of quantization and balance are added, was not
+    followed, save in one point: joined vectors have unit length, so that the affinity is at most 1.
+    This library's own: negative similarities are no edges of the graph (features are centred),
+    and all networks take one step together.
+
+    On held-out training pairs of Wiki, birds and product photographs with CLIP features, without
+    labels, the other half was found best with the start at CCA + ITQ on all but Wiki, where both
+    starts are level. A larger `graph_weight` was worse everywhere, and 0 no worse.
+
+    References
+    ----------
+    P.-F. Zhang, Y. Li, Z. Huang, X.-S. Xu: Aggregation-based graph convolutional hashing for
+    unsupervised cross-modal retrieval, IEEE Transactions on Multimedia 24, 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash.hashing import AGCHHasher
+    >>> rng = np.random.default_rng(0)
+    >>> topics = rng.normal(size=(200, 5))
+    >>> image, text = topics @ rng.normal(size=(5, 16)), topics @ rng.normal(size=(5, 30))
+    >>> X = np.hstack([image, text])
+    >>> hasher = AGCHHasher(
+    ...     16, n_image_features=16, graph_units=64, max_iter=10, random_state=0
+    ... ).fit(X)
+    >>> hasher.encode_text(text).shape
+    (200, 16)
+    >>> hasher.score(X) > 0.1  # random codes score 0.03
+    True
+    """
+
+    image_weight: float = share(0.6)
+    distance_scale: float = positive(4.0)
+    intra_weight: float = not_negative(0.4)
+    cross_weight: float = not_negative(0.3)
+    fusion_weight: float = not_negative(0.16)
+    graph_weight: float = not_negative(0.01)
+    graph_units: int = count(512)
+    init: str = choice("cca", "random", "cca")
+    alpha: str | float = sharpness(1.0)
+    max_iter: int = count(20)
+
+    def _networks(self, widths, generator):
+        networks = super()._networks(widths, generator)
+        sizes = self.hidden_units, self.graph_units, self.n_bits
+        return {**networks, "graph": GraphConvolutions(BLOCKS, *sizes, generator)}
+
+    def _affinity(self, image, text):
+        directions = F.blended_directions(image, text, self.image_weight)
+        cosine = directions @ directions.T
+        distance = (2 - 2 * cosine).clamp(min=0).sqrt()
+        return 2 * cosine * torch.exp(-distance / self.distance_scale) - 1
+
+    def _step(self, run, batch):
+        s = self._joined_target(run, batch)
+        hidden = {b: run.networks[b].embed(batch.features[b]) for b in BLOCKS}
+        batch.codes = {
+            b: torch.tanh(batch.alpha * run.networks[b].project(batch.features[b], hidden[b]))
+            for b in BLOCKS
+        }
+        convolved, fused = run.networks["graph"](hidden, (s + 1) / 2)
+        terms = self._terms(batch.codes, convolved, fused, s)
+        run.step(terms)
+        return terms
+
+    def _terms(self, codes, convolved, fused, s):
+        """Return the weighted loss terms of codes, those of the graph and the fused one."""
+        b, g = ({k: F.unit_rows(code) for k, code in c.items()} for c in (codes, convolved))
+        h = F.unit_rows(fused)
+
+        def within(codes):
+            return sum(F.similarity_reconstruction(code, code, s) for code in codes)
+
+        graph = within(g.values()) + sum(F.quantization(g[k], b[k]) for k in BLOCKS)
+        cross = sum(F.similarity_reconstruction(b[k], h, s) for k in BLOCKS)
+        return {
+            "intra": self.intra_weight * within([*b.values(), h]),
+            "cross": self.cross_weight * cross,
+            "fusion": self.fusion_weight * sum(F.quantization(b[k], h) for k in BLOCKS),
+            "graph": self.graph_weight * graph,
+        }

@@ -1,0 +1,122 @@
+"""CLIP4Hashing."""
+
+import torch
+
+from .._docs import hasher
+from .._parameters import choice, count, not_negative, share
+from . import functional as F
+from .base import AffinityHasher, sharpness
+from .networks import Encoder
+
+
+class MinMaxEncoder(Encoder):
+    """An encoder whose bits split halfway between their extremes; encoding has running means."""
+
+    def __init__(self, n_features, n_hidden, n_bits, generator):
+        super().__init__(n_features, n_hidden, n_bits, generator)
+        self.register_buffer("middle", torch.zeros(n_bits))
+
+    def project(self, z, embedded):
+        """Return the code before the tanh, (m, c), from features and their hidden layer."""
+        code = super().project(z, embedded)
+        if not self.training or len(code) == 1:
+            return code - self.middle
+        middle = (code.amax(dim=0) + code.amin(dim=0)) / 2
+        self.middle.lerp_(middle.detach(), 0.1)
+        return code - middle
+
+
+@hasher
+class CLIP4HashingHasher(AffinityHasher):
+    r"""Cross-modal hashing of a shared feature space, CLIP4Hashing.
+
+    The codes reproduce the similarities of images and texts in a space such as CLIP's, weighted so
+    that high and low ones lie further apart. Bits split halfway between their extremes.
+
+    With :math:`C_{ij}` the mean of :math:`\cos(x^I_i, x^T_j)` and :math:`\cos(x^I_j, x^T_i)`, 1 for
+    a pair, and its mean and extremes in a batch, the affinity is
+
+    .. math:: S = \min(1, \max(-1, C e^{\kappa t})), \qquad t = \frac{C - \overline{C}}
+        {\max C - \overline{C}} \text{ or, below the mean, }
+        \frac{C - \overline{C}}{\overline{C} - \min C}.
+
+    With the unit rows :math:`B` of the real codes and means over entries, the loss is
+
+    .. math:: L = \delta \sum_x \lVert B_x B_x^\top - S \rVert^2
+        + 2 \phi\, \lVert B_I B_T^\top - S \rVert^2 + \pi\, \lVert B_I - B_T \rVert^2.
+
+    Parameters
+    ----------
+    shared : float, default=1.0
+        Weight of these cosines in :math:`C`, from 0 to 1; the mean cosine within the modalities has
+        the rest, and all where the blocks are not equally wide.
+    contrast : float, default=0.5
+        Strength of the weighting, :math:`\kappa`.
+    intra_weight : float, default=0.1
+        Weight of the affinity within each modality, :math:`\delta`.
+    cross_weight : float, default=1.0
+        Weight of the affinity between them, :math:`\phi`.
+    pairing_weight : float, default=2.0
+        Weight of the distance of the two codes of a pair, :math:`\pi`.
+    max_iter : int, default=20
+        Number of epochs.
+
+    Notes
+    -----
+    The form is inferred from unofficial code, of which some multiplies :math:`S` by
+    :math:`e^{-1/2}`. It has one network for both modalities and sets ``hidden_units=4096,
+    batch_size=16, max_iter=200, init="random", optimizer="sgd", learning_rate=0.01, center=False``
+    with these weights. There a bit splits between the extremes of all rows that are encoded
+    together, so that codes depend on other rows, and training ignores the split.
+
+    This library's own: the split is learned; a network a modality; the tanh; cosines within
+    modalities. On held-out training pairs with CLIP features, without labels, ``shared=1`` and the
+    start at CCA + ITQ found the other half best. Bits that split at 0 did so as well, and better on
+    Wiki.
+
+    References
+    ----------
+    Y. Zhuo, Y. Li, J. Hsiao, C. Ho, B. Li: CLIP4Hashing: unsupervised deep hashing for cross-modal
+    video-text retrieval, ICMR 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skhash.hashing import CLIP4HashingHasher
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.tile(rng.normal(size=(200, 16)), 2) + rng.normal(scale=0.3, size=(200, 32))
+    >>> hasher = CLIP4HashingHasher(16, n_image_features=16, random_state=0).fit(X)
+    >>> hasher.score(X) > 0.1  # random codes score 0.03
+    True
+    """
+
+    shared: float = share(1.0)
+    contrast: float = not_negative(0.5)
+    intra_weight: float = not_negative(0.1)
+    cross_weight: float = not_negative(1.0)
+    pairing_weight: float = not_negative(2.0)
+    init: str = choice("cca", "random", "cca")
+    alpha: str | float = sharpness(1.0)
+    max_iter: int = count(20)
+
+    def _networks(self, widths, generator):
+        sizes = self.hidden_units, self.n_bits, generator
+        return {block: MinMaxEncoder(width, *sizes) for block, width in widths.items()}
+
+    def _affinity(self, image, text):
+        i, t = F.unit_rows(image), F.unit_rows(text)
+        s = (i @ i.T + t @ t.T) / 2
+        if i.shape == t.shape:
+            s = s.lerp(((i @ t.T + t @ i.T) / 2).fill_diagonal_(1.0), self.shared)
+        away = s - s.mean()
+        reach = torch.where(away > 0, away.max(), -away.min()).clamp(min=1e-12)
+        return (s * torch.exp(self.contrast * away / reach)).clamp(-1, 1)
+
+    def _reconstruct(self, networks, features, codes, s):
+        i, t = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
+        intra = sum(F.similarity_reconstruction(code, code, s) for code in (i, t))
+        return {
+            "intra": self.intra_weight * intra,
+            "cross": self.cross_weight * 2 * F.similarity_reconstruction(i, t, s),
+            "pairing": self.pairing_weight * (i - t).square().mean(),
+        }
