@@ -34,23 +34,21 @@ def make_pairs(n_samples):
     return topics @ directions + rng.standard_normal((n_samples, N_IMAGE + N_TEXT), dtype="f4")
 
 
-def seconds_an_epoch(X, *, batch_size=128, n_jobs=None, epochs=2):
+def seconds_an_epoch(X, make=CFRHHasher, *, n_jobs=1, epochs=2, **parameters):
     """Time an epoch: the difference of two trainings of one and of more epochs, after a third."""
-    options = {} if n_jobs is None else {"n_jobs": n_jobs}
+    # One thread: CPU seconds, which other processes disturb least.
+    clock = time.perf_counter if n_jobs > 1 else time.process_time
     spent = []
     for max_iter in (1, 1, 1 + epochs):
-        hasher = CFRHHasher(
+        hasher = make(
             N_BITS,
             n_image_features=N_IMAGE,
-            hidden_units=HIDDEN,
-            batch_size=batch_size,
             max_iter=max_iter,
             random_state=0,
             device="cpu",
-            **options,
+            n_jobs=n_jobs,
+            **parameters,
         )
-        # One thread: CPU seconds, which other processes disturb least.
-        clock = time.perf_counter if n_jobs and n_jobs > 1 else time.process_time
         started = clock()
         hasher.fit(X)
         spent.append(clock() - started)

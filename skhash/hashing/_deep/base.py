@@ -301,9 +301,10 @@ class DeepHasher(PairHasher):
             groups.append({"params": list(weights.values()), "lr": rate})
             groups.append({"params": path, "lr": rate * self.linear_rate})
         groups = [group for group in groups if group["params"]]
+        # Fused: one pass over the weights a step.
         if self.optimizer == "sgd":
-            return torch.optim.SGD(groups, momentum=self.momentum, **settings)
-        return torch.optim.AdamW(groups, **settings)
+            return torch.optim.SGD(groups, momentum=self.momentum, fused=True, **settings)
+        return torch.optim.AdamW(groups, fused=True, **settings)
 
     def _real_codes(self, block, values):
         with threads(1):
