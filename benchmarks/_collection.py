@@ -57,6 +57,8 @@ class Collection:
         Features of pairs, image block first.
     labels : tuple of two ndarray, default=(None, None)
         Labels of the queries and of the gallery, or None twice: the other half is relevant.
+    train_labels : ndarray, default=None
+        Labels of the training pairs, where there are any; only hashers that need them get them.
     groups : tuple of three ndarray, default=None
         Pictures that the rows of `train`, `queries` and `gallery` belong to, where a picture has
         several rows.
@@ -68,6 +70,7 @@ class Collection:
     queries: np.ndarray
     gallery: np.ndarray
     labels: tuple = (None, None)
+    train_labels: np.ndarray | None = None
     groups: tuple | None = None
 
     @property
@@ -125,13 +128,15 @@ def apart(collection, seed):
         train=collection.train[train],
         gallery=collection.train[gallery],
         labels=(of_queries, of_gallery[gallery]),
+        train_labels=of_gallery[train],
     )
 
 
 def of_wiki(seed):
     train, test = fetch_wiki(subset="train"), fetch_wiki(subset="test")
     labels = test.target, train.target
-    yield Collection("Wiki", train.n_image_features, train.data, test.data, train.data, labels)
+    blocks = train.data, test.data, train.data
+    yield Collection("Wiki", train.n_image_features, *blocks, labels, train.target)
 
 
 def of_digits(seed):
@@ -147,7 +152,9 @@ def of_clip_features(seed):
         pairs.data[rows] for rows in (pairs.train, pairs.query, pairs.database)
     )
     labels = pairs.target[pairs.query], pairs.target[pairs.database]
-    yield Collection("CLIP-like", pairs.n_image_features, train, queries, gallery, labels)
+    blocks = train, queries, gallery
+    of_train = pairs.target[pairs.train]
+    yield Collection("CLIP-like", pairs.n_image_features, *blocks, labels, of_train)
 
 
 def of_classes(name, image, text, y, seed):
@@ -156,7 +163,8 @@ def of_classes(name, image, text, y, seed):
     rows = np.random.default_rng(seed).permutation(len(X))
     query, train = np.split(rows, [len(rows) // 5])
     features = X[train]
-    return Collection(name, image.shape[1], features, X[query], features, (y[query], y[train]))
+    labels = y[query], y[train]
+    return Collection(name, image.shape[1], features, X[query], features, labels, y[train])
 
 
 def from_file(path, seed):
@@ -199,7 +207,7 @@ def of_captions(name, image, captions, picture, train, test):
         queries,
         queries,
         (tested, tested),
-        (trained, tested, tested),
+        groups=(trained, tested, tested),
     )
 
 

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold
+from sklearn.utils import get_tags
 
 from skhash.hashing import CCAHasher, ITQHasher
 from skhash.metrics import mean_average_precision
@@ -76,8 +77,9 @@ def choose(hasher, collection, seed):
 def fit(hasher, collection):
     """Fit a hasher; return it with the seconds of the process's CPU time."""
     groups = None if collection.groups is None else collection.groups[0]
+    y = collection.train_labels if get_tags(hasher).target_tags.required else None
     started = time.process_time()
-    hasher.fit(collection.train, groups=groups)
+    hasher.fit(collection.train, y, groups=groups)
     return hasher, time.process_time() - started
 
 

@@ -14,13 +14,15 @@ from sklearn.utils.estimator_checks import (
 
 import skhash
 
+from .hashers import HASHERS
+
 ESTIMATORS = [
     value
-    for module in ("features", "hashing", "metrics", "retrieval")
+    for module in ("features", "metrics", "retrieval")
     for name in getattr(skhash, module).__all__
     if inspect.isclass(value := getattr(getattr(skhash, module), name))
     and issubclass(value, BaseEstimator)
-]
+] + list(HASHERS.values())
 CHECKS = [
     check_estimator_cloneable,
     check_get_params_invariance,

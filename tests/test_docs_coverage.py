@@ -12,6 +12,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 MODULES = {
     name: getattr(skhash, name) for name in skhash.__all__ if ismodule(getattr(skhash, name))
 }
+MODULES["supervised"] = skhash.hashing.supervised
 PUBLIC = [(part, name) for part, module in MODULES.items() for name in module.__all__]
 PUBLIC += [("skhash", name) for name in skhash.__all__ if name not in MODULES]
 

@@ -17,15 +17,17 @@ from skhash import make_table
 from skhash.datasets import make_scenes
 from skhash.features import BoWTextFeaturizer, PatchFeaturizer
 
+from .hashers import HASHERS, labels_for, needs_labels
+
 PACKAGE = str(Path(skhash.__file__).parent)
 ESTIMATORS = {
     name: value
-    for module in ("features", "hashing", "metrics", "retrieval")
+    for module in ("features", "metrics", "retrieval")
     for name in getattr(skhash, module).__all__
     if isinstance(value := getattr(getattr(skhash, module), name), type)
     and issubclass(value, BaseEstimator)
     and hasattr(value, "fit")
-}
+} | HASHERS
 
 rng = np.random.default_rng(0)
 scenes = make_scenes(16, image_size=16, random_state=0).frame
@@ -70,7 +72,7 @@ SMALL = {
     **{"n_bits": 6, "max_iter": 2, "batch_size": 6, "hidden_units": 8, "random_state": 0},
     **{"graph_units": 8, "graph_iter": 2, "n_iter": 3, "space": "image"},
 }
-for hasher in skhash.hashing.__all__:
+for hasher in HASHERS:
     known = inspect.signature(ESTIMATORS[hasher]).parameters
     DATA[hasher] = (*PAIRS, {name: SMALL[name] for name in SMALL if name in known})
 DATA["SignHasher"][2]["n_bits"] = 3  # no more than there are features
@@ -82,7 +84,9 @@ def made(name):
 
 
 def labels_of(name, X):
-    return np.arange(len(X)) if name == "HammingRetriever" else None
+    if name == "HammingRetriever":
+        return np.arange(len(X))
+    return labels_for(HASHERS[name], X) if name in HASHERS else None
 
 
 def fitted(name):
@@ -137,11 +141,15 @@ def refusals():
         X, other, _ = DATA[name]
         parameters = inspect.signature(ESTIMATORS[name].fit).parameters
         first = next(iter(inspect.signature(ESTIMATORS[name]).parameters))
-        yield name, "a parameter", {first: object()}, (X,), {}
-        yield name, "a row", {}, (broken(other),), {}
-        yield name, "a row of the same width", {}, (broken(X),), {}
+        y, y_other = (labels_of(name, rows) for rows in (X, other))
+        yield name, "a parameter", {first: object()}, (X, y), {}
+        yield name, "a row", {}, (broken(other), y_other), {}
+        yield name, "a row of the same width", {}, (broken(X), y), {}
         if "groups" in parameters and parameters["groups"].kind is inspect.Parameter.KEYWORD_ONLY:
-            yield name, "groups", {}, (other,), {"groups": [None] * len(other)}
+            yield name, "groups", {}, (other, y_other), {"groups": [None] * len(other)}
+        if name in HASHERS and needs_labels(ESTIMATORS[name]):
+            yield name, "no labels", {}, (X,), {}
+            yield name, "labels", {}, (X, y[:-1]), {}
     X, other, _ = DATA["HammingRetriever"]
     yield "HammingRetriever", "labels", {}, (other, np.arange(len(other) - 1)), {}
     yield "HammingRetriever", "labels of the same width", {}, (X, np.arange(len(X) - 1)), {}
@@ -276,11 +284,12 @@ def test_a_fit_that_is_stopped_anywhere_leaves_an_estimator_as_it_was(name, meth
 @pytest.mark.parametrize("name", STATEFUL)
 def test_a_first_fit_that_is_stopped_leaves_an_estimator_unfitted(name):
     X = DATA[name][0]
-    for at in stages(lambda: made(name), "fit", X, n=8):
+    y = labels_of(name, X)
+    for at in stages(lambda: made(name), "fit", X, y, n=8):
         estimator = made(name)
         with (
             pytest.raises((MemoryError, ValueError), match=r"MemoryError|^$"),
             Stop(at, MemoryError()),
         ):
-            estimator.fit(X)
+            estimator.fit(X, y)
         assert_unfitted(estimator, X)

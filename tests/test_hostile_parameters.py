@@ -22,7 +22,12 @@ from skhash import make_table
 from skhash._inputs.checks import check_integer, check_real
 from skhash.hashing import SignHasher
 
+from .hashers import labels_for, needs_labels
 from .test_docstrings import DISPLAYS, PUBLIC
+
+BY_LABELS = [
+    path for path, value in PUBLIC.items() if hasattr(value, "encode_text") and needs_labels(value)
+]
 
 HOSTILE = {
     **{"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "-1": -1, "0": 0, "half": 0.5},
@@ -150,6 +155,7 @@ PARAMETERS = {
     **named(
         """image text estimator codes folder captions instances shards data_home path cache_dir
         weights_dir checkpoint_dir model transformer gallery gallery_y y y_gallery y_query X X_val
+        y_val classes
         groups query_codes gallery_codes query_items gallery_items query_balance gallery_balance
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained
@@ -211,6 +217,11 @@ SPECIAL = {
     "PatchFeaturizer.X": PICTURES,
     "features.X": RAW,
     "hashing.X": FEATURES,
+    "supervised.X": FEATURES,
+    **dict.fromkeys(
+        ("supervised.y", "DCMHHasher.y", "DSCMRHasher.y"),
+        np.asarray(FEATURES).argmax(axis=1) % 3,
+    ),
     "SignHasher.n_bits": 2,
 }
 # What would take long, once the parameters have been checked.
@@ -307,7 +318,8 @@ def call(path, method, name, value):
     if method == "as_scorer":
         return public.as_scorer(**{name: value})(FunctionTransformer(), CODES)
     if method not in ("open", "set_output"):
-        estimator.fit(argument(path, "X", None))
+        X = argument(path, "X", None)
+        estimator.fit(X, *([labels_for(public, X)] if path in BY_LABELS else []))
     if not method:
         return estimator
     function = getattr(estimator, method)

@@ -20,13 +20,15 @@ import skhash
 from skhash import make_table
 from skhash.datasets import make_scenes
 
+from .hashers import HASHERS, labels_for
+
 ESTIMATORS = [
     value
-    for module in ("features", "hashing", "retrieval")
+    for module in ("features", "retrieval")
     for name in getattr(skhash, module).__all__
     if inspect.isclass(value := getattr(getattr(skhash, module), name))
     and issubclass(value, BaseEstimator)
-]
+] + list(HASHERS.values())
 # Parameters, where an estimator has them, that make it small and its draws repeatable.
 SMALL = {
     **{"random_state": 0, "batch_size": 8, "max_iter": 2, "n_bits": 8, "device": "cpu"},
@@ -67,7 +69,7 @@ def small(estimator, model_name):
 
 def answers(estimator, X):
     """Fit an estimator and return what it says of the same rows."""
-    estimator.fit(X)
+    estimator.fit(X, labels_for(estimator, X) if type(estimator) in HASHERS.values() else None)
     says = estimator.transform if hasattr(estimator, "transform") else estimator.kneighbors
     result = says(X)
     parts = result if isinstance(result, tuple) else [result]

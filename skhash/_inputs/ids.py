@@ -96,25 +96,27 @@ def as_array(values, name):
     return array
 
 
-def of_one_kind(array, name):
+def of_one_kind(array, name, n_columns=1):
     """Check that a vector of ids or labels holds values of one kind, and none that is missing.
 
     Parameters
     ----------
-    array : ndarray of shape (n_rows,)
-        What `as_array` gives.
+    array : ndarray of shape (n_rows * n_columns,)
+        What `as_array` gives, row by row.
     name : str
         What they are called in an error message.
+    n_columns : int, default=1
+        Number of values in a row.
 
     Returns
     -------
-    ndarray of shape (n_rows,)
+    ndarray of shape (n_rows * n_columns,)
         The same values. An array of objects is left only where it holds str.
     """
     if array.dtype.kind == "T":
         array = array.astype(object)
     if array.dtype.kind in "OfcmM" and (missing := pd.isna(array)).any():
-        raise _missing(name, missing.argmax())
+        raise _missing(name, missing.argmax() // n_columns)
     if array.dtype.kind == "V":
         raise TypeError(f"{name} must be {_KINDS}, got the dtype {array.dtype}.")
     return _read_objects(array, name) if array.dtype.kind == "O" else array

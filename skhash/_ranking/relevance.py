@@ -1,5 +1,7 @@
 """Relevance of items to queries, from labels in a form that can be compared fast."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -43,7 +45,8 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
             "give both as one id or class a row, or both as indicators of the same labels."
         )
     if labels[0].ndim == 2:
-        return tuple(to_words(_pack_labels(array), min_bytes=8) for array in labels)
+        packed = (np.packbits(held_labels(array), axis=1) for array in labels)
+        return tuple(to_words(array, min_bytes=8) for array in packed)
     if (
         labels[0].dtype.kind != labels[1].dtype.kind
     ):  # otherwise NumPy turns the number 1 into the string "1"
@@ -52,7 +55,7 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
     return ids[:n_queries], ids[n_queries:]
 
 
-def check_labels(y, n_rows, name="labels"):
+def check_labels(y, n_rows, name="labels", rows="codes"):
     """Check labels: an id or class per row, or indicators of labels.
 
     Parameters
@@ -60,9 +63,11 @@ def check_labels(y, n_rows, name="labels"):
     y : array-like or sparse matrix of shape (n_rows,) or (n_rows, n_labels)
         The labels.
     n_rows : int
-        Number of codes.
+        Number of rows that are labelled.
     name : str, default="labels"
         What they are called in an error message.
+    rows : str, default="codes"
+        What the rows are called in an error message.
 
     Returns
     -------
@@ -75,9 +80,9 @@ def check_labels(y, n_rows, name="labels"):
         raise ValueError(f"{name} must have one or two dimensions, got {y.ndim}.")
     if len(y) != n_rows:
         raise ValueError(
-            f"labels of another length: got {len(y)} rows of labels for {n_rows} codes."
+            f"labels of another length: got {len(y)} rows of labels for {n_rows} {rows}."
         )
-    y = of_one_kind(y.reshape(-1), name).reshape(y.shape)
+    y = of_one_kind(y.reshape(-1), name, math.prod(y.shape[1:])).reshape(y.shape)
     if y.ndim == 2 and y.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} of two dimensions must be indicators, 0 or 1, got the dtype {y.dtype}: give "
@@ -97,7 +102,24 @@ def _check_side(y, n_codes, side):
     return y
 
 
-def _pack_labels(labels):
+def held_labels(labels):
+    """Return which labels each row has, given indicators.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_rows, n_labels)
+        The indicators.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, n_labels), bool
+        True where an indicator is 1.
+
+    Raises
+    ------
+    ValueError
+        If one is neither 0 nor 1.
+    """
     held = labels == 1
     if not np.all(held | (labels == 0)):
         raise ValueError(
@@ -105,7 +127,7 @@ def _pack_labels(labels):
             "one-dimensional array, and turn lists of labels into indicators with "
             "sklearn.preprocessing.MultiLabelBinarizer."
         )
-    return np.packbits(held.astype(bool), axis=1)
+    return held
 
 
 def count_grades(y_query, y_gallery):

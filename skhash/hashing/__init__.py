@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+from . import supervised as supervised
+
 _MODULES = {
     "CCAHasher": "_cca",
     "AGCHHasher": "_deep.agch",

@@ -111,11 +111,15 @@ def paired_score(image, text, y):
 
 
 class Pairs:
-    """The rows that a hasher learns from, and the group of each, as integers from 0."""
+    """The rows that a hasher learns from, and their groups and labels, where there are any.
 
-    def __init__(self, image, text, groups=None):
+    Groups are integers from 0. Labels are integers from 0, one a row, or indicators, a bool for
+    each row and label.
+    """
+
+    def __init__(self, image, text, groups=None, labels=None):
         self.blocks = {"image": image, "text": text}
-        self.groups = groups
+        self.groups, self.labels = groups, labels
 
     def __len__(self):
         return self.blocks["image"].shape[0]
@@ -123,7 +127,20 @@ class Pairs:
     def take(self, rows):
         """Return some of the pairs."""
         blocks = {name: block[rows] for name, block in self.blocks.items()}
-        return Pairs(**blocks, groups=None if self.groups is None else self.groups[rows])
+        groups, labels = (None if ids is None else ids[rows] for ids in (self.groups, self.labels))
+        return Pairs(**blocks, groups=groups, labels=labels)
+
+    @property
+    def relevant(self):
+        """What makes a row relevant to another, for `paired_score`: labels, else groups."""
+        return self.groups if self.labels is None else self.labels
+
+    @property
+    def n_labels(self):
+        """Number of labels that occur, or None without labels."""
+        if self.labels is None or self.labels.ndim == 1:
+            return None if self.labels is None else len(np.unique(self.labels))
+        return int(self.labels.any(axis=0).sum())
 
     def batches(self, batch_size, rng, without=()):
         """Split rows, in random order, into batches whose sizes differ by at most one."""

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 from numpydoc.docscrape import ClassDoc
 
-from skhash import hashing, make_table
+from skhash import make_table
+
+from ..hashers import HASHERS, labels_for
 
 SECTIONS = ("Parameters", "Attributes", "Notes", "References", "Examples")
 # What makes a fit fast, where a hasher has such parameters.
 FAST = {"batch_size": 10, "max_iter": 2, "graph_iter": 2, "hidden_units": 8, "graph_units": 8}
 
 
-@pytest.fixture(params=hashing.__all__)
+@pytest.fixture(params=HASHERS)
 def cls(request):
-    return getattr(hashing, request.param)
+    return HASHERS[request.param]
 
 
 def documented(cls, section):
@@ -44,7 +46,7 @@ def test_the_documented_attributes_are_those_that_fit_sets(cls):
     pairs = make_table(image=values[:, :6], text=values[:, 6:])
     parameters = inspect.signature(cls).parameters
     fast = {name: value for name, value in FAST.items() if name in parameters}
-    fitted = cls(4, random_state=0, **fast).fit(pairs)
+    fitted = cls(4, random_state=0, **fast).fit(pairs, labels_for(cls, pairs))
     learned = {name for name in vars(fitted) if name.endswith("_") and not name.startswith("_")}
     assert learned == set(documented(cls, "Attributes"))
 

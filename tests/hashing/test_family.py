@@ -17,8 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
-from skhash import hashing, make_table
+from skhash import make_table
 from skhash.codes import convert_codes
+
+from ..hashers import HASHERS, labels_for, needs_labels
 
 N_IMAGE = 8
 # What makes a hasher fit for 90 small pairs, where its defaults do not.
@@ -33,10 +35,14 @@ FAST = {"max_iter": 20, "batch_size": 30, "hidden_units": 64, "graph_units": 16,
 
 
 def make(name, **parameters):
-    cls = getattr(hashing, name)
+    cls = HASHERS[name]
     fast = {key: value for key, value in FAST.items() if key in signature(cls).parameters}
     options = {"n_bits": 8, "random_state": 0, **fast, **OPTIONS.get(name, {}), **parameters}
     return cls(**options)
+
+
+def fit(hasher, X):
+    return hasher.fit(X, labels_for(hasher, X))
 
 
 def small_pairs(n_pairs, seed):
@@ -50,13 +56,13 @@ def small_pairs(n_pairs, seed):
 TRAIN, TEST = small_pairs(90, 1), small_pairs(60, 2)
 
 
-@pytest.fixture(scope="module", params=hashing.__all__)
+@pytest.fixture(scope="module", params=HASHERS)
 def fitted(request):
-    return make(request.param).fit(TRAIN)
+    return fit(make(request.param), TRAIN)
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", hashing.__all__)
+@pytest.mark.parametrize("name", HASHERS)
 def test_scikit_learn_checks_pass(name):
     hasher = make(name, n_bits=1, n_image_features=1)
     if "max_iter" in hasher.get_params():
@@ -67,11 +73,12 @@ def test_scikit_learn_checks_pass(name):
 
 def test_the_other_half_of_a_pair_is_found_far_better_than_by_chance(fitted):
     by_chance = np.mean(1 / np.arange(1, len(TEST) + 1))
-    assert fitted.score(TEST) > 3 * by_chance
+    # Codes that tell classes apart need not tell pairs of one class apart.
+    assert fitted.score(TEST) > (2 if needs_labels(fitted) else 3) * by_chance
 
 
 def test_the_same_seed_gives_the_same_codes(fitted):
-    again = make(type(fitted).__name__).fit(TRAIN)
+    again = fit(make(type(fitted).__name__), TRAIN)
     np.testing.assert_array_equal(again.transform(TEST), fitted.transform(TEST))
 
 
@@ -105,7 +112,7 @@ def test_one_block_alone_gives_its_half_of_the_codes(fitted):
 def test_sparse_and_dense_features_give_the_same_codes(fitted):
     hasher = make(type(fitted).__name__, n_image_features=N_IMAGE)
     train, test = (sparse.csr_matrix(table.to_numpy()) for table in (TRAIN, TEST))
-    equal = hasher.fit(train).transform(test) == fitted.transform(TEST)
+    equal = fit(hasher, train).transform(test) == fitted.transform(TEST)
     # Alternations between codes and rotation may end elsewhere where a value is nearly 0.
     assert equal.mean() > 0.99
 
@@ -125,21 +132,22 @@ def test_every_column_of_the_codes_has_a_name(fitted):
     assert len(set(codes)) == 2 * fitted.n_bits_
 
 
-@pytest.mark.parametrize("name", hashing.__all__)
+@pytest.mark.parametrize("name", HASHERS)
 def test_the_code_length_is_tuned_in_a_pipeline(name):
     hasher = make(name, n_image_features=N_IMAGE)
     pipeline = make_pipeline(StandardScaler(), hasher)
     search = GridSearchCV(pipeline, {f"{name.lower()}__n_bits": [1, 8]}, cv=2, error_score="raise")
-    assert search.fit(TRAIN.to_numpy()).best_estimator_[-1].n_bits_ == 8
+    search.fit(TRAIN.to_numpy(), labels_for(hasher, TRAIN))
+    assert search.best_estimator_[-1].n_bits_ == 8
 
 
-@pytest.mark.parametrize("name", hashing.__all__)
+@pytest.mark.parametrize("name", HASHERS)
 def test_more_features_than_pairs_are_no_obstacle(name):
     pairs = np.random.default_rng(0).normal(size=(12, 60))
     hasher = make(name, n_image_features=25)
     if "batch_size" in hasher.get_params():
         hasher.set_params(batch_size=6)
-    codes = hasher.fit_transform(pairs)
+    codes = hasher.fit_transform(pairs, labels_for(hasher, pairs))
     assert codes.shape == (12, 16)
 
 
@@ -168,11 +176,11 @@ def test_hashers_that_train_no_network_fit_without_torch():
 
 @pytest.mark.parametrize("output", ["bits", "packed", "signs", "real"])
 @pytest.mark.filterwarnings("ignore:.*(all zeros|codes|same)")
-@pytest.mark.parametrize("name", hashing.__all__)
+@pytest.mark.parametrize("name", HASHERS)
 def test_rows_whose_real_codes_are_whole_numbers_have_codes(name, output):
     """Such as a text without a known word, or a block of one value."""
     constant = TRAIN.copy()
     constant[constant.filter(like="image__").columns] = 0.0
-    hasher = make(name, output=output).fit(constant)
+    hasher = fit(make(name, output=output), constant)
     assert np.isfinite(hasher.transform(constant)).all()
     assert np.isfinite(hasher.encode_text(0 * TRAIN.filter(like="text__")[:1])).all()

@@ -11,6 +11,7 @@ from ..._estimators import fitting
 from ..._inputs.checks import check_real, check_verbose
 from ..._inputs.messages import shorten
 from ..._inputs.seed import draw_seed
+from ..._ranking.relevance import check_labels
 from ..._torch.device import check_device
 from ..._torch.threads import threads
 from .._base import PairHasher
@@ -179,6 +180,9 @@ class DeepHasher(PairHasher):
         """Return the number of epochs of each phase by name, in order."""
         return {"train": self.max_iter}
 
+    def _check_labels(self, y, n_pairs, *, classes=None, partial=False):
+        """Return the labels to learn from, as `Pairs` holds them; by default none."""
+
     def _begin(self, run, phase):
         """Prepare a phase: a graph, a memory, or what a target needs from all pairs."""
 
@@ -238,9 +242,7 @@ class DeepHasher(PairHasher):
             are the same, or the codes of held-out pairs differ like those of unrelated rows while
             those of training pairs agree.
         """
-        check_parameters(self)
-        fresh = not (self.warm_start and self.__sklearn_is_fitted__())
-        return self._train(X, groups, X_val, phases=self._phases(), fresh=fresh)
+        return self._train(X, y, groups, X_val)
 
     def partial_fit(self, X, y=None, *, groups=None):
         """Train for one pass over a chunk of pairs.
@@ -262,16 +264,17 @@ class DeepHasher(PairHasher):
         self : object
             The hasher.
         """
-        check_parameters(self)
-        fresh = not self.__sklearn_is_fitted__()
-        phases = dict.fromkeys(self._phases(), 1)
-        return self._train(X, groups, None, phases=phases, fresh=fresh, go_on=True)
+        return self._train(X, y, groups, go_on=True)
 
-    def _train(self, X, groups, X_val, *, phases, fresh, go_on=False):
+    def _train(self, X, y, groups, X_val=None, y_val=None, *, classes=None, go_on=False):
+        check_parameters(self)
+        fresh = not (self.__sklearn_is_fitted__() and (go_on or self.warm_start))
+        phases = dict.fromkeys(self._phases(), 1) if go_on else self._phases()
         with fitting(self) as new:
             if fresh:
                 new._forget()
             pairs, validation = new._check_pairs(X, groups, reset=fresh), None
+            pairs.labels = new._check_labels(y, len(pairs), classes=classes, partial=go_on)
             if len(pairs) < self.batch_size and not go_on:
                 warnings.warn(
                     f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch "
@@ -282,6 +285,8 @@ class DeepHasher(PairHasher):
             seed = draw_seed(self.random_state)
             if X_val is not None:
                 validation = new._check_pairs(X_val, None, reset=False)
+                if y_val is not None:
+                    validation.labels = check_labels(y_val, len(validation), "y_val", "pairs")
             elif self.early_stopping and not go_on:
                 pairs, validation = hold_out(pairs, self.validation_fraction, seed)
             live = train(new, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)

@@ -481,6 +481,27 @@ def nt_xent(a, b, same, temperature):
     return memory_contrast(both, counterparts, both, same.repeat(2, 2), temperature)
 
 
+def pairwise_likelihood(theta, s):
+    r"""Return the negative log-likelihood of binary similarities, given their logits.
+
+    .. math:: \frac{1}{m^2} \sum_{ij} \left(\log (1 + e^{\Theta_{ij}}) - S_{ij} \Theta_{ij}\right)
+
+    Parameters
+    ----------
+    theta : tensor of shape (m, m)
+        The logits, :math:`\Theta`: rows i and j are similar with probability
+        :math:`\sigma(\Theta_{ij})`.
+    s : tensor of shape (m, m)
+        1 where rows are similar, 0 elsewhere.
+
+    Returns
+    -------
+    tensor of shape ()
+        The mean over pairs of rows.
+    """
+    return (softplus(theta) - s * theta).mean()
+
+
 def quantization(codes, signs):
     r"""Measure how far real codes are from binary ones.
 

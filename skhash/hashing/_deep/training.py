@@ -1,5 +1,6 @@
 """The training loop of all hashers."""
 
+import copy
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,7 +80,8 @@ def _states(hasher):
 def _networks(hasher, parameters):
     """Make networks as parameters say, of the widths that a hasher was fitted with."""
     widths = {block: len(_states(hasher)[block]["mean"]) for block in BLOCKS}
-    return _make(type(hasher)(**parameters), widths, torch.Generator())
+    # A copy, since networks may depend on fitted attributes too, such as the classes.
+    return _make(copy.copy(hasher).set_params(**parameters), widths, torch.Generator())
 
 
 def _make(hasher, widths, generator):
@@ -346,7 +348,7 @@ def watched_rows(hasher, pairs, seed):
 
 def _validate(live, pairs):
     image, text = (live.encode(b, pairs.blocks[b]) >= 0 for b in BLOCKS)
-    return paired_score(image, text, pairs.groups)
+    return paired_score(image, text, pairs.relevant)
 
 
 def _pair_distances(live, pairs):
@@ -356,11 +358,10 @@ def _pair_distances(live, pairs):
 
 def _look_at_codes(hasher, live, pairs, held_out):
     rows = np.linspace(0, len(pairs) - 1, num=min(len(pairs), SAMPLE)).astype(int)
-    codes = {
-        b: live.encode(b, values, hasher.alpha_) for b, values in pairs.take(rows).blocks.items()
-    }
+    sample = pairs.take(rows)
+    codes = {b: live.encode(b, values, hasher.alpha_) for b, values in sample.blocks.items()}
     statistics = {b: code_statistics(values) for b, values in codes.items()}
-    warn_of_collapse(statistics, len(rows))
+    warn_of_collapse(statistics, len(rows), sample.n_labels)
     distance, _ = pair_distances(*(codes[b] >= 0 for b in BLOCKS))
     statistics["pairs"] = {"distance": distance, **held_out}
     warn_of_memory(**statistics["pairs"])

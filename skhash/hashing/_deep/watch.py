@@ -38,12 +38,19 @@ def code_statistics(codes):
     }
 
 
-def warn_of_collapse(statistics, n_rows, threshold=0.02):
-    """Warn where nearly all rows have the same few codes."""
+def warn_of_collapse(statistics, n_rows, n_labels=None, threshold=0.02):
+    """Warn where nearly all rows have the same few codes.
+
+    With labels, rows of the same labels may well have the same code: codes have collapsed where
+    there are fewer of them than half the labels.
+    """
+    few = max(threshold, 2 / n_rows)
+    if n_labels is not None:
+        few = min(few, n_labels / 2 / n_rows)
     for block, values in statistics.items():
         share = values["unique_share"]
         # Few rows prove nothing: with more rows than codes, two rows must share a code.
-        if n_rows >= 8 and share <= max(threshold, 2 / n_rows):
+        if n_rows >= 8 and share <= few:
             warnings.warn(
                 f"the {block} codes have collapsed: of {n_rows} rows only {share:.1%} of the "
                 "possible codes are distinct, and the mean of |tanh| is "
