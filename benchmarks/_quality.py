@@ -41,8 +41,14 @@ def both_directions(encode, collection, metric=mean_average_precision, **options
     list of two float
         The scores, ties in expectation.
     """
-    image, text = np.split(encode(collection.queries), 2, axis=1)
-    image_gallery, text_gallery = np.split(encode(collection.gallery), 2, axis=1)
+    codes = encode(collection.queries), encode(collection.gallery)
+    return scores_of_codes(*codes, collection, metric, **options)
+
+
+def scores_of_codes(queries, gallery, collection, metric=mean_average_precision, **options):
+    """Return what `both_directions` returns, from the codes of the queries and of the gallery."""
+    image, text = np.split(queries, 2, axis=1)
+    image_gallery, text_gallery = np.split(gallery, 2, axis=1)
     of_queries, of_gallery = collection.labels
     first = [slice(None)] * 2
     if collection.groups is not None:
@@ -73,11 +79,11 @@ def choose(hasher, collection, seed):
     return search.fit(collection.train, groups, groups=groups).best_params_
 
 
-def fit(hasher, collection):
+def fit(hasher, collection, y=None):
     """Fit a hasher; return it with the seconds of the process's CPU time."""
-    groups = None if collection.groups is None else collection.groups[0]
+    groups = {} if collection.groups is None else {"groups": collection.groups[0]}
     started = time.process_time()
-    hasher.fit(collection.train, groups=groups)
+    hasher.fit(collection.train, y, **groups)
     return hasher, time.process_time() - started
 
 
