@@ -1,6 +1,7 @@
 """The leaderboard from its cells: means and spreads, printed tables, CSV files."""
 
 import csv
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,8 @@ def print_tables(summary):
         for n_bits, part in of_collection.groupby("n_bits"):
             n_seeds = sorted(set(part["n_seeds"]))
             print(
-                f"\n{collection}, {part['protocol'].iloc[0]}, {n_bits} bits "
+                f"\n{collection.removesuffix(', apart')}, {part['protocol'].iloc[0]}, "
+                f"{n_bits} bits "
                 f"({part['item_bytes'].iloc[0]:.0f} bytes an item), "
                 f"{' or '.join(map(str, n_seeds))} seeds"
             )
@@ -200,7 +202,7 @@ def _of_others(base, name, lengths):
             cells[place] = [
                 _pair(own.loc[b, columns]) if b in own.index else "" for b in lengths[protocol]
             ]
-            rows.setdefault(kind, []).append([method, *sum(cells, []), ""])
+            rows.setdefault(kind, []).append([method, *chain(*cells), ""])
     return rows
 
 

@@ -19,11 +19,11 @@ Names that are known without files:
 ``mirflickr25k=FILE``, ``nuswide=FILE`` and ``mscoco=FILE``
     The official files, which ``skhash.datasets`` finds, with the image features of a file of yours:
     ``.npy``, or ``.npz`` with an array ``image``, a row a pair in the order of the official files.
-    Features of CLIP, for one, are made with
-    ``np.save(FILE, CLIPFeaturizer().transform(fetch_nuswide(subset="all").image))``. Without a file,
-    ``mscoco`` has the features of CNN-F that the official file holds. Queries and training pairs
-    are the seeded draw of the loaders, and the database is all but the queries. Relevant is what
-    shares a label.
+    Features of CLIP, for one:
+    ``np.save(FILE, CLIPFeaturizer().transform(fetch_nuswide(subset="all").image))``.
+    Without a file, ``mscoco`` has the features of CNN-F that the official file holds. Queries and
+    training pairs are the seeded draw of the loaders, and the database is all but the queries.
+    Relevant is what shares a label.
 ``mirflickr25k-apart=FILE``, ``nuswide-apart=FILE`` and ``mscoco-apart=FILE``
     The same, with the training pairs taken out of the database.
 

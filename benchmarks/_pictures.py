@@ -8,13 +8,13 @@ from matplotlib import pyplot as plt
 
 from skhash.metrics._display_labels import label_beside, spread
 
-# Okabe and Ito's colours; a kind has one, its first row is drawn bold.
+# Shades of one colour for a kind; the first one names it.
 COLOURS = {
-    "random": "#555555",
-    "closed form": "#0072b2",
-    "network": "#c04e00",
-    "own": "#000000",
-    "supervised": "#a0568a",
+    "random": ["#555555"],
+    "closed form": ["#0072b2", "#00486f", "#4a90c4", "#007a7a"],
+    "network": ["#c04e00", "#8a3a00", "#b07000", "#c2255c"],
+    "own": ["#000000"],
+    "supervised": ["#8a4a9e", "#5e2d70"],
 }
 NAMES = {
     "closed form": "closed form",
@@ -64,7 +64,7 @@ def draw_bits(part):
     """Draw a panel a direction, a line a method, its name at its end."""
     lengths = sorted(set(part["n_bits"]))
     figure, panels = plt.subplots(2, 1, figsize=(4.3, 9.6))
-    figure.subplots_adjust(left=0.115, right=0.64, top=0.93, bottom=0.055, hspace=0.2)
+    figure.subplots_adjust(left=0.115, right=0.6, top=0.915, bottom=0.05, hspace=0.2)
     _title(figure, part)
     for axes, way, title in zip(panels, "it", ("image to text", "text to image"), strict=True):
         lines = list(_lines(part))
@@ -124,7 +124,9 @@ def draw_seconds(part):
     if len(random):
         level = (random["mAP i"].iloc[0] + random["mAP t"].iloc[0]) / 2
         note = f"random codes: {level:.3f}".replace("0.", ".")
-        axes.text(0.99, 0.01, note, transform=axes.transAxes, ha="right", color=COLOURS["random"])
+        axes.text(
+            0.99, 0.01, note, transform=axes.transAxes, ha="right", color=COLOURS["random"][0]
+        )
     figure.draw_without_rendering()
     names, colours = ([line[key] for line in lines] for key in ("name", "colour"))
     label_beside(axes, points, spreads, names, colours, fontsize=7.5)
@@ -154,7 +156,7 @@ def _lines(part):
             "name": name,
             "kind": kind,
             "rows": rows.sort_values("n_bits"),
-            "colour": COLOURS[kind],
+            "colour": COLOURS[kind][place % len(COLOURS[kind])],
             "marker": MARKERS[place % len(MARKERS)],
         }
 
@@ -177,7 +179,7 @@ def _title(figure, part, more=""):
             left,
             1 - 0.55 / top,
             NAMES[kind],
-            color=COLOURS[kind],
+            color=COLOURS[kind][0],
             fontsize=8.5,
             va="center",
             weight="bold",

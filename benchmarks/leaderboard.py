@@ -101,8 +101,8 @@ def estimate(jobs, results):
     """Return the seconds of the cells that are stored, and an estimate for those that are not.
 
     A cell takes as long as the mean of those stored that are most alike: of its collection, method
-    and length; of its collection and method; of its method, in proportion to the training pairs; of
-    its kind.
+    and length; of its collection and method; of its collection and kind; of its method; of its
+    kind.
 
     Parameters
     ----------
@@ -118,27 +118,33 @@ def estimate(jobs, results):
         missing cells that are like none.
     """
     stored = {job: job.stored(results) for job in jobs}
-    seconds, found = {}, {"n_stored": 0, "stored": 0.0, "n_missing": 0, "missing": 0.0}
+    known, found = {}, {"n_stored": 0, "stored": 0.0, "n_missing": 0, "missing": 0.0}
     for job, cells in stored.items():
-        for n_bits, cell in cells.items():
-            for key in _alike(job, n_bits):
-                seconds.setdefault(key, []).append(cell["seconds"])
-            found["n_stored"] += 1
-            found["stored"] += cell["seconds"]
+        parts = {n_bits: cell["seconds"] for n_bits, cell in cells.items()}
+        parts |= {"choice": sum(c["choose_seconds"] for c in cells.values())} if cells else {}
+        for part, seconds in parts.items():
+            found["n_stored"] += part != "choice"
+            found["stored"] += seconds
+            for key in _alike(job, part):
+                known.setdefault(key, []).append(seconds)
     found["n_unknown"] = 0
     for job, cells in stored.items():
-        for n_bits in set(job.bits) - set(cells):
-            known = [seconds[key] for key in _alike(job, n_bits) if key in seconds]
-            found["n_missing"] += 1
-            found["n_unknown"] += not known
-            found["missing"] += sum(known[0]) / len(known[0]) if known else 0.0
+        missing = set(job.bits) - set(cells)
+        found["n_missing"] += len(missing)
+        for part in missing | (set() if cells else {"choice"}):
+            like = [known[key] for key in _alike(job, part) if key in known]
+            found["n_unknown"] += part != "choice" and not like
+            found["missing"] += sum(like[0]) / len(like[0]) if like else 0.0
     return found
 
 
-def _alike(job, n_bits):
-    """Return keys of cells that are like one, the nearest first."""
+def _alike(job, part):
+    """Return keys of what is like the cell of a length, or like choosing, the nearest first."""
     name, kind = job.method.name, job.method.kind
-    return [(job.title, name, n_bits), (job.title, name), (job.title, "", kind), name, ("", kind)]
+    keys = [(job.title, name), (job.title, kind), (name,), (kind,)]
+    if part == "choice":
+        return [("choice", *key) for key in keys]
+    return [(job.title, name, part), *keys]
 
 
 def say_estimate(jobs, options):
