@@ -33,7 +33,7 @@ lint: .venv/.installed
 	$(BIN)/pyright
 
 benchmark: .venv/.installed
-	$(BIN)/python benchmarks/wiki.py
+	$(BIN)/python benchmarks/leaderboard.py --on wiki wiki-apart
 
 speed: .venv/.installed
 	$(BIN)/python benchmarks/knn.py

@@ -16,6 +16,16 @@ Names that are known without files:
 ``clip-like``
     20,000 pairs of ``make_clip_features``: 5,000 to train on, 2,000 queries, 13,000 others as
     database; relevant is what shares a label.
+``mirflickr25k=FILE``, ``nuswide=FILE`` and ``mscoco=FILE``
+    The official files, which ``skhash.datasets`` finds, with the image features of a file of yours:
+    ``.npy``, or ``.npz`` with an array ``image``, a row a pair in the order of the official files.
+    Features of CLIP, for one:
+    ``np.save(FILE, CLIPFeaturizer().transform(fetch_nuswide(subset="all").image))``.
+    Without a file, ``mscoco`` has the features of CNN-F that the official file holds. Queries and
+    training pairs are the seeded draw of the loaders, and the database is all but the queries.
+    Relevant is what shares a label.
+``mirflickr25k-apart=FILE``, ``nuswide-apart=FILE`` and ``mscoco-apart=FILE``
+    The same, with the training pairs taken out of the database.
 
 A file of features, ``.npz``, is a collection or several, by the arrays that it holds:
 
@@ -39,7 +49,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_digits
 
-from skhash.datasets import fetch_wiki, make_clip_features
+from skhash.datasets import (
+    fetch_mirflickr25k,
+    fetch_mscoco,
+    fetch_nuswide,
+    fetch_wiki,
+    make_clip_features,
+)
 from skhash.features import BoWTextFeaturizer
 
 
@@ -57,11 +73,13 @@ class Collection:
         Features of pairs, image block first.
     labels : tuple of two ndarray, default=(None, None)
         Labels of the queries and of the gallery, or None twice: the other half is relevant.
-    train_labels : ndarray, default=None
-        Labels of the training pairs, where there are any; only hashers that need them get them.
     groups : tuple of three ndarray, default=None
         Pictures that the rows of `train`, `queries` and `gallery` belong to, where a picture has
         several rows.
+    y : ndarray, default=None
+        Labels of the training pairs, for methods that learn from labels.
+    trained : ndarray of shape (n_gallery,), bool, default=None
+        The rows of `gallery` that are training pairs, where only some are.
     """
 
     name: str
@@ -70,13 +88,27 @@ class Collection:
     queries: np.ndarray
     gallery: np.ndarray
     labels: tuple = (None, None)
-    train_labels: np.ndarray | None = None
     groups: tuple | None = None
+    y: np.ndarray | None = None
+    trained: np.ndarray | None = None
 
     @property
     def has_shared_space(self):
         """Whether both blocks are equally wide, as those of one model."""
         return 2 * self.n_image == self.train.shape[1]
+
+    @property
+    def counts_pairs(self):
+        """Whether the other half of a pair is relevant, and not what has the same label."""
+        return self.labels[0] is None or self.groups is not None
+
+    @property
+    def protocol(self):
+        """What the queries search."""
+        if self.counts_pairs:
+            return "test pairs"
+        searches_training_pairs = self.gallery is self.train or self.trained is not None
+        return "database trained on" if searches_training_pairs else "database apart"
 
 
 def collect(names, seed):
@@ -96,19 +128,27 @@ def collect(names, seed):
         One at a time, since some are large.
     """
     for name in map(str, names):
-        wanted = name.removesuffix("-apart")
-        found = KNOWN[wanted](seed) if wanted in KNOWN else from_file(Path(wanted), seed)
+        start, _, features = name.partition("=")
+        known = start if start.removesuffix("-apart") in OFFICIAL else name
+        wanted = known.removesuffix("-apart")
+        if wanted in OFFICIAL:
+            found = of_official(wanted, features, seed)
+        else:
+            found = KNOWN[wanted](seed) if wanted in KNOWN else from_file(Path(wanted), seed)
         for collection in found:
-            yield apart(collection, seed) if wanted != name else collection
+            yield apart(collection, seed) if wanted != known else collection
 
 
 def apart(collection, seed):
-    """Return the collection with half of its training pairs to train on, and the others to search.
+    """Return the collection with a gallery that was not trained on.
+
+    Where the gallery is the training pairs, a random half of them is trained on and the other half
+    is searched; where training pairs are a part of the gallery, they are taken out of it.
 
     Parameters
     ----------
     collection : Collection
-        One whose gallery is its training pairs.
+        One whose gallery is its training pairs, or holds them.
     seed : int
         Seed of the halves.
 
@@ -117,26 +157,32 @@ def apart(collection, seed):
     Collection
         With the same queries.
     """
+    name = f"{collection.name}, apart"
+    of_queries, of_gallery = collection.labels
+    if (trained := collection.trained) is not None:
+        gallery, labels = collection.gallery[~trained], (of_queries, of_gallery[~trained])
+        return replace(collection, name=name, gallery=gallery, labels=labels, trained=None)
     if collection.gallery is not collection.train or collection.groups is not None:
         raise ValueError(f"{collection.name} does not search its training pairs.")
     rows = np.random.default_rng(seed).permutation(len(collection.train))
     train, gallery = np.array_split(rows, 2)
-    of_queries, of_gallery = collection.labels
     return replace(
         collection,
-        name=f"{collection.name}, apart",
+        name=name,
         train=collection.train[train],
         gallery=collection.train[gallery],
         labels=(of_queries, of_gallery[gallery]),
-        train_labels=of_gallery[train],
+        y=of_gallery[train],
     )
 
 
 def of_wiki(seed):
     train, test = fetch_wiki(subset="train"), fetch_wiki(subset="test")
     labels = test.target, train.target
-    blocks = train.data, test.data, train.data
-    yield Collection("Wiki", train.n_image_features, *blocks, labels, train.target)
+    features = train.data
+    yield Collection(
+        "Wiki", train.n_image_features, features, test.data, features, labels, y=train.target
+    )
 
 
 def of_digits(seed):
@@ -152,9 +198,47 @@ def of_clip_features(seed):
         pairs.data[rows] for rows in (pairs.train, pairs.query, pairs.database)
     )
     labels = pairs.target[pairs.query], pairs.target[pairs.database]
-    blocks = train, queries, gallery
-    of_train = pairs.target[pairs.train]
-    yield Collection("CLIP-like", pairs.n_image_features, *blocks, labels, of_train)
+    y, n_image = pairs.target[pairs.train], pairs.n_image_features
+    yield Collection("CLIP-like", n_image, train, queries, gallery, labels, y=y)
+
+
+def of_official(name, features, seed):
+    """Read official files, and image features from a file."""
+    title, fetch = OFFICIAL[name]
+    options = {"random_state": seed}
+    if not features and name == "mscoco":
+        title, options["image"] = f"{title}, CNN-F", "cnn-f"
+    elif not features:
+        raise ValueError(f"{name} has no image features: give {name}=FILE, a .npy or .npz file.")
+    parts = {part: fetch(subset=part, **options) for part in ("train", "query", "database")}
+    image = image_features(features, 1 + max(part.row.max() for part in parts.values()))
+    blocks = {
+        name: np.hstack([part.image if image is None else image[part.row], part.text])
+        for name, part in parts.items()
+    }
+    train, query, database = (parts[part] for part in ("train", "query", "database"))
+    yield Collection(
+        title,
+        blocks["train"].shape[1] - train.text.shape[1],
+        *(blocks[part].astype(np.float32, copy=False) for part in ("train", "query", "database")),
+        (query.target, database.target),
+        y=train.target,
+        trained=np.isin(database.row, train.row),
+    )
+
+
+def image_features(path, n_pairs):
+    """Return the image features of a file, or None where none is named."""
+    if not path:
+        return None
+    found = np.load(path, mmap_mode="r")
+    image = found if isinstance(found, np.ndarray) else found["image"]
+    if image.ndim != 2 or len(image) != n_pairs:
+        raise ValueError(
+            f"{path} holds an array of shape {image.shape}: give the features of all {n_pairs} "
+            "pairs, in the order of the official files."
+        )
+    return image
 
 
 def of_classes(name, image, text, y, seed):
@@ -162,9 +246,8 @@ def of_classes(name, image, text, y, seed):
     X, y = np.hstack([image, text]).astype(np.float32), np.asarray(y)
     rows = np.random.default_rng(seed).permutation(len(X))
     query, train = np.split(rows, [len(rows) // 5])
-    features = X[train]
-    labels = y[query], y[train]
-    return Collection(name, image.shape[1], features, X[query], features, labels, y[train])
+    features, labels = X[train], (y[query], y[train])
+    return Collection(name, image.shape[1], features, X[query], features, labels, y=y[train])
 
 
 def from_file(path, seed):
@@ -219,3 +302,8 @@ def bags(words, train):
 
 
 KNOWN = {"wiki": of_wiki, "digits": of_digits, "clip-like": of_clip_features}
+OFFICIAL = {
+    "mirflickr25k": ("MIRFlickr-25K", fetch_mirflickr25k),
+    "nuswide": ("NUS-WIDE", fetch_nuswide),
+    "mscoco": ("MS COCO", fetch_mscoco),
+}

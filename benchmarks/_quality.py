@@ -42,8 +42,14 @@ def both_directions(encode, collection, metric=mean_average_precision, **options
     list of two float
         The scores, ties in expectation.
     """
-    image, text = np.split(encode(collection.queries), 2, axis=1)
-    image_gallery, text_gallery = np.split(encode(collection.gallery), 2, axis=1)
+    codes = encode(collection.queries), encode(collection.gallery)
+    return scores_of_codes(*codes, collection, metric, **options)
+
+
+def scores_of_codes(queries, gallery, collection, metric=mean_average_precision, **options):
+    """Return what `both_directions` returns, from the codes of the queries and of the gallery."""
+    image, text = np.split(queries, 2, axis=1)
+    image_gallery, text_gallery = np.split(gallery, 2, axis=1)
     of_queries, of_gallery = collection.labels
     first = [slice(None)] * 2
     if collection.groups is not None:
@@ -76,10 +82,10 @@ def choose(hasher, collection, seed):
 
 def fit(hasher, collection):
     """Fit a hasher; return it with the seconds of the process's CPU time."""
-    groups = None if collection.groups is None else collection.groups[0]
-    y = collection.train_labels if get_tags(hasher).target_tags.required else None
+    groups = {} if collection.groups is None else {"groups": collection.groups[0]}
+    y = collection.y if get_tags(hasher).target_tags.required else None
     started = time.process_time()
-    hasher.fit(collection.train, y, groups=groups)
+    hasher.fit(collection.train, y, **groups)
     return hasher, time.process_time() - started
 
 

@@ -13,21 +13,15 @@ Run it with ``OMP_NUM_THREADS=1 python benchmarks/cfrh.py [--seeds 3] [--bits 16
 import argparse
 
 from _collection import collect
+from _methods import CFRH_AS_PUBLISHED
 from _quality import REFERENCES, show_methods
 
 from skhash.hashing import CFRHHasher
 
-PUBLISHED = {
-    "init": "random",
-    "scale": 1.4,
-    "pairing_weight": 1.0,
-    "max_iter": 60,
-    "watch_fraction": 0.0,
-}
-DEFAULTS = {"CFRH, as published": PUBLISHED, "CFRH, defaults": {}}
+DEFAULTS = {"CFRH, as published": CFRH_AS_PUBLISHED, "CFRH, defaults": {}}
 # Each changes one thing.
 OPTIONS = {
-    'as published, init="cca"': {**PUBLISHED, "init": "cca"},
+    'as published, init="cca"': {**CFRH_AS_PUBLISHED, "init": "cca"},
     'init="random"': {"init": "random"},
     "scale=1.4": {"scale": 1.4},
     "pairing_weight=1": {"pairing_weight": 1.0},

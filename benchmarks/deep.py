@@ -1,6 +1,6 @@
 """The hashers that train networks: quality and seconds, with their defaults, beside references.
 
-By default on Wiki, with the protocol of ``benchmarks/wiki.py``: training pairs are the database,
+By default on Wiki, with the first protocol of the leaderboard: training pairs are the database,
 test pairs the queries, an item is relevant if it has the query's category. ``_collection.py``
 describes the other collections. Mean average precision over all ranks, ties in expectation; seconds
 are of the process's CPU time. Above the networks stand random codes and linear hashers, their ridge

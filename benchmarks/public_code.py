@@ -1,4 +1,4 @@
-"""This library's hashers beside the public code of their methods: seconds an epoch, and quality.
+"""Hashers beside the public code of their methods: seconds an epoch, and quality.
 
 The repositories are not part of this project: clone comrados/jdsh (JDSH and DJSRH; f7fe79d) and
 Atmegal/DGCPN (9f62c56) and name the clones. Their files are run as they are. What they import and
@@ -46,13 +46,14 @@ NOT_NEEDED = ("seaborn", "h5py", "torchvision", "datasets", "args", "load_data",
 class Empty(types.ModuleType):
     """A module that has every name, for what a repository imports and does not need."""
 
+    def __call__(self, *args, **kwargs):
+        """Return itself, whatever is asked."""
+        return self
+
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
         return Empty(name)
-
-    def __call__(self, *args, **kwargs):
-        return self
 
 
 def load(folder, name):
@@ -62,13 +63,14 @@ def load(folder, name):
     print(f"{name} of {folder.resolve().parent.name}: {commit.stdout[:12]}")
     files = subprocess.run([*git, "archive", "HEAD", "*.py"], capture_output=True, check=True)
     target = tempfile.mkdtemp()
-    tarfile.open(fileobj=io.BytesIO(files.stdout)).extractall(target, filter="data")
+    with tarfile.open(fileobj=io.BytesIO(files.stdout)) as archive:
+        archive.extractall(target, filter="data")
     sys.path.insert(0, target)
     sys.modules.pop("models", None)  # both repositories have one
     for other in NOT_NEEDED:
         sys.modules[other] = Empty(other)
     torch.nn.Module.cuda = torch.Tensor.cuda = lambda self, *args, **kwargs: self
-    np.int = int  # an alias that NumPy has dropped
+    vars(np)["int"] = int  # an alias that NumPy has dropped
     module = importlib.import_module(name)
     sys.path.remove(target)
     return module

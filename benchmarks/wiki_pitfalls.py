@@ -1,7 +1,7 @@
 """What the numbers on Wiki depend on besides the method: definitions, ties, collapse.
 
-Features as in ``benchmarks/wiki.py``, and its first protocol: the 2,173 training pairs are the
-database, the 693 test pairs the queries. CFRH has its defaults, the references a ridge that
+Wiki's official features, and the first protocol of the leaderboard: the 2,173 training pairs are
+the database, the 693 test pairs the queries. CFRH has its defaults, the references a ridge that
 cross-validation chose on training pairs (``_quality.py``). The user guide quotes this script's
 tables. They are shown, never used to choose anything.
 """

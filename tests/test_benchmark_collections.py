@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
+from skhash.datasets import _benchmarks, fetch_mirflickr25k
 from skhash.hashing import CCAHasher
 from skhash.metrics import hit_rate_at_k
 
@@ -103,3 +105,54 @@ def test_shared_space_is_a_reference_where_the_blocks_are_equally_wide(
     method = quality.REFERENCES["ITQ of the shared space"]
     assert quality.applies(*method, digits)
     assert not quality.applies(*method, captions)
+
+
+@pytest.fixture
+def official(tmp_path, monkeypatch):
+    """MIRFlickr-25K with 60 pairs, in the official layout, and a file of image features."""
+    h5py = pytest.importorskip("h5py")
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "mirflickr25k"
+    folder.mkdir()
+    tables = {"y": rng.integers(2, size=(60, 1386)), "l": rng.random((60, 24)) < 0.3}
+    for letter, table in tables.items():
+        name = f"{letter.upper()}All"
+        savemat(folder / f"mirflickr25k-{letter}all.mat", {name: table.astype(np.uint8)})
+    with h5py.File(folder / "mirflickr25k-iall.mat", "w") as file:
+        file["IAll"] = np.zeros((60, 3, 2, 2), dtype=np.uint8)
+    monkeypatch.setenv("SKHASH_DATA", str(tmp_path))
+    monkeypatch.setattr(_benchmarks, "MIRFLICKR_COUNTS", ((4, 8), (1, 1)))
+    features = np.arange(60.0)[:, None] * [1, 2, 3]  # the number of the row is the first column
+    np.save(tmp_path / "clip.npy", features)
+    np.savez(tmp_path / "clip.npz", image=features)
+    return tmp_path
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_official_files_take_the_image_features_of_a_file(collection, official, ending):
+    (field,) = collection.collect([f"mirflickr25k={official}/clip.{ending}"], 1)
+    train = fetch_mirflickr25k(subset="train", random_state=1)
+    np.testing.assert_array_equal(field.train[:, 0], train.row)
+    np.testing.assert_array_equal(field.train[:, 3:], train.text)
+    np.testing.assert_array_equal(field.y, train.target)
+    assert (field.n_image, field.protocol) == (3, "database trained on")
+    assert set(field.gallery[:, 0]) == set(range(60)) - set(field.queries[:, 0])
+
+
+def test_training_pairs_are_taken_out_of_an_official_database(collection, official):
+    (apart,) = collection.collect([f"mirflickr25k-apart={official}/clip.npy"], 1)
+    assert not rows_of(apart.gallery) & (rows_of(apart.train) | rows_of(apart.queries))
+    assert len(apart.gallery) + len(apart.train) + len(apart.queries) == 60
+    assert (apart.protocol, len(apart.labels[1])) == ("database apart", len(apart.gallery))
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [("mirflickr25k", "has no image features"), ("mirflickr25k={}/few.npy", "all 60 pairs")],
+)
+def test_official_files_without_features_of_all_pairs_are_refused(
+    collection, official, name, match
+):
+    np.save(official / "few.npy", np.zeros((59, 3)))
+    with pytest.raises(ValueError, match=match):
+        next(collection.collect([name.format(official)], 0))
