@@ -77,13 +77,14 @@ import matplotlib.pyplot as plt
 
 from skhash.metrics import HasherSearchDisplay
 
-HasherSearchDisplay.from_search(
+display = HasherSearchDisplay.from_search(
     search,
     names=lambda hasher: names[type(hasher)],
     score_name="mAP",
     chance_level=float(np.mean(random)),
     name="The other half of a digit",
 )
+display.ax_.set_title("The other half of a digit, three splits")
 plt.show()
 
 # %%

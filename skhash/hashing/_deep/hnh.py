@@ -63,9 +63,9 @@ class HNHHasher(AffinityHasher):
     weight means the same at each code length, and no gradient passes through :math:`C`, since at
     the minimum it is 0.
 
-    The defaults find the other half of held-out training pairs at least as well as the published
-    weights, on Wiki, birds and product photographs with CLIP features; no labels were used. The
-    start at CCA + ITQ does so on all but Wiki, where ``init="random"`` with ``max_iter=20`` is
+    The defaults were chosen by finding the other half of held-out training pairs, one or two at a
+    time, on Wiki, birds and product photographs with CLIP features; no labels were used. At 32 bits
+    the start at CCA + ITQ is best on all but Wiki, where ``init="random"`` with ``max_iter=20`` is
     better. With a small `common_weight` the codes collapse.
 
     References
