@@ -15,11 +15,12 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from _timing import exponent, header, line, speedup, turns
+from _timing import exponent, header, line, peak_memory, speedup, turns
 
 from skhash.hashing import CFRHHasher
 
@@ -34,23 +35,19 @@ def make_pairs(n_samples):
     return topics @ directions + rng.standard_normal((n_samples, N_IMAGE + N_TEXT), dtype="f4")
 
 
+def fit(X, make=CFRHHasher, **parameters):
+    """Fit a hasher of 64 bits on the CPU."""
+    return make(N_BITS, n_image_features=N_IMAGE, random_state=0, device="cpu", **parameters).fit(X)
+
+
 def seconds_an_epoch(X, make=CFRHHasher, *, n_jobs=1, epochs=2, **parameters):
     """Time an epoch: the difference of two trainings of one and of more epochs, after a third."""
     # One thread: CPU seconds, which other processes disturb least.
     clock = time.perf_counter if n_jobs > 1 else time.process_time
     spent = []
     for max_iter in (1, 1, 1 + epochs):
-        hasher = make(
-            N_BITS,
-            n_image_features=N_IMAGE,
-            max_iter=max_iter,
-            random_state=0,
-            device="cpu",
-            n_jobs=n_jobs,
-            **parameters,
-        )
         started = clock()
-        hasher.fit(X)
+        fit(X, make, max_iter=max_iter, n_jobs=n_jobs, **parameters)
         spent.append(clock() - started)
     return (spent[2] - spent[1]) / epochs
 
@@ -88,10 +85,10 @@ def in_checkout(folder, n_samples, epochs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, nargs="+", default=[5000, 20_000])
-    parser.add_argument("--batch", type=int, nargs="+", default=[128])
+    parser.add_argument("--rows", type=int, nargs="+", default=[5000, 20_000, 100_000])
+    parser.add_argument("--batch", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--threads", type=int, nargs="+", default=[1])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--against", type=Path, help="another checkout of the library")
     parser.add_argument("--quick", action="store_true", help="2,000 rows, two rounds")
     options = parser.parse_args()
@@ -124,7 +121,10 @@ def main():
                 ]
                 medians.append(np.median(spent))
                 share = operations(n_samples) / rate / medians[-1]
-                line(f"{n_samples:,} rows", f"{medians[-1]:.3f} s an epoch", f"{share:.0%} of them")
+                peak = peak_memory(partial(fit, X, max_iter=1, batch_size=batch_size))
+                memory = "" if peak is None else f"{peak / 1e6:.0f} MB"
+                cells = f"{medians[-1]:.3f} s an epoch", f"{share:.0%} of them", memory
+                line(f"{n_samples:,} rows", *cells)
             if len(rows) > 1:
                 line("exponent in the number of rows", f"{exponent(rows, medians):.2f}")
 
