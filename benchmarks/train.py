@@ -36,8 +36,9 @@ def make_pairs(n_samples):
 
 
 def fit(X, make=CFRHHasher, **parameters):
-    """Fit a hasher of 64 bits on the CPU."""
-    return make(N_BITS, n_image_features=N_IMAGE, random_state=0, device="cpu", **parameters).fit(X)
+    """Fit a hasher of 64 bits and hidden width 1,024 on the CPU."""
+    settings = {"n_image_features": N_IMAGE, "hidden_units": HIDDEN, "random_state": 0}
+    return make(N_BITS, device="cpu", **settings | parameters).fit(X)
 
 
 def seconds_an_epoch(X, make=CFRHHasher, *, n_jobs=1, epochs=2, **parameters):
