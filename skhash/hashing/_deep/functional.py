@@ -97,9 +97,12 @@ def fit_reweighting(entries, *, left_scales=2.0, right_scales=4.0, n_bins=100):
     Returns
     -------
     Reweighting
-        The two thresholds and the extremes.
+        The two thresholds and the extremes; thresholds that are never passed where there are no
+        entries.
     """
     entries = np.asarray(entries, dtype=np.float64)
+    if not entries.size:  # batches of one row
+        return Reweighting(left=-np.inf, right=np.inf, low=0.0, high=0.0)
     counts, edges = np.histogram(entries, bins=n_bins)
     peak = int(np.argmax(counts))
     mode = (edges[peak] + edges[peak + 1]) / 2

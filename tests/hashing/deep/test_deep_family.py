@@ -67,6 +67,14 @@ def test_a_chunk_may_be_one_row(cls, pairs):
     assert np.isfinite(hasher.loss_curve_["total"]).all()
 
 
+def test_batches_may_be_one_row_and_rows_may_be_equal(cls, pairs):
+    parameters = {"reweight": True} if "reweight" in signature(cls).parameters else {}
+    for X in (pairs[:8], np.repeat(pairs[:8], 3, axis=0)):
+        for batch_size in (1, len(X)):
+            hasher = fit(make(cls, batch_size=batch_size, **parameters), X)
+            assert np.isfinite(hasher.loss_curve_["total"]).all()
+
+
 def test_all_networks_are_woken_from_a_pickle(cls, pairs):
     hasher = fit(make(cls), pairs)
     loaded = pickle.loads(pickle.dumps(hasher))
