@@ -191,6 +191,7 @@ def compare_seconds(methods, rounds):
     for name, (public, ours) in methods.items():
         torch.manual_seed(0)
         session = public(*blocks, N_BITS, WIDTH)
+        session.train()  # the first epoch also allocates
         contenders = {
             "public": lambda session=session: seconds(session.train),
             "ours, same": lambda ours=ours: seconds_an_epoch(X, ours, **same),
