@@ -138,8 +138,10 @@ class Pairs:
     @property
     def n_labels(self):
         """Number of labels that occur, or None without labels."""
-        if self.labels is None or self.labels.ndim == 1:
-            return None if self.labels is None else len(np.unique(self.labels))
+        if self.labels is None:
+            return None
+        if self.labels.ndim == 1:
+            return len(np.unique(self.labels))
         return int(self.labels.any(axis=0).sum())
 
     def batches(self, batch_size, rng, without=()):

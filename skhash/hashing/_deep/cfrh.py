@@ -187,7 +187,7 @@ class CFRHHasher(AffinityHasher):
     def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
         similarity = F.similarity_reconstruction
-        intra = similarity(image, image, s) + similarity(text, text, s)
+        intra = F.intra_reconstruction(image, text, s)
         cross = similarity(image, text, s) + similarity(text, image, s)
         decoded = {b: networks[b].decode(codes[b]) for b in codes}
         reconstruction = sum(F.feature_reconstruction(decoded[b], features[b]) for b in codes)

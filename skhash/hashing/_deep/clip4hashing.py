@@ -116,9 +116,8 @@ class CLIP4HashingHasher(AffinityHasher):
 
     def _reconstruct(self, networks, features, codes, s):
         i, t = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
-        intra = sum(F.similarity_reconstruction(code, code, s) for code in (i, t))
         return {
-            "intra": self.intra_weight * intra,
+            "intra": self.intra_weight * F.intra_reconstruction(i, t, s),
             "cross": self.cross_weight * 2 * F.similarity_reconstruction(i, t, s),
             "pairing": self.pairing_weight * (i - t).square().mean(),
         }

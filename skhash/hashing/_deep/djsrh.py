@@ -82,13 +82,13 @@ class DJSRHHasher(AffinityHasher):
     max_iter: int = count(45)
 
     def _affinity(self, image, text):
-        weight = self.image_weight
-        s = weight * F.signed_cosine(image) + (1 - weight) * F.signed_cosine(text)
+        s = F.blended_signed_cosine(image, text, self.image_weight)
         near = s @ s.T / len(s)
         return self.scale * ((1 - self.neighbor_weight) * s + self.neighbor_weight * near)
 
     def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
-        similarity = F.similarity_reconstruction
-        intra = similarity(image, image, s) + similarity(text, text, s)
-        return {"intra": self.intra_weight * intra, "cross": similarity(image, text, s)}
+        return {
+            "intra": self.intra_weight * F.intra_reconstruction(image, text, s),
+            "cross": F.similarity_reconstruction(image, text, s),
+        }

@@ -109,9 +109,7 @@ class DSAHHasher(AffinityHasher):
         return {**networks, **decoders}
 
     def _affinity(self, image, text):
-        weight = self.image_weight
-        s = weight * F.signed_cosine(image) + (1 - weight) * F.signed_cosine(text)
-        return self.scale * s
+        return self.scale * F.blended_signed_cosine(image, text, self.image_weight)
 
     def _reconstruct(self, networks, features, codes, s):
         image, text = unit = [F.unit_rows(codes[b]) for b in BLOCKS]

@@ -33,6 +33,26 @@ def signed_cosine(x):
     return 2 * unit @ unit.T - 1
 
 
+def blended_signed_cosine(image, text, image_weight):
+    r"""Return the weighted mean of the signed cosines of both modalities.
+
+    .. math:: S = w\, (2 \cos_I - 1) + (1 - w)\, (2 \cos_T - 1)
+
+    Parameters
+    ----------
+    image, text : tensor of shape (m, d)
+        Features.
+    image_weight : float
+        Weight of the images, :math:`w`, from 0 to 1.
+
+    Returns
+    -------
+    tensor of shape (m, m)
+        The similarities.
+    """
+    return image_weight * signed_cosine(image) + (1 - image_weight) * signed_cosine(text)
+
+
 def joint_similarity(s_image, s_text, kind="cosine"):
     r"""Compare the rows of one modality's similarities with those of the other's.
 
@@ -218,6 +238,27 @@ def similarity_reconstruction(a, b, s):
         The mean squared difference.
     """
     return mse_loss(a @ b.T, s)
+
+
+def intra_reconstruction(image, text, s):
+    r"""Measure how well the cosines of codes reproduce an affinity within each modality.
+
+    .. math:: \frac{1}{m^2} \left(\lVert B_I B_I^\top - S \rVert^2 +
+        \lVert B_T B_T^\top - S \rVert^2\right)
+
+    Parameters
+    ----------
+    image, text : tensor of shape (m, c)
+        Codes with rows of unit length.
+    s : tensor of shape (m, m)
+        The affinity.
+
+    Returns
+    -------
+    tensor of shape ()
+        The sum of two mean squared differences.
+    """
+    return similarity_reconstruction(image, image, s) + similarity_reconstruction(text, text, s)
 
 
 def pairing(a, b):

@@ -129,7 +129,7 @@ class JDSHHasher(AffinityHasher):
     def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
         similarity = F.similarity_reconstruction
-        intra = similarity(image, image, s) + similarity(text, text, s)
+        intra = F.intra_reconstruction(image, text, s)
         cross = similarity(image, text, s) + similarity(text, image, s)
         return {
             "intra": self.intra_weight * intra,
