@@ -13,6 +13,7 @@ Run it with ``OMP_NUM_THREADS=1 python benchmarks/deep.py [--seeds 3] [--bits 32
 import argparse
 
 from _collection import collect
+from _methods import find_methods
 from _quality import REFERENCES, show_methods
 
 from skhash import hashing
@@ -26,25 +27,15 @@ PUBLISHED = {
     "learning_rate": 0.01,
     "watch_fraction": 0.0,
 }
-METHODS = {
-    "CFRH": ("CFRHHasher", {}),
-    "DGCPN": ("DGCPNHasher", {}),
-    "DGCPN, image_weight=0.99": ("DGCPNHasher", {"image_weight": 0.99}),
-    "CIRH": ("CIRHHasher", {}),
-    "DJSRH": ("DJSRHHasher", {}),
-    "DJSRH, as published": ("DJSRHHasher", {**PUBLISHED, "max_iter": 200}),
-    "JDSH": ("JDSHHasher", {}),
-    "JDSH, as published": ("JDSHHasher", {**PUBLISHED, "max_iter": 300}),
-    "DSAH": ("DSAHHasher", {}),
+NETWORKS = {m.name: (m.make, m.parameters) for m in find_methods() if m.kind == "network"}
+METHODS = NETWORKS | {
+    "DGCPN, image_weight=0.99": (hashing.DGCPNHasher, {"image_weight": 0.99}),
+    "DJSRH, as published": (hashing.DJSRHHasher, {**PUBLISHED, "max_iter": 200}),
+    "JDSH, as published": (hashing.JDSHHasher, {**PUBLISHED, "max_iter": 300}),
     "DSAH, as published": (
-        "DSAHHasher",
+        hashing.DSAHHasher,
         {**PUBLISHED, "max_iter": 200, "learning_rate": 5e-3, "momentum": 0.7, "image_weight": 0.9},
     ),
-    "UCCH": ("UCCHHasher", {}),
-    "DUCH": ("DUCHHasher", {}),
-    "AGCH": ("AGCHHasher", {}),
-    "HNH": ("HNHHasher", {}),
-    "CLIP4Hashing": ("CLIP4HashingHasher", {}),
 }
 
 
@@ -57,9 +48,7 @@ def main():
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     options = parser.parse_args()
     print(__doc__)
-    networks = {
-        name: (getattr(hashing, METHODS[name][0]), METHODS[name][1]) for name in options.methods
-    }
+    networks = {name: METHODS[name] for name in options.methods}
     for name in options.on:
         draws = zip(*(collect([name], seed) for seed in range(options.seeds)), strict=True)
         for collections in draws:

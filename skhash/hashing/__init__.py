@@ -1,14 +1,10 @@
 """Vectors to bits: estimators that learn short binary codes of images and texts from pairs."""
 
-from importlib import import_module
-
 from . import supervised as supervised
+from ._lazy import lazy
 
 _MODULES = {
     "CCAHasher": "_cca",
-    "AGCHHasher": "_deep.agch",
-    "CFRHHasher": "_deep.cfrh",
-    "CLIP4HashingHasher": "_deep.clip4hashing",
     "CMFHHasher": "_cmfh",
     "ConsensusHasher": "_consensus",
     "FSHHasher": "_fsh",
@@ -16,7 +12,10 @@ _MODULES = {
     "ITQHasher": "_sign",
     "RandomHyperplaneHasher": "_sign",
     "SignHasher": "_sign",
+    "AGCHHasher": "_deep.agch",
+    "CFRHHasher": "_deep.cfrh",
     "CIRHHasher": "_deep.cirh",
+    "CLIP4HashingHasher": "_deep.clip4hashing",
     "DGCPNHasher": "_deep.dgcpn",
     "DJSRHHasher": "_deep.djsrh",
     "DSAHHasher": "_deep.dsah",
@@ -28,12 +27,4 @@ _MODULES = {
 
 __all__ = sorted(_MODULES)
 
-
-def __getattr__(name):
-    if name in _MODULES:  # only the hashers that train networks load torch
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy(__name__, _MODULES)

@@ -1,6 +1,6 @@
 """Hashers that learn from labels, ``fit(X, y)``, as references for those that need none."""
 
-from importlib import import_module
+from ._lazy import lazy
 
 _MODULES = {
     "DCMHHasher": "_deep.dcmh",
@@ -9,12 +9,4 @@ _MODULES = {
 
 __all__ = sorted(_MODULES)
 
-
-def __getattr__(name):
-    if name in _MODULES:
-        return getattr(import_module(f".{_MODULES[name]}", __package__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy(__name__, _MODULES)
