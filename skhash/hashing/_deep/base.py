@@ -283,6 +283,8 @@ class DeepHasher(PairHasher):
                     stacklevel=3,
                 )
             seed = draw_seed(self.random_state)
+            if y_val is not None and X_val is None:
+                raise ValueError("y_val holds the labels of X_val, which is missing: give both.")
             if X_val is not None:
                 validation = new._check_pairs(X_val, None, reset=False)
                 if y_val is not None:

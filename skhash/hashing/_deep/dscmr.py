@@ -136,8 +136,9 @@ class DSCMRHasher(SupervisedHasher):
             return labels
         known = pd.Index(self.classes_).get_indexer(labels)
         if (known < 0).any():
+            unknown = labels[known < 0].tolist()[0]
             raise ValueError(
-                f"y has the class {shorten(labels[known.argmin()])}, which the first call did not "
+                f"y has the class {shorten(unknown)}, which the first call did not "
                 "know: give all classes there, partial_fit(X, y, classes=...), or fit anew."
             )
         if n_classes < 2:

@@ -63,8 +63,8 @@ class SupervisedHasher(DeepHasher):
         ------
         ValueError
             If `y` is None, has another length, misses a value or gives all rows the same labels; if
-            a block is missing, a feature is not finite, a parameter is out of range or there are
-            fewer than two rows.
+            `y_val` comes without `X_val`, a block is missing, a feature is not finite, a parameter
+            is out of range or there are fewer than two rows.
         TypeError
             If a parameter has the wrong type, or `X` is sparse but not CSR.
         FloatingPointError

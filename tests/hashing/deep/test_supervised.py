@@ -188,6 +188,8 @@ def test_validation_pairs_are_scored_by_their_labels_or_else_as_pairs(cls, pairs
         assert hasher.validation_scores_ == [pytest.approx(hasher.score(X_val, given))]
     with pytest.raises(ValueError, match="got 3 rows of labels for 10 pairs"):
         make(cls).fit(train, y[:20], X_val=X_val, y_val=y_val[:3])
+    with pytest.raises(ValueError, match="y_val holds the labels of X_val, which is missing"):
+        make(cls).fit(train, y[:20], y_val=y_val)
 
 
 @both
