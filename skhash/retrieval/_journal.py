@@ -5,9 +5,9 @@ first of the ``sha256`` in index.json, so that a journal belongs to one saved st
 deleted, once another is saved. It is
 
 * 8 bytes ``SKHASHJ1``, and the 32 bytes of that ``sha256``;
-* records, one after the other: 8 bytes with the length of the content, lowest byte first; the 32
-  bytes of SHA-256 of the checksum before (of the 32 bytes above, for the first) and the content;
-  the content.
+* records, one after the other: 8 bytes with the length of the content, lowest byte first; 4 bytes
+  of CRC-32 of these, likewise; the 32 bytes of SHA-256 of the checksum before (of the 32 bytes
+  above, for the first) and the content; the content.
 
 The **content** of a record is a line of JSON that ends with a line feed, then the bytes of arrays.
 The line is an object of ``operation`` (``"append"``, ``"update"`` or ``"remove"``) and ``arrays``,
@@ -27,6 +27,7 @@ import os
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -35,7 +36,8 @@ from .._files import appended, only_writer, regular
 OPERATIONS = ("append", "update", "remove")
 _MAGIC = b"SKHASHJ1"
 _START = len(_MAGIC) + 32
-_HEAD = 8 + 32
+_LENGTH = 8 + 4
+_HEAD = _LENGTH + 32
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,14 @@ class Journal:
             return [], self
         found, end, checksum = [], 0, self.checksum or start[len(_MAGIC) :]
         while end + _HEAD <= len(content):
-            length = int.from_bytes(content[end : end + 8], "little")
+            head = bytes(content[end : end + _HEAD])
+            length = int.from_bytes(head[:8], "little")
             stop = end + _HEAD + length
+            if head[:_LENGTH] != _length(length) and any(head):
+                raise self._damaged()
             if not length or stop > len(content):
                 break
-            record, sealed = content[end + _HEAD : stop], bytes(content[end + 8 : end + _HEAD])
+            record, sealed = content[end + _HEAD : stop], head[_LENGTH:]
             if _seal(checksum, record) != sealed:
                 if stop < len(content):
                     raise self._damaged()
@@ -134,7 +139,7 @@ class Journal:
             with appended(self.path, self.end) as file:
                 if not self.end:
                     file.write(self._start())
-                file.write(len(record).to_bytes(8, "little") + sealed)
+                file.write(_length(len(record)) + sealed)
                 file.write(record)
                 stop = file.tell()
             if not self.end:
@@ -185,6 +190,11 @@ class Journal:
 def journal_name(state):
     """Return the name of the journal of a saved state, of which `state` is the ``sha256``."""
     return f"journal-{state[:16]}.log"
+
+
+def _length(n_bytes):
+    length = n_bytes.to_bytes(8, "little")
+    return length + crc32(length).to_bytes(4, "little")
 
 
 def _seal(before, record):

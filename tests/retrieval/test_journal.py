@@ -59,7 +59,7 @@ def test_a_torn_record_is_not_read_and_is_overwritten(journal, zeros):
     first = write(journal, RECORDS[:1])
     write(first, RECORDS[1:2])
     content = journal.path.read_bytes()
-    for end in range(first.end if zeros else 0, len(content)):
+    for end in range(first.end + 12 if zeros else 0, len(content) - 3):  # 3 are zeros themselves
         journal.path.write_bytes(content[:end] + bytes(zeros * (len(content) - end)))
         found, seen = journal.read()
         assert_equal(found, RECORDS[: end >= first.end])
@@ -77,16 +77,12 @@ def test_a_change_before_the_last_record_is_damage(journal):
     write(journal.read()[1], RECORDS[2:])
     content = bytearray(journal.path.read_bytes())
     rng = np.random.default_rng(0)
-    for place in [*range(8), *rng.integers(8, end, 60)]:
+    for place in [*range(60), *rng.integers(60, end, 60)]:
         changed = content.copy()
         changed[place] ^= 1 + rng.integers(255)
         journal.path.write_bytes(changed)
-        try:
-            found, _ = journal.read()
-        except ValueError as error:
-            assert "is damaged or was changed" in str(error)
-        else:  # a changed length can look like a record that was cut
-            assert len(found) < 2
+        with pytest.raises(ValueError, match="is damaged or was changed"):
+            journal.read()
 
 
 def test_a_journal_of_another_state_is_not_read(journal):
