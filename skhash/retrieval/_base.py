@@ -42,6 +42,7 @@ class Index(BaseEstimator):
     n_features_in_: int
     feature_names_in_: Any
     _keep: Any  # which rows are not removed; None where all are there
+    _n_items: int  # how many these are
     _ids: Ids
     # How many rows, from the first, train inverted lists. Pickles and saved indexes keep this
     # number, so that the same lists can be built again.
@@ -62,7 +63,7 @@ class Index(BaseEstimator):
 
     def __len__(self):
         check_is_fitted(self)
-        return self.n_samples_fit_ if self._keep is None else int(np.count_nonzero(self._keep))
+        return self._n_items
 
     def __bool__(self):
         return True  # whatever the number of items

@@ -198,8 +198,9 @@ class ItemsMixin(EnginesMixin):
     def _fit(self, words, y, ids):
         n_samples = next(iter(words.values())).shape[1]
         self._ids = Ids.first(ids, n_samples)
-        self.words_, self.y_, self.n_samples_fit_ = words, y, n_samples
-        self._n_trained, self._keep = n_samples, None
+        self.words_, self.y_ = words, y
+        self.n_samples_fit_ = self._n_items = self._n_trained = n_samples
+        self._keep = None
         self._lists, self._dense = {}, {}
         if self.algorithm == "faiss-ivf":
             for block in words:
@@ -213,6 +214,7 @@ class ItemsMixin(EnginesMixin):
         if self._keep is not None:
             self._keep = np.concatenate([self._keep, np.ones(n_samples, dtype=bool)])
         self.n_samples_fit_ += n_samples
+        self._n_items += n_samples
         self._dense = {}
         if len(self) > 2 * self._n_items_trained():
             self._n_trained = self.n_samples_fit_
@@ -242,7 +244,7 @@ class ItemsMixin(EnginesMixin):
         held = self._keep
         keep = np.ones(self.n_samples_fit_, dtype=bool) if held is None else held.copy()
         keep[rows] = False
-        self._keep = keep
+        self._keep, self._n_items = keep, int(np.count_nonzero(keep))
         self._lists, self._dense = {}, dict(vars(self).get("_dense", {}))
         if not self._n_items_trained():
             self._n_trained = self.n_samples_fit_

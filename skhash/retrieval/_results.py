@@ -156,10 +156,10 @@ class ResultsMixin(EnginesMixin):
                 done = (counted.sum(axis=1) >= wanted) | (n_found == n_passing)
                 parts.append(_first(some[done], distances[done], rows[done], counted[done], k))
                 lacking.append(some[~done])
-            if wanted == k:  # after the first pass only
+            left = np.concatenate(lacking)
+            if wanted == k and len(left):  # are there so many groups?
                 there = groups[self._item_rows() if passing is None else np.flatnonzero(passing)]
                 wanted = min(k, len(pd.unique(there)))
-            left = np.concatenate(lacking)
         if not parts:
             return _nothing()
         found = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]

@@ -110,7 +110,8 @@ class SavingMixin(EnginesMixin):
             setattr(index, name, fields[name])
         if fields["feature_names_in_"] is not None:
             index.feature_names_in_ = np.array(fields["feature_names_in_"], dtype=object)
-        index._n_trained, index._keep = fields["n_trained"], None
+        index._n_trained, index._n_items = fields["n_trained"], index.n_samples_fit_
+        index._keep = None
         index.y_ = arrays.pop("y", None)
         index._ids = Ids(arrays.pop("ids", None), fields["own_ids"], fields["n_added"])
         index.words_ = arrays

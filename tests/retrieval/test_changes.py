@@ -99,10 +99,13 @@ class Changes(RuleBasedStateMachine):
                 seen.add(group)
         return lines
 
-    def check(self, frame, lines):
+    def check(self, frame, lines, exact):
         columns = ["query", "rank", "id", "distance", *(["label"] if self.labelled else [])]
         assert list(frame.columns) == columns
-        found = [tuple(row) for row in frame.itertuples(index=False)]
+        if not exact:  # faiss takes any of the items at the largest distance
+            columns = ["query", "rank", "distance"]
+            lines = [(line[0], line[1], line[3]) for line in lines]
+        found = [tuple(row) for row in frame[columns].itertuples(index=False)]
         assert found == [line[: len(columns)] for line in lines]
 
     def by_row(self, values, rest):
@@ -123,6 +126,7 @@ class Changes(RuleBasedStateMachine):
         seed=SEEDS,
     )
     def fit(self, algorithm, form, width, labelled, kind, size, seed):
+        self.exact = algorithm != "faiss-ivf"
         self.form, self.width, self.labelled, self.kind = form, width, labelled, kind
         self.index = HammingRetriever(3, algorithm=algorithm, nprobe=1000, n_jobs=1)
         self.items, self.saved, self.n_added, self.next = {}, None, 0, 0
@@ -137,7 +141,11 @@ class Changes(RuleBasedStateMachine):
             ids = list(range(self.next, self.next + size))
             self.next += size
             return ids
-        free = [key for key in range(-30, 60 + size) if self.key(key) not in self.items]
+        free = [
+            key
+            for key in range(-30, 60 + len(self.items) + size)
+            if self.key(key) not in self.items
+        ]
         return [self.key(key) for key in rng.choice(free, size, replace=False)]
 
     def key(self, number):
@@ -250,7 +258,8 @@ class Changes(RuleBasedStateMachine):
             passing = set(self.items)
         groups = self.by_row([item.group for item in self.items.values()], 9) if grouped else None
         frame = self.index.search(codes, k, where=where, groups=groups)
-        self.check(frame, self.expected(bits, k, passing, grouped))
+        exact = self.exact or where is not None
+        self.check(frame, self.expected(bits, k, passing, grouped), exact)
 
     @precondition(lambda self: self.form != "table")
     @rule(seed=SEEDS, k=st.sampled_from([1, 4]), filtered=st.booleans(), grouped=st.booleans())
@@ -264,7 +273,8 @@ class Changes(RuleBasedStateMachine):
             groups = self.by_row([str(item.group) for item in self.items.values()], "none")
         queries = [item.bits for item in self.items.values()]
         frame = self.index.search(None, k, where=where, groups=groups)
-        self.check(frame, self.expected(queries, k, passing, grouped, alone=True))
+        exact = self.exact or where is not None
+        self.check(frame, self.expected(queries, k, passing, grouped, alone=True), exact)
 
     @rule(seed=SEEDS)
     def neighbors(self, seed):
@@ -282,7 +292,8 @@ class Changes(RuleBasedStateMachine):
             order = np.argsort(distances, axis=1, kind="stable")[:, :3]
             found = self.index.kneighbors(codes)
             np.testing.assert_array_equal(found[0], np.take_along_axis(distances, order, axis=1))
-            np.testing.assert_array_equal(found[1], rows[order])
+            if self.exact:
+                np.testing.assert_array_equal(found[1], rows[order])
             assert self.index.recall_against_exact(codes) == 1
         radius = self.width // 2 - 1
         for line, found, where in zip(
