@@ -5,6 +5,7 @@ An index with names, filters and removals
 A collection changes, and a search should give file names. The pictures here are drawn scenes.
 """
 
+import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 
@@ -34,7 +35,7 @@ index.search(query)
 # %%
 # New pictures are added, and others removed: at once, and without numbering the rest anew.
 
-index.partial_fit(codes[600:], labels[600:], ids=names[600:]).remove(names[:100])
+print(index.partial_fit(codes[600:], labels[600:], ids=names[600:]).remove(names[:100]))
 
 # %%
 # A filter on the labels: only pictures that show a warm circle, the first column.
@@ -46,9 +47,8 @@ index.search(query, where=lambda labels: labels[:, 0] == 1)
 
 styles = ["{}", "a drawing in which {}", "{} on a plain ground"]
 captions = [style.format(text) for text in frame["text"] for style in styles]
-of_picture = [name for name in names for _ in styles]
 texts = HammingRetriever(n_neighbors=3).fit(towers.text.transform(captions), captions)
-texts.search(codes[:1], groups=of_picture)
+texts.search(codes[:1], groups=np.repeat(names, 3))
 
 # %%
 # A saved index keeps its ids, leaves removed items out, and is opened in milliseconds.
@@ -57,4 +57,4 @@ from tempfile import TemporaryDirectory
 
 with TemporaryDirectory() as folder:
     index.save(folder)
-    print(HammingRetriever.open(folder, mmap_mode=None))
+    print(HammingRetriever.open(folder))

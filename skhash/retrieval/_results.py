@@ -89,6 +89,11 @@ class ResultsMixin(EnginesMixin):
         if callable(where):
             where, name = where(self._labels_for("where")), "where(y_)"
         mask = as_array(list(where) if isinstance(where, Set) else where, name)
+        if mask.dtype.kind in "iu" and len(mask) == n_rows > 2 and np.isin(mask, [0, 1]).all():
+            raise TypeError(
+                f"{name} holds zeros and ones, one per row: use astype(bool) for a mask, and name "
+                "each item once in a list of ids."
+            )
         if mask.dtype.kind != "b" and name == "where":
             rows = self._ids.rows(read_ids(mask, "where"), self._keep, "where")
             mask = np.zeros(n_rows, dtype=bool)

@@ -222,6 +222,11 @@ BAD_CALLS = {
         "where must be of items that the index holds, got 'x'",
     ),
     "where integers": (lambda i: i.search(queries, where=[1]), TypeError, "integers as where"),
+    "where of zeros and ones": (
+        lambda i: i.search(queries, where=np.arange(40) % 2),
+        TypeError,
+        r"where holds zeros and ones, one per row: use astype\(bool\) for a mask",
+    ),
     "where of labels": (
         lambda i: i.search(queries, where=lambda y: y == 1),
         ValueError,
