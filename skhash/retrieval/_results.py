@@ -31,8 +31,8 @@ class ResultsMixin(EnginesMixin):
         where : array-like, set or callable, default=None
             Which items may be found. A mask of shape (n_samples_fit_,), bool, with an entry for
             each row, removed ones included; or ids; or a function that gets ``y_`` and returns such
-            a mask. The search is exact, whatever the `algorithm`, and takes the less time the fewer
-            items pass.
+            a mask. The search is exact, whatever the `algorithm`; the fewer items pass, the faster
+            it is.
         groups : array-like of shape (n_samples_fit_,) or callable, default=None
             Group of each row, removed ones included, or a function that gets ``y_`` and returns
             them. A query finds at most one item of a group, the nearest; of several as near, that
