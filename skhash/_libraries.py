@@ -5,7 +5,6 @@ import platform
 import sys
 import threading
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from . import __version__
@@ -199,6 +198,8 @@ def show_versions():
 
 
 def _version_of(name):
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:
