@@ -20,7 +20,7 @@ def is_cpu(device):
     """
     if device != "auto":
         return str(device).partition(":")[0] == "cpu"
-    if "torch" not in sys.modules:
+    if sys.modules.get("torch") is None:
         return True
     import torch
 

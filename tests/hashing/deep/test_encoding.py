@@ -18,6 +18,7 @@ from skhash.hashing._deep.encoding import encode
 from skhash.hashing._deep.lazy import networks, torch
 
 from ...hashers import HASHERS, labels_for
+from ...without_torch import FORBID_TORCH
 
 DEEP = [name for name, cls in HASHERS.items() if issubclass(cls, DeepHasher)]
 FAST = {"max_iter": 3, "batch_size": 30, "graph_units": 8, "graph_iter": 2, "hidden_units": 50}
@@ -137,34 +138,31 @@ def test_a_gpu_encodes_by_torch(monkeypatch):
     assert np.unique(hasher.transform(X)).size > 2
 
 
-FORBIDDEN = """
-    import sys
-    class Forbidden:
-        def find_spec(name, path=None, target=None):
-            if name.partition(".")[0] == "torch":
-                raise ModuleNotFoundError("No module named 'torch'", name="torch")
-    sys.meta_path.insert(0, Forbidden)
-    import joblib, numpy as np
-    X, models, expected = joblib.load(sys.argv[1])
-    for name, model in models.items():
-        codes = model.transform(X)
-        halves = model.encode_image(X[:, :8]), model.encode_text(X[:, 8:])
-        assert np.array_equal(codes, expected[name]), name
-        assert np.array_equal(np.hstack(halves), codes), name
-        assert 0 <= model.score(X) <= 1
-    assert "torch" not in sys.modules
-    for name, model in models.items():
-        try:
-            model.fit(X, np.arange(len(X)) % 3)
-        except ImportError as error:
-            assert str(error) == (
-                "training a network needs torch, which is not installed: pip install torch."
-            )
-        else:
-            raise AssertionError(f"{name} was fitted without torch")
-        assert np.array_equal(model.transform(X), expected[name]), name
-    print("done")
+WITHOUT = (
+    FORBID_TORCH
+    + """
+import joblib, numpy as np
+X, models, expected = joblib.load(sys.argv[1])
+for name, model in models.items():
+    codes = model.transform(X)
+    halves = model.encode_image(X[:, :8]), model.encode_text(X[:, 8:])
+    assert np.array_equal(codes, expected[name]), name
+    assert np.array_equal(np.hstack(halves), codes), name
+    assert 0 <= model.score(X) <= 1
+assert "torch" not in sys.modules
+for name, model in models.items():
+    try:
+        model.fit(X, np.arange(len(X)) % 3)
+    except ImportError as error:
+        assert str(error) == (
+            "training a network needs torch, which is not installed: pip install torch."
+        )
+    else:
+        raise AssertionError(f"{name} was fitted without torch")
+    assert np.array_equal(model.transform(X), expected[name]), name
+print("done")
 """
+)
 
 
 def test_loaded_hashers_need_no_torch_and_fit_says_what_to_install(tmp_path):
@@ -173,7 +171,7 @@ def test_loaded_hashers_need_no_torch_and_fit_says_what_to_install(tmp_path):
     models["CFRHHasher, reweighted"] = fitted("CFRHHasher", X, 8, reweight=True)
     expected = {name: model.transform(X) for name, model in models.items()}
     joblib.dump((X, models, expected), tmp_path / "hashers.joblib")
-    command = [sys.executable, "-c", textwrap.dedent(FORBIDDEN), str(tmp_path / "hashers.joblib")]
+    command = [sys.executable, "-c", WITHOUT, str(tmp_path / "hashers.joblib")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "done\n", done.stderr
 
