@@ -1,13 +1,10 @@
 """Aggregation-based graph convolutional hashing."""
 
-import torch
-
 from ..._blocks import BLOCKS
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
-from .networks import GraphConvolutions
+from .lazy import F, networks, torch
 
 
 @hasher
@@ -114,9 +111,9 @@ class AGCHHasher(AffinityHasher):
     max_iter: int = count(20)
 
     def _networks(self, widths, generator):
-        networks = super()._networks(widths, generator)
+        encoders = super()._networks(widths, generator)
         sizes = self.hidden_units, self.graph_units, self.n_bits
-        return {**networks, "graph": GraphConvolutions(BLOCKS, *sizes, generator)}
+        return {**encoders, "graph": networks.GraphConvolutions(BLOCKS, *sizes, generator)}
 
     def _affinity(self, image, text):
         directions = F.blended_directions(image, text, self.image_weight)

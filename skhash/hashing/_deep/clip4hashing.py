@@ -1,31 +1,9 @@
 """CLIP4Hashing."""
 
-import torch
-
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
-from .networks import Encoder
-
-
-class MinMaxEncoder(Encoder):
-    """An encoder whose bits split halfway between their extremes; encoding has running means."""
-
-    middle: torch.Tensor
-
-    def __init__(self, n_features, n_hidden, n_bits, generator):
-        super().__init__(n_features, n_hidden, n_bits, generator)
-        self.register_buffer("middle", torch.zeros(n_bits))
-
-    def project(self, z, embedded):
-        """Return the code before the tanh, (m, c), from features and their hidden layer."""
-        code = super().project(z, embedded)
-        if not self.training or len(code) == 1:
-            return code - self.middle
-        middle = (code.amax(dim=0) + code.amin(dim=0)) / 2
-        self.middle.lerp_(middle.detach(), 0.1)
-        return code - middle
+from .lazy import F, networks, torch
 
 
 @hasher
@@ -103,7 +81,7 @@ class CLIP4HashingHasher(AffinityHasher):
 
     def _networks(self, widths, generator):
         sizes = self.hidden_units, self.n_bits, generator
-        return {block: MinMaxEncoder(width, *sizes) for block, width in widths.items()}
+        return {block: networks.MinMaxEncoder(width, *sizes) for block, width in widths.items()}
 
     def _affinity(self, image, text):
         i, t = F.unit_rows(image), F.unit_rows(text)

@@ -2,8 +2,8 @@
 
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher
+from .lazy import F
 
 
 @hasher

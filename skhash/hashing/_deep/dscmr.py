@@ -2,15 +2,12 @@
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.nn.functional import one_hot
 
 from ..._inputs.ids import as_array, check_ids
 from ..._inputs.messages import shorten
-from ..._torch.weights import linear
 from .._docs import hasher
 from .._parameters import count, not_negative
-from . import functional as F
+from .lazy import F, networks, torch
 from .supervised import SupervisedHasher
 
 
@@ -148,13 +145,16 @@ class DSCMRHasher(SupervisedHasher):
         return known
 
     def _networks(self, widths, generator):
-        networks = super()._networks(widths, generator)
-        return {**networks, "classifier": linear(self.n_bits, len(self.classes_), generator)}
+        encoders = super()._networks(widths, generator)
+        return {
+            **encoders,
+            "classifier": networks.linear(self.n_bits, len(self.classes_), generator),
+        }
 
     def _targets(self, run, rows):
         """Return indicators of the labels, (m, n_classes)."""
         y = torch.from_numpy(run.pairs.labels[rows]).to(run.device)
-        return (one_hot(y, len(self.classes_)) if y.ndim == 1 else y).float()
+        return (torch.nn.functional.one_hot(y, len(self.classes_)) if y.ndim == 1 else y).float()
 
     def _loss(self, run, batch):
         image, text = batch.codes["image"], batch.codes["text"]

@@ -1,11 +1,9 @@
 """High-order nonlocal hashing."""
 
-import torch
-
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
+from .lazy import F, torch
 
 
 @hasher

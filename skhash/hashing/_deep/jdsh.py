@@ -2,8 +2,8 @@
 
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive
-from . import functional as F
 from .base import AffinityHasher
+from .lazy import F
 
 
 @hasher
@@ -58,7 +58,7 @@ class JDSHHasher(AffinityHasher):
 
     Attributes
     ----------
-    reweighting_ : tuple
+    reweighting_ : dict of str to float
         Where the tails begin (``left``, ``right``) and end (``low``, ``high``).
 
     Notes
@@ -124,7 +124,7 @@ class JDSHHasher(AffinityHasher):
 
     def _target(self, run, batch):
         tails = {"left_weight": self.left_weight, "right_weight": self.right_weight}
-        return self.scale * F.reweight(super()._target(run, batch), self.reweighting_, **tails)
+        return self.scale * F.reweight(super()._target(run, batch), **self.reweighting_, **tails)
 
     def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])
