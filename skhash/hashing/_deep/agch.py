@@ -54,9 +54,11 @@ class AGCHHasher(AffinityHasher):
     max_iter : int, default=20
         Number of epochs.
 
-    Notes ----- Affinity, networks and losses follow the paper. A code is computed by the encoder
-    alone, as there, so it does not depend on other rows; graph convolutions and fusion only help in
-    training. The published setting for Wiki is close to the default weights; ``init="random",
+    Notes
+    -----
+    Affinity, networks and losses follow the paper. A code is computed by the encoder alone, as
+    there, so it does not depend on other rows; graph convolutions and fusion only help in training.
+    The published setting for Wiki is close to the default weights; ``init="random",
     hidden_units=4096, graph_units=2048, batch_size=32, max_iter=150, optimizer="sgd",
     learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0`` adds its training,
     except that graph convolutions and fusion, with rates of 0.001 and 0.01 there, have

@@ -42,7 +42,9 @@ class CLIP4HashingHasher(AffinityHasher):
     max_iter : int, default=20
         Number of epochs.
 
-    Notes ----- The form is inferred from unofficial code, of which some multiplies :math:`S` by
+    Notes
+    -----
+    The form is inferred from unofficial code, of which some multiplies :math:`S` by
     :math:`e^{-1/2}`. It has one network for both modalities and sets ``hidden_units=4096,
     batch_size=16, max_iter=200, init="random", optimizer="sgd", learning_rate=0.01, center=False,
     watch_fraction=0`` with these weights, a second hidden layer, and a tenth of the learning rate

@@ -37,11 +37,13 @@ class DJSRHHasher(AffinityHasher):
     intra_weight : float, default=0.3
         Weight of reproducing the affinity within each modality, :math:`\lambda`.
 
-    Notes ----- Affinity, loss and the growing sharpness of the tanh were read in the authors'
-    public code, which trains the image network on pictures. The published setting for Wiki,
-    transferred to features, is ``DJSRHHasher(init="random", hidden_units=4096, batch_size=32,
-    max_iter=200, optimizer="sgd", learning_rate=0.01, center=False, watch_fraction=0)``; for
-    MIRFlickr ``image_weight=0.9``, for NUS-WIDE 0.6, both with ``intra_weight=0.1, max_iter=80,
+    Notes
+    -----
+    Affinity, loss and the growing sharpness of the tanh were read in the authors' public code,
+    which trains the image network on pictures. The published setting for Wiki, transferred to
+    features, is ``DJSRHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=200,
+    optimizer="sgd", learning_rate=0.01, center=False, watch_fraction=0)``; for MIRFlickr
+    ``image_weight=0.9``, for NUS-WIDE 0.6, both with ``intra_weight=0.1, max_iter=80,
     learning_rate=0.001, text_learning_rate=0.01``. The code has an intra-modal weight for each
     modality; the two are always equal.
 

@@ -44,9 +44,11 @@ class HNHHasher(AffinityHasher):
     max_iter : int, default=10
         Number of epochs.
 
-    Notes ----- The form of affinity, loss and common representation is inferred from unofficial
-    public code. It sets, for MIRFlickr-25K, ``image_weight=0.9, cross_weight=1, common_weight=40 /
-    n_bits, hidden_units=4096, batch_size=32, max_iter=500, init="random", optimizer="sgd",
+    Notes
+    -----
+    The form of affinity, loss and common representation is inferred from unofficial public code. It
+    sets, for MIRFlickr-25K, ``image_weight=0.9, cross_weight=1, common_weight=40 / n_bits,
+    hidden_units=4096, batch_size=32, max_iter=500, init="random", optimizer="sgd",
     learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0``, a second hidden
     layer of the text network, and the weights (w, 40 / n_bits, 1, 1) with ``image_weight=0.6`` for
     NUS-WIDE, (0.8, 40 / n_bits, 0.3, 0.01) for Wiki.
