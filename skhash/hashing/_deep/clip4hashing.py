@@ -11,7 +11,8 @@ class CLIP4HashingHasher(AffinityHasher):
     r"""Cross-modal hashing of a shared feature space, CLIP4Hashing.
 
     The codes reproduce the similarities of images and texts in a space such as CLIP's, weighted so
-    that high and low ones lie further apart. Bits split halfway between their extremes.
+    that high ones are raised; below the mean, positive ones are lowered, and negative ones, which
+    centred features have, are drawn towards 0. Bits split halfway between their extremes.
 
     With :math:`C_{ij}` the mean of :math:`\cos(x^I_i, x^T_j)` and :math:`\cos(x^I_j, x^T_i)`, 1 for
     a pair, and its mean and extremes in a batch, the affinity is
@@ -45,9 +46,11 @@ class CLIP4HashingHasher(AffinityHasher):
     -----
     The form is inferred from unofficial code, of which some multiplies :math:`S` by
     :math:`e^{-1/2}`. It has one network for both modalities and sets ``hidden_units=4096,
-    batch_size=16, max_iter=200, init="random", optimizer="sgd", learning_rate=0.01, center=False``
-    with these weights. There a bit splits between the extremes of all rows that are encoded
-    together, so that codes depend on other rows, and training ignores the split.
+    batch_size=16, max_iter=200, init="random", optimizer="sgd", learning_rate=0.01, center=False,
+    watch_fraction=0`` with these weights, a second hidden layer, and a tenth of the learning rate
+    after 150 epochs; it keeps the epoch that is best on its validation pairs. There a bit splits
+    between the extremes of all rows that are encoded together, so that codes depend on other rows,
+    and training ignores the split.
 
     This library's own: the split is learned; a network a modality; the tanh; cosines within
     modalities. On held-out training pairs with CLIP features, without labels, ``shared=1`` and the

@@ -56,7 +56,8 @@ class DSAHHasher(AffinityHasher):
     Affinity, losses and the decoding of each modality from the other were read in the authors'
     public code, which trains the image network on pictures. The published setting, transferred to
     features, is ``DSAHHasher(init="random", image_weight=0.9, hidden_units=4096, batch_size=32,
-    max_iter=200, optimizer="sgd", learning_rate=0.005, momentum=0.7, watch_fraction=0)``, with
+    max_iter=200, optimizer="sgd", learning_rate=0.005, momentum=0.7, center=False,
+    watch_fraction=0)``, with
     Nesterov's form of momentum, which is not offered here.
 
     In that code the decoders get the signs of the codes, through which no gradient reaches the

@@ -152,7 +152,8 @@ def reweight(s, *, left, right, low, high, left_weight=0.1, right_weight=0.2):
         S_{ij}\,(1 + l_2 e^{S_{ij} - \max}) & S_{ij} > \mathrm{right} \\
         S_{ij} & \text{otherwise} \end{cases}
 
-    (distribution-based similarity decision and weighting; Liu et al., JDSH, SIGIR 2020).
+    (distribution-based similarity decision and weighting; Liu et al., JDSH, SIGIR 2020). Exponents
+    are at most 0: entries beyond the extremes count as if they were there.
 
     Parameters
     ----------

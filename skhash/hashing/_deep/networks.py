@@ -115,7 +115,7 @@ class MinMaxEncoder(Encoder):
         if not self.training or len(code) == 1:
             return code - self.middle
         middle = (code.amax(dim=0) + code.amin(dim=0)) / 2
-        self.middle.lerp_(middle.detach(), 0.1)
+        self.middle.lerp_(middle.detach(), 0.1 if self.middle.any() else 1.0)  # the first as it is
         return code - middle
 
 
