@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._blocks import BLOCKS
 
 _PUBLIC = ("features", "hashing", "hashing.supervised", "retrieval", "metrics")
+_HELD = ("retrieval._ids.Ids",)  # what fitted estimators hold beside arrays
 
 
 @contextmanager
@@ -158,9 +159,9 @@ def _modality_step(step, block):
 def trusted_types():
     """Name the types of this library that a file of skops may contain.
 
-    These are the public estimators and scorers, and the steps of :func:`split_towers`, by the names
-    that ``skops.io.get_untrusted_types`` gives them. There is no function among them. Arrays,
-    numbers, and scikit-learn's own estimators are trusted by skops itself.
+    These are the public estimators and scorers, the steps of :func:`split_towers`, and the ids of
+    an index, by the names that ``skops.io.get_untrusted_types`` gives them. There is no function
+    among them. Arrays, numbers, and scikit-learn's own estimators are trusted by skops itself.
 
     Returns
     -------
@@ -183,4 +184,5 @@ def trusted_types():
         module = import_module(f".{part}", __package__)
         found += [getattr(module, name) for name in module.__all__]
     types = [value for value in found if isinstance(value, type)]
-    return sorted(f"{t.__module__}.{t.__name__}" for t in types if issubclass(t, BaseEstimator))
+    names = [f"{t.__module__}.{t.__name__}" for t in types if issubclass(t, BaseEstimator)]
+    return sorted([*names, *(f"{__package__}.{name}" for name in _HELD)])

@@ -15,7 +15,7 @@ DEPENDENCIES = (
 )
 OPTIONAL = (
     *("numba", "faiss-cpu", "dask", "distributed", "pooch", "h5py", "pyarrow", "matplotlib"),
-    *("transformers", "timm", "polars"),
+    *("transformers", "timm", "polars", "fastapi", "uvicorn", "skops", "pymilvus"),
 )
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _OPERATORS = ("nms", "qnms")
