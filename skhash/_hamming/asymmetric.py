@@ -9,9 +9,9 @@ which orders items as the inner product of :math:`r` and the item's signs does, 
 (Asymmetric distances for binary embeddings, PAMI 2014) derive for embeddings that are binarised by
 their sign, up to a constant of the query; the search is this library's own.
 
-Each ``|r_j|`` is rounded to a multiple of :math:`2^{e - 28}`, where :math:`2^e` is the next power of
-two above the largest of a query: float32 has 24 bits. So distances are integers, whose sums are the
-same in any order and by any engine.
+Each ``|r_j|`` is rounded to a multiple of :math:`2^{e - 28}`, where :math:`2^e` is the next power
+of two above the largest of a query: float32 has 24 bits. So distances are integers, whose sums are
+the same in any order and by any engine.
 """
 
 import importlib

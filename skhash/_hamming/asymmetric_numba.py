@@ -14,15 +14,15 @@ from .words_numba import call, popcount, read_only
 
 __all__ = ["nearest"]
 
-_CACHE = 1 << 14  # bytes of the gallery that a batch of queries passes over
+_CACHE = 1 << 15  # bytes of the gallery that a batch of queries passes over
 _BATCH = 64  # queries in a batch
 _CANDIDATES = 1 << 20  # bytes that the tables or the candidates of a batch may take
-_BLOCK, _FEW = 64, 8  # codes in a block, and in a part of it
+_BLOCK = 64  # codes in a block
 
 
 @njit(inline="always")
 def _bound(planes, signs, gallery, start, size, bound):
-    """Write the bounds of `size` codes."""
+    """Write the bounds of `size` codes, from two planes."""
     for w in range(planes.shape[1]):
         a, p, q = gallery[w, start : start + size], planes[0, w], planes[1, w]
         r, s = signs[0, w], signs[1, w]
@@ -34,6 +34,24 @@ def _bound(planes, signs, gallery, start, size, bound):
             for i in range(size):
                 high = popcount((a[i] & p) ^ r)
                 bound[i] += high + high + popcount((a[i] & q) ^ s)
+
+
+@njit(inline="always")
+def _fine_bound(planes, signs, gallery, start, size, bound):
+    """Write the bounds of `size` codes, from three planes."""
+    for w in range(planes.shape[1]):
+        a, p, q, r = gallery[w, start : start + size], planes[0, w], planes[1, w], planes[2, w]
+        s, t, u = signs[0, w], signs[1, w], signs[2, w]
+        if w == 0:
+            for i in range(size):
+                high = popcount((a[i] & p) ^ s)
+                high = high + high + popcount((a[i] & q) ^ t)
+                bound[i] = high + high + popcount((a[i] & r) ^ u)
+        else:
+            for i in range(size):
+                high = popcount((a[i] & p) ^ s)
+                high = high + high + popcount((a[i] & q) ^ t)
+                bound[i] += high + high + popcount((a[i] & r) ^ u)
 
 
 @njit(inline="always")
@@ -73,18 +91,19 @@ def _next(unrolled, planes, signs, gallery, start, end, limit, bound):
 
 @njit
 def _open(planes, signs, gallery, start, size, limit, bound, place):
-    """List the places of a block's codes whose bound is below a limit, and say how many."""
-    _bound(planes, signs, gallery, start, size, bound)
-    bound[size:] = limit
-    n_below = 0
-    for first in range(0, _BLOCK, _FEW):
-        below = False
-        for i in range(first, first + _FEW):
-            below |= bound[i] < limit
-        if below:
-            for i in range(first, first + _FEW):
-                place[n_below] = i
-                n_below += bound[i] < limit
+    """List the places of a block's codes whose finer bound is below a limit, and say how many."""
+    if size == _BLOCK:  # whose length the compiler knows
+        _fine_bound(planes, signs, gallery, start, _BLOCK, bound)
+    else:
+        _fine_bound(planes, signs, gallery, start, size, bound)
+        bound[size:] = limit
+    below, n_below = False, 0
+    for i in range(_BLOCK):
+        below |= bound[i] < limit
+    if below:
+        for i in range(_BLOCK):  # without a branch, which the processor could not predict
+            place[n_below] = i
+            n_below += bound[i] < limit
     return n_below
 
 
@@ -139,35 +158,59 @@ def _limit(distance, grid, slack, highest):
 
 
 @njit(nogil=True, cache=True)
-def _nearest(unrolled, queries, weighed, gallery, begin, end, keep, batch, step, found, rows):
-    weights, planes, signs, grids, slacks = weighed
+def _nearest(
+    unrolled,
+    queries,
+    weights,
+    planes,
+    signs,
+    grids,
+    slacks,
+    planes2,
+    signs2,
+    grids2,
+    slacks2,
+    gallery,
+    begin,
+    end,
+    keep,
+    batch,
+    step,
+    found,
+    rows,
+):
     n_queries, n_bits, word = len(queries), weights.shape[1], gallery.dtype.type
     tables = np.empty((batch, n_bits // 8, 256), np.uint32)
+    limits = np.empty((batch, 2), gallery.dtype)
     bound = np.empty(_BLOCK, gallery.dtype)
     place = np.empty(_BLOCK + 1, np.int64)
-    highest = 3 * n_bits + 1  # beyond all bounds; words of eight bits hold it
     for first in range(0, n_queries, batch):
         size = min(batch, n_queries - first)
         for q in range(size):
-            _fill(weights[first + q], tables[q])
+            n = first + q
+            _fill(weights[n], tables[q])
+            limits[q, 0] = _limit(found[n, 0], grids[n], slacks[n], 3 * n_bits + 1)
+            limits[q, 1] = _limit(found[n, 0], grids2[n], slacks2[n], 7 * n_bits + 1)
         for start in range(begin, end, step):
             stop = min(end, start + step)
             for q in range(size):
-                n = first + q
-                plane, sign, near, where = planes[n], signs[n], found[n], rows[n]
-                t = word(_limit(near[0], grids[n], slacks[n], highest))
+                n, t, u = first + q, limits[q, 0], limits[q, 1]
+                plane, sign = planes[n], signs[n]
                 row = _next(unrolled, plane, sign, gallery, start, stop, t, bound)
                 while row < stop:
                     width = min(_BLOCK, stop - row)
-                    for i in range(_open(plane, sign, gallery, row, width, t, bound, place)):
+                    n_below = _open(planes2[n], signs2[n], gallery, row, width, u, bound, place)
+                    for i in range(n_below):
                         item = row + place[i]
                         if len(keep) and not keep[item]:
                             continue
                         d = _measure(queries[n], tables[q], gallery, item)
-                        if d < near[0]:
-                            _replace(near, where, d, item)
-                            t = word(_limit(near[0], grids[n], slacks[n], highest))
+                        if d < found[n, 0]:
+                            _replace(found[n], rows[n], d, item)
+                            t = word(_limit(found[n, 0], grids[n], slacks[n], 3 * n_bits + 1))
+                            u = word(_limit(found[n, 0], grids2[n], slacks2[n], 7 * n_bits + 1))
                     row = _next(unrolled, plane, sign, gallery, row + _BLOCK, stop, t, bound)
+                limits[q, 0], limits[q, 1] = t, u
 
 
 def nearest(queries, weighed, gallery, part, k, keep=None, *, verbose=0):
@@ -184,7 +227,7 @@ def nearest(queries, weighed, gallery, part, k, keep=None, *, verbose=0):
     sizes = batch, gallery.shape[1] if batch == 1 else step
 
     def pass_over(queries, weighed, found, rows):
-        sides = *read_only(queries.T), tuple(read_only(*weighed)), *read_only(gallery)
+        sides = read_only(queries.T, weighed.weights, *weighed.coarse, *weighed.fine, gallery)
         call(_nearest, unrolled, *sides, *place, *sizes, found, rows, verbose=verbose)
 
     pass_over(queries, weighed, found, rows)

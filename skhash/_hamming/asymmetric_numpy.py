@@ -22,13 +22,34 @@ from .engine_numpy import to_words
 
 FARTHEST = 1 << 60  # farther than any code, beyond any row
 _PRECISION = 28  # bits of the largest weight: sums of eight fit into 32
-# Grid in mean weights of a query, and steps of levels in grids. Of codes whose bits are independent
-# and weights of a half-normal distribution, they let the fewest pass, one in 4,000 where ten of a
-# million are searched; levels that are rounded down to a grid of .4 let one in 1,000 pass.
-_GRID, _STEP = 0.45, 1.1
+# Grids in mean weights of a query, and steps of levels in grids. With independent bits and normally
+# distributed real codes of 64 bits, about the fewest codes pass: one in 2,000 where the ten nearest
+# of a million are searched. Levels that are rounded down let four times as many pass.
+_COARSE, _FINE, _STEP = 0.45, 0.24, 1.1
 _TILE = 1 << 18  # pairs of a query and a code at a time: temporaries stay in the caches
 _COLUMNS = 1 << 13  # codes of a tile, where there are many queries
 _SORT_SHARE = 8  # where k is more than this part of the codes, sorting all of them is cheaper
+
+
+class Levels(NamedTuple):
+    """Levels of weights, for a lower bound.
+
+    Parameters
+    ----------
+    planes : ndarray of shape (n_queries, n_planes, n_words), unsigned
+        The bits whose levels have a digit of 1, the highest digit first.
+    signs : ndarray of shape (n_queries, n_planes, n_words), unsigned
+        The query's own bits in each plane.
+    grids : ndarray of shape (n_queries,), int64
+        What a level stands for.
+    slacks : ndarray of shape (n_queries,), int64
+        By how much all levels together exceed their weights.
+    """
+
+    planes: np.ndarray
+    signs: np.ndarray
+    grids: np.ndarray
+    slacks: np.ndarray
 
 
 class Weighed(NamedTuple):
@@ -38,21 +59,13 @@ class Weighed(NamedTuple):
     ----------
     weights : ndarray of shape (n_queries, n_bits), uint32
         Weights of the bits of whole words, in units of a query's own, at most 2 ** 28.
-    planes : ndarray of shape (n_queries, 2, n_words), unsigned
-        The bits whose levels are 2 or 3, and those whose levels are 1 or 3.
-    signs : ndarray of shape (n_queries, 2, n_words), unsigned
-        The query's own bits in each plane.
-    grids : ndarray of shape (n_queries,), int64
-        What a level stands for.
-    slacks : ndarray of shape (n_queries,), int64
-        By how much all levels together exceed their weights.
+    coarse, fine : Levels
+        Levels from 0 to 3, which all codes are compared by, and from 0 to 7, for those that pass.
     """
 
     weights: np.ndarray
-    planes: np.ndarray
-    signs: np.ndarray
-    grids: np.ndarray
-    slacks: np.ndarray
+    coarse: Levels
+    fine: Levels
 
 
 def weigh(real, words):
@@ -79,12 +92,21 @@ def weigh(real, words):
     weights[:, : real.shape[1]] = np.rint(np.ldexp(size, -exponents[:, None]))
 
     mean = weights.sum(axis=1, dtype=np.int64) / real.shape[1]
-    grids = np.maximum(1, _GRID * mean).astype(np.int64)
-    levels = np.minimum(np.rint(weights / (_STEP * grids[:, None])), 3).astype(np.uint8)
-    excess = grids[:, None] * levels - weights.astype(np.int64)
-    planes = np.stack([_pack(levels >= 2), _pack(levels % 2 == 1)], axis=1)
-    signs, slacks = planes & words.T[:, None], np.maximum(excess, 0).sum(axis=1)
-    return Weighed(weights, planes, signs, grids, slacks), exponents
+    coarse, fine = (
+        _levels(weights, np.maximum(1, grid * mean).astype(np.int64), n_planes, words)
+        for grid, n_planes in ((_COARSE, 2), (_FINE, 3))
+    )
+    return Weighed(weights, coarse, fine), exponents
+
+
+def _levels(weights, grids, n_planes, words):
+    levels = np.rint(weights / (_STEP * grids[:, None]))
+    levels = np.minimum(levels, 2**n_planes - 1).astype(np.int64)
+    slacks = np.maximum(grids[:, None] * levels - weights, 0).sum(axis=1)
+    digits = [levels >> place & 1 for place in reversed(range(n_planes))]
+    packed = [to_words(np.packbits(bits, axis=1, bitorder="little")).T for bits in digits]
+    planes = np.stack(packed, axis=1)
+    return Levels(planes, planes & words.T[:, None], grids, slacks)
 
 
 def guess_limits(weights, k, n_codes):
@@ -105,7 +127,7 @@ def guess_limits(weights, k, n_codes):
     ndarray of shape (n_queries,), int64
         The guesses, or `FARTHEST` where there is none.
     """
-    share = (k + 4 * k**0.5 + 4) / n_codes
+    share = (k + 3 * k**0.5 + 1) / n_codes
     if share > 0.01:
         return np.full(len(weights), FARTHEST)
     squares = weights.astype(np.float64) ** 2
@@ -119,11 +141,10 @@ def guess_limits(weights, k, n_codes):
 
 def take(weighed, queries):
     """Return the weights of some queries."""
-    return Weighed(*(array[queries] for array in weighed))
-
-
-def _pack(bits):
-    return to_words(np.packbits(bits, axis=1, bitorder="little")).T
+    weights, *levels = weighed
+    return Weighed(
+        weights[queries], *(Levels(*(array[queries] for array in each)) for each in levels)
+    )
 
 
 def nearest(queries, weighed, gallery, part, k, keep=None):
@@ -185,9 +206,9 @@ def _sift(queries, weighed, gallery, k, keep):
     while start < gallery.shape[1]:
         columns = slice(start, start + size)
         # What is not below the k-th distance so far is not among the nearest: its row is higher.
-        limit = -(-(found[:, -1] + weighed.slacks) // weighed.grids)
+        limit = -(-(found[:, -1] + weighed.coarse.slacks) // weighed.coarse.grids)
         tile = queries[:, :, None] ^ gallery[:, None, columns]
-        below = _bound(tile, weighed.planes) < limit[:, None]
+        below = _bound(tile, weighed.coarse.planes) < limit[:, None]
         if keep is not None:
             below &= keep[columns]
         query, place = np.nonzero(below)
