@@ -85,4 +85,4 @@ def join_words(first, second):
 def parts(array):
     """Yield slices of the columns of an array, of about a million entries each."""
     n_lines, n_columns = array.shape
-    return gen_batches(n_columns, max(1, _PART // max(1, n_lines)))
+    return gen_batches(n_columns, max(1, _PART // max(1, n_lines))) if n_columns else iter(())
