@@ -55,7 +55,7 @@ from .._hamming.engine_numpy import to_words
 from .._inputs.checks import check_choice
 
 FORMAT, VERSION = "skhash.HammingRetriever", 2
-NAMES = re.compile(r"(codes|image|text|y|ids)-[0-9a-f]{16}\.npy")
+NAMES = re.compile(r"(codes|image|text|y|ids|vectors)-[0-9a-f]{16}\.npy")
 _MAGIC = b"\x93NUMPY\x01\x00"
 _STRINGS = re.compile(r"<U[1-9]\d*")
 _LABELS = re.compile(r"[<|][biufcSUmM]\d+(\[\d*[a-zA-Zμ]+\])?")
@@ -191,7 +191,7 @@ def _is_sound(document):
         return False
     none = to_words(np.empty((0, n_bytes), dtype=np.uint8))
     files = {name: NAMES.fullmatch(entry["file"]) for name, entry in arrays.items()}
-    y, ids = arrays.pop("y", None), arrays.pop("ids", None)
+    y, ids, vectors = (arrays.pop(name, None) for name in ("y", "ids", "vectors"))
     first, names = document["version"] == 1, document["feature_names_in_"]
     return (
         all(match and match[1] == name for name, match in files.items())
@@ -203,7 +203,20 @@ def _is_sound(document):
         and (y is None or len(y["shape"]) <= 2)
         and (names is None or len(names) == n_columns)
         and min(1, n_samples) <= document["n_trained"] <= n_samples
+        and (vectors is None or (not first and _are_sound_vectors(document, vectors)))
         and (ids is None if first else _are_sound_ids(document, ids))
+    )
+
+
+def _are_sound_vectors(document, vectors):
+    """Say whether the entry of the vectors fits the attributes."""
+    shape = vectors["shape"]
+    return (
+        vectors["dtype"] in ("<f2", "<f4", "<f8")
+        and len(shape) == 2
+        and shape[0] == document["n_samples_fit_"]
+        and shape[1] > 0
+        and not (document["paired_"] and shape[1] % 2)
     )
 
 
