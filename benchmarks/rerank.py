@@ -1,13 +1,13 @@
 """Re-ranking: what it gains, what it stores and what it costs.
 
-**Quality.** Of each collection, a random 3/4 of the pairs is trained on and the others search each
-other; only the other half of a pair is relevant. R@k is the share of queries whose other half is
-among the first k, mAP the mean of 1 / rank, both as expectations over ties and as means of both
-directions; the mean over seeds of the split, and the standard deviation. ``bits`` ranks by Hamming
-distance, ``asymmetric`` by real codes of the queries, ``vectors`` orders the 20 nearest by the
-cosine of float16 vectors. These are the features themselves where both modalities are in one
-space; elsewhere the real output of a CCA of 128 dimensions, fitted on the training pairs.
-``float32 exact`` ranks all by them. The bytes of an item are those of one modality.
+**Quality.** Of the first collection of each file, a random 3/4 of the pairs is trained on and the
+others search each other; only the other half of a pair is relevant. R@k is the share of queries
+whose other half is among the first k, mAP the mean of 1 / rank, both as expectations over ties and
+as means of both directions; the mean over seeds of the split, and the standard deviation. ``bits``
+ranks by Hamming distance, ``asymmetric`` by real codes of the queries, ``vectors`` orders the 20
+nearest by the cosine of float16 vectors. These are the features themselves where both modalities
+are in one space; elsewhere the real output of a CCA of 128 dimensions, fitted on the training
+pairs. ``float32 exact`` ranks all by them. The bytes of an item are those of one modality.
 
 **Time.** Image features of the first collection, repeated with Gaussian noise of half the length of
 a feature until there are 1,000,000: milliseconds a query, 1,000 queries a call (the exact float32
@@ -113,23 +113,19 @@ def score(metric, k, how, hasher, X, vectors):
 
 
 def quality(options):
-    found = {}
-    for seed in range(options.seeds):
-        for collection in collect(options.files, seed):
-            if not collection.counts_pairs or collection.groups is not None:
-                continue
+    for path in options.files:
+        found, name = {}, ""
+        for seed in range(options.seeds):
+            collection = next(c for c in collect([path], seed) if c.labels[0] is None)
+            name = collection.name
             for *row, scores in quality_of(collection, seed):
-                found.setdefault((collection.name, *row), []).append(scores)
-    last = None
-    for (name, *row), scores in sorted(found.items(), key=lambda item: item[0][0]):
-        if name != last:
-            print(f"\n{name}, {options.seeds} seeds\n")
-            print(f"{'hasher':<15}{'bits':>5} {'ranked by':<12}{'bytes':>6}", *map(cell, METRICS))
-        last = name
-        hasher, n_bits, how, n_bytes = row
-        means, spread = np.mean(scores, axis=0), np.std(scores, axis=0)
-        cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(means, spread, strict=True)]
-        print(f"{hasher:<15}{n_bits!s:>5} {how:<12}{n_bytes:>6}", *map(cell, cells), flush=True)
+                found.setdefault(tuple(row), []).append(scores)
+        print(f"\n{name}, {options.seeds} seeds\n")
+        print(f"{'hasher':<15}{'bits':>5} {'ranked by':<12}{'bytes':>6}", *map(cell, METRICS))
+        for (hasher, n_bits, how, n_bytes), scores in found.items():
+            means, spread = np.mean(scores, axis=0), np.std(scores, axis=0)
+            cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(means, spread, strict=True)]
+            print(f"{hasher:<15}{n_bits!s:>5} {how:<12}{n_bytes:>6}", *map(cell, cells), flush=True)
 
 
 def cell(text):

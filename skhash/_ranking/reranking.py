@@ -4,6 +4,8 @@ They take the place of the words of queries: they have their shape, and parts of
 likewise, ``queries[:, part]``.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.utils import gen_batches
 
@@ -75,7 +77,7 @@ class Rescored:
 
     dtype = np.dtype(np.float64)
 
-    def __init__(self, words, vectors, gallery_vectors, n_candidates):
+    def __init__(self, words, vectors, gallery_vectors: Any, n_candidates):
         self.words, self.vectors, self.shape = words, vectors, words.shape
         self.gallery_vectors, self.n_candidates = gallery_vectors, n_candidates
 
@@ -86,9 +88,8 @@ class Rescored:
 
     def taken(self, rows):
         """Return the same queries, for a gallery of some of the rows."""
-        return Rescored(
-            self.words, self.vectors, _Rows(self.gallery_vectors, rows), self.n_candidates
-        )
+        gallery = TakenRows(self.gallery_vectors, rows)
+        return Rescored(self.words, self.vectors, gallery, self.n_candidates)
 
     def rescore(self, rows, k):
         """Order candidates by cosine distance.
@@ -128,7 +129,7 @@ class Rescored:
         return ranks, np.hstack([first, rows[:, n_first:]])
 
 
-class _Rows:
+class TakenRows:
     """Some rows of an array, read when they are asked for."""
 
     def __init__(self, array, rows):

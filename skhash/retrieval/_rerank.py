@@ -28,7 +28,8 @@ class RerankMixin(Index):
                     "vectors=features), with the features that the hasher gets."
                 )
             return None
-        vectors = read_vectors(_in_order(vectors), n_samples, None if reset else held.shape[1])
+        width = None if held is None else held.shape[1]
+        vectors = read_vectors(_in_order(vectors), n_samples, width)
         if self.paired_ and vectors.shape[1] % 2:
             raise ValueError(
                 f"vectors of a paired index hold an image and a text vector a row, of one width, "
