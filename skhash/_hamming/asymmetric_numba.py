@@ -89,7 +89,7 @@ def _next(unrolled, planes, signs, gallery, start, end, limit, bound):
     return start
 
 
-@njit
+@njit(inline="always")
 def _open(planes, signs, gallery, start, size, limit, bound, place):
     """List the places of a block's codes whose finer bound is below a limit, and say how many."""
     if size == _BLOCK:  # whose length the compiler knows
@@ -118,7 +118,7 @@ def _fill(weights, tables):
                 tables[b, half + byte] = tables[b, byte] + weight
 
 
-@njit
+@njit(inline="always")
 def _measure(query, tables, gallery, row):
     """Return the distance of a code."""
     total, n_bytes = np.int64(0), len(tables) // len(query)

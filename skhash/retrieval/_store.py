@@ -15,6 +15,8 @@ save, and ``<array>`` is one of
 * ``ids``, where ids were given, or where items were removed and the numbers of the others are no
   longer 0, 1, ...: of shape ``(n_samples,)``; int64 or strings of fixed width. No two are equal;
   numbers ascend.
+* ``vectors``, where there are vectors: of shape ``(n_samples, n_features)``, float16, float32 or
+  float64; image vectors in the first half of the columns if the index is paired.
 
 **index.json** is an object in UTF-8 of
 
@@ -38,7 +40,7 @@ checksums and headers are compared with index.json before an array is read, and 
 array is compared as text, never parsed.
 
 Only items that are not removed are written; there may be none. **Version 1** has no ``ids``,
-``own_ids`` and ``n_added``, and at least one item.
+``vectors``, ``own_ids`` and ``n_added``, and at least one item.
 """
 
 import hashlib
