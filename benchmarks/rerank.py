@@ -38,6 +38,7 @@ from skhash.metrics import RetrievalScorer
 from skhash.retrieval import HammingRetriever
 
 LENGTHS, N_CANDIDATES, N_SHARED = (32, 64, 128), 20, 128
+HASHERS = ["random codes", "CCA + ITQ", "Consensus"]
 METRICS = {"R@1": ("hit_rate", 1), "R@10": ("hit_rate", 10), "mAP": ("map", None)}
 
 
@@ -53,11 +54,14 @@ class RandomCodes(TransformerMixin, BaseEstimator):
         return codes.astype(np.float32) if self.output == "real" else codes >= 0
 
 
-def hashers(n_bits, collection, seed):
+def fitted(name, n_bits, collection, seed):
+    """Return a fitted hasher."""
     options = {"n_bits": n_bits, "n_image_features": collection.n_image, "random_state": seed}
-    yield "random codes", RandomCodes(n_bits, seed)
-    yield "CCA + ITQ", CCAHasher(**options).fit(collection.train)
-    yield "Consensus", ConsensusHasher(**options).fit(collection.train)
+    if name == "random codes":
+        return RandomCodes(n_bits, seed)
+    return {"CCA + ITQ": CCAHasher, "Consensus": ConsensusHasher}[name](**options).fit(
+        collection.train
+    )
 
 
 def shared_vectors(collection, seed):
@@ -68,12 +72,13 @@ def shared_vectors(collection, seed):
     return CCAHasher(N_SHARED, **options).fit(collection.train).transform(collection.queries)
 
 
-def quality_of(collection, seed):
+def quality_of(collection, names, seed):
     """Yield (hasher, bits, how, bytes, scores) of a split."""
     vectors = shared_vectors(collection, seed).astype(np.float16)
     n_vector = vectors.shape[1] // 2
     for n_bits in LENGTHS:
-        for name, hasher in hashers(n_bits, collection, seed):
+        for name in names:
+            hasher = fitted(name, n_bits, collection, seed)
             for how in (None, "asymmetric", "vectors"):
                 n_bytes = n_bits // 8 + (2 * n_vector if how == "vectors" else 0)
                 scores = [
@@ -118,7 +123,7 @@ def quality(options):
         for seed in range(options.seeds):
             collection = next(c for c in collect([path], seed) if c.labels[0] is None)
             name = collection.name
-            for *row, scores in quality_of(collection, seed):
+            for *row, scores in quality_of(collection, options.hashers, seed):
                 found.setdefault(tuple(row), []).append(scores)
         print(f"\n{name}, {options.seeds} seeds\n")
         print(f"{'hasher':<15}{'bits':>5} {'ranked by':<12}{'bytes':>6}", *map(cell, METRICS))
@@ -228,6 +233,7 @@ def main():
     parser.add_argument("files", nargs="+")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--hashers", nargs="+", choices=HASHERS, default=HASHERS)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     options = parser.parse_args()
     print(__doc__)

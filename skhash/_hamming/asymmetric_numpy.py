@@ -23,7 +23,7 @@ from .engine_numpy import to_words
 FARTHEST = 1 << 60  # farther than any code, beyond any row
 _PRECISION = 28  # bits of the largest weight: sums of eight fit into 32
 # Grids in mean weights of a query, and steps of levels in grids. With independent bits and normally
-# distributed real codes of 64 bits, about the fewest codes pass: one in 2,000 where the ten nearest
+# distributed real codes of 64 bits, about the fewest codes pass: one in 1,500 where the ten nearest
 # of a million are searched. Levels that are rounded down let four times as many pass.
 _COARSE, _FINE, _STEP = 0.45, 0.24, 1.1
 _TILE = 1 << 18  # pairs of a query and a code at a time: temporaries stay in the caches
