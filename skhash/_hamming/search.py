@@ -50,27 +50,12 @@ def nearest(queries, gallery, k, *, keep=None, algorithm="auto", n_jobs=None, ve
     rows : ndarray of shape (n_queries, k), int64
         Rows of the gallery; of equal distances the lowest row comes first.
     """
-    engine, options = _engine(algorithm, queries, gallery, verbose)
+    engine, options = find_engine(algorithm, queries, gallery, verbose)
 
-    def task(batch, words, part, first):
-        mask = _cut(keep, words, first)
-        n_found = part.stop - part.start if mask is None else np.count_nonzero(mask[part])
-        n_found = min(k, n_found)
-        if not n_found:
-            shape = len(queries[0, batch]), 0
-            return np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
-        distances, rows = engine.nearest(queries[:, batch], words, part, n_found, mask, **options)
-        return distances, rows + first
+    def find(batch, words, part, k, mask):
+        return engine.nearest(queries[:, batch], words, part, k, mask, **options)
 
-    def merge(results):
-        distances, rows = (np.hstack(arrays) for arrays in zip(*results, strict=True))
-        first = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(distances, first, axis=1), np.take_along_axis(rows, first, axis=1)
-
-    def join(results):
-        return tuple(map(np.concatenate, zip(*results, strict=True)))
-
-    return _share(task, queries, gallery, n_jobs, merge, join)
+    return share_nearest(find, queries, gallery, k, keep, n_jobs)
 
 
 def within_radius(queries, gallery, radius, *, keep=None, algorithm="auto", n_jobs=None, verbose=0):
@@ -96,7 +81,7 @@ def within_radius(queries, gallery, radius, *, keep=None, algorithm="auto", n_jo
     starts : ndarray of shape (n_queries + 1,), int64
         Where the items of each query start.
     """
-    engine, options = _engine(algorithm, queries, gallery, verbose)
+    engine, options = find_engine(algorithm, queries, gallery, verbose)
     radius = int(min(radius, _popcount.n_distances(gallery)))
 
     def task(batch, words, part, first):
@@ -160,7 +145,7 @@ def histograms(
     """
     if keep is not None:
         gallery, y_gallery = TakenWords(gallery, np.flatnonzero(keep)), y_gallery[..., keep]
-    engine, options = _engine(algorithm, queries, gallery, verbose)
+    engine, options = find_engine(algorithm, queries, gallery, verbose)
 
     def task(batch, words, part, first):
         y_words = y_gallery[..., first : first + words.shape[1]]
@@ -168,6 +153,48 @@ def histograms(
         return engine.histograms(queries[:, batch], words, part, *labels, n_grades, **options)
 
     return _share(task, queries, gallery, n_jobs, sum, np.concatenate)
+
+
+def share_nearest(find, queries, gallery, k, keep, n_jobs):
+    """Find the nearest codes on parts of the work, and unite what is found by (distance, row).
+
+    Parameters
+    ----------
+    find : callable
+        Function of a slice of the queries, words, a slice of them, the number of neighbours and a
+        mask of the words or None, to distances and rows.
+    queries, gallery, k, keep, n_jobs
+        As in `nearest`.
+
+    Returns
+    -------
+    distances, rows : ndarray of shape (n_queries, k)
+        What `find` returns.
+    """
+
+    def task(batch, words, part, first):
+        mask = _cut(keep, words, first)
+        n_found = part.stop - part.start if mask is None else np.count_nonzero(mask[part])
+        n_found = min(k, n_found)
+        if not n_found:
+            return None
+        distances, rows = find(batch, words, part, n_found, mask)
+        return distances, rows + first
+
+    def merge(results):
+        results = [result for result in results if result is not None]
+        if not results:
+            return None
+        distances, rows = (np.hstack(arrays) for arrays in zip(*results, strict=True))
+        first = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        return np.take_along_axis(distances, first, axis=1), np.take_along_axis(rows, first, axis=1)
+
+    def join(results):
+        if results[0] is None:  # no code of this part of the gallery counts
+            return None
+        return tuple(map(np.concatenate, zip(*results, strict=True)))
+
+    return _share(task, queries, gallery, n_jobs, merge, join)
 
 
 class TakenWords:
@@ -203,7 +230,7 @@ def _cut(keep, words, first):
     return None if keep is None else keep[first : first + words.shape[1]]
 
 
-def _engine(algorithm, queries, gallery, verbose):
+def find_engine(algorithm, queries, gallery, verbose):
     """Return the module that searches, and the options that its functions take."""
     check_choice(algorithm, "algorithm", ALGORITHMS)
     if algorithm == "auto":

@@ -14,6 +14,7 @@ from .._hamming import search as _search
 from .._hamming.comparable import is_binary
 from .._inputs.checks import check_choice, check_n_jobs
 from .relevance import count_grades, encode_labels, grade, grade_itself
+from .reranking import Asymmetric, Rescored
 
 TIES = ("expected", "optimistic", "pessimistic", "index")
 NOTHING_RELEVANT = (
@@ -95,7 +96,7 @@ def bucket_counts(
     Parameters
     ----------
     queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
-        What `comparable` gives.
+        What `comparable` gives; or `Asymmetric` or `Rescored` queries and words.
     y_query, y_gallery : ndarray
         What `encode_labels` gives.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
@@ -114,7 +115,7 @@ def bucket_counts(
     counts : ndarray of shape (n_batch, n_buckets, n_grades), int64
         Numbers of items, nearest bucket first.
     distances : ndarray of shape (n_buckets,) or (n_batch, n_buckets)
-        Distances of the buckets, in bits; of real vectors the bucket's rank.
+        Distances of the buckets, in bits; of real vectors and what is re-ranked the bucket's rank.
     """
     check_choice(ties, "ties", TIES)
     check_n_jobs(n_jobs)
@@ -143,7 +144,9 @@ def bucket_counts(
 
 def _ranked_grades(queries, gallery, y_query, y_gallery, own, n_grades, engine):
     """Return the distances and grades of all items, nearest first and lowest row first."""
-    if is_binary(queries):
+    if isinstance(queries, Asymmetric | Rescored):
+        distances, rows = queries.rank(gallery, **engine)
+    elif is_binary(queries):
         distances, rows = _search.nearest(queries, gallery, gallery.shape[1], **engine)
     else:
         distances, rows = _by_cosine(queries, gallery)
