@@ -179,8 +179,18 @@ class SavingMixin(EnginesMixin):
         if operation == "remove":
             return arrays
         words = {block: arrays[block] for block in self.words_}
-        for block, held in self.words_.items():
-            new = words[block]
-            if new.dtype != held.dtype or new.shape[:-1] != held.shape[:-1]:
-                raise ValueError(block)
-        return {"words": words, "y": arrays.get("y"), "ids": arrays.get("ids")}
+        held = {**self.words_, "vectors": self.vectors_}
+        for name, new in {**words, "vectors": arrays.get("vectors")}.items():
+            if (new is None) != (held[name] is None):
+                raise ValueError(name)
+            if new is not None and (
+                new.dtype != held[name].dtype
+                or _item_shape(name, new) != _item_shape(name, held[name])
+            ):
+                raise ValueError(name)
+        others = {name: arrays.get(name) for name in ("y", "ids", "vectors")}
+        return {"words": words, **others}
+
+
+def _item_shape(name, array):
+    return array.shape[1:] if name == "vectors" else array.shape[:-1]
