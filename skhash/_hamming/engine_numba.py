@@ -78,7 +78,7 @@ def _open(query, gallery, start, size, limit, distance, place):
 
 
 @njit(nogil=True, cache=True)
-def _nearest(unrolled, queries, gallery, begin, end, n_bins, batch, step, found, rows):
+def _nearest(unrolled, queries, gallery, begin, end, keep, n_bins, batch, step, found, rows):
     n_queries, k = found.shape
     block, word = _NARROW if len(unrolled) else _WIDE, gallery.dtype.type
     capacity = min(2 * k + 256, end - begin)
@@ -102,7 +102,7 @@ def _nearest(unrolled, queries, gallery, begin, end, n_bins, batch, step, found,
                     width = min(block, stop - row)
                     for i in range(_open(query, gallery, row, width, t, distance, place)):
                         d = np.int64(distance[place[i]])
-                        if d >= t:
+                        if d >= t or (len(keep) and not keep[row + place[i]]):
                             continue
                         if m == capacity:
                             m = _drop(near[q], where[q], t, k - c)
@@ -147,7 +147,7 @@ def _sort(near, where, length, starts, found, rows):
 
 
 @njit(nogil=True, cache=True)
-def _within(unrolled, queries, gallery, begin, end, step, starts, fill, found, rows):
+def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, found, rows):
     """Count what is within a radius by query and distance, or `fill` the places counted before."""
     n_queries, n_near = starts.shape
     block, word = _NARROW if len(unrolled) else _WIDE, gallery.dtype.type
@@ -163,28 +163,32 @@ def _within(unrolled, queries, gallery, begin, end, step, starts, fill, found, r
                     width = min(block, stop - row)
                     for i in range(_open(query, gallery, row, width, n_near, distance, place)):
                         d = np.int64(distance[place[i]])
+                        if len(keep) and not keep[row + place[i]]:
+                            continue
                         if fill:
                             found[starts[q, d]], rows[starts[q, d]] = d, row + place[i]
                         starts[q, d] += 1
                     row = _next(unrolled, query, gallery, row + block, stop, word(n_near), distance)
 
 
-def nearest(queries, gallery, part, k, *, verbose=0):
+def nearest(queries, gallery, part, k, keep=None, *, verbose=0):
     """Find the `k` nearest codes of each query, as `engine_numpy.nearest` does."""
     shape = n_queries, k = queries.shape[1], k
     found, rows = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
     batch = _CANDIDATES // (10 * min(2 * k + 256, part.stop - part.start))
     batch = max(1, min(batch, _BATCH, n_queries))
-    arguments = *_words(queries, gallery), part.start, part.stop, n_distances(gallery), batch
-    call(_nearest, *arguments, _step(gallery, batch), found, rows, verbose=verbose)
+    arguments = *_words(queries, gallery), part.start, part.stop, _mask(keep)
+    sizes = n_distances(gallery), batch, _step(gallery, batch)
+    call(_nearest, *arguments, *sizes, found, rows, verbose=verbose)
     return found, rows
 
 
-def within_radius(queries, gallery, part, radius, *, verbose=0):
+def within_radius(queries, gallery, part, radius, keep=None, *, verbose=0):
     """Find all codes within a Hamming ball, as `engine_numpy.within_radius` does."""
     n_near = min(radius + 1, n_distances(gallery))
     counts = np.zeros((queries.shape[1], n_near), dtype=np.int64)
-    arguments = *_words(queries, gallery), part.start, part.stop, _step(gallery, _BATCH)
+    arguments = *_words(queries, gallery), part.start, part.stop, _mask(keep)
+    arguments = *arguments, _step(gallery, _BATCH)
     nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
     call(_within, *arguments, counts, False, *nothing, verbose=verbose)
     ends = counts.cumsum().reshape(counts.shape)
@@ -196,6 +200,11 @@ def within_radius(queries, gallery, part, radius, *, verbose=0):
 def _words(queries, gallery):
     unrolled = (0,) * len(gallery) if len(gallery) in (1, 2, 4) else ()
     return unrolled, *read_only(queries.T, gallery)
+
+
+def _mask(keep):
+    """Return a mask as the kernels take it: empty where all codes count."""
+    return read_only(np.empty(0, dtype=bool) if keep is None else keep)[0]
 
 
 def _step(gallery, batch):

@@ -77,7 +77,7 @@ def _distance_dtype(words):
     return np.uint8 if n_distances(words) < 256 else np.uint16
 
 
-def nearest(queries, gallery, part, k):
+def nearest(queries, gallery, part, k, keep=None):
     """Find the `k` nearest codes of each query.
 
     Parameters
@@ -89,7 +89,9 @@ def nearest(queries, gallery, part, k):
     part : slice
         The codes to search.
     k : int
-        Number of neighbours, from 1 to the number of codes searched.
+        Number of neighbours, from 1 to the number of codes that count.
+    keep : ndarray of shape (n_codes,), bool, default=None
+        Which codes count; ``None`` means all.
 
     Returns
     -------
@@ -100,10 +102,20 @@ def nearest(queries, gallery, part, k):
     """
     shape = (queries.shape[1], k)
     found, rows = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
-    n_codes = part.stop - part.start
-    find = _sort_all if k > n_codes // _SORT_SHARE else _sift
+    gallery = gallery[:, part]
+    kept = None if keep is None else np.flatnonzero(keep[part])
+    n_codes = gallery.shape[1] if kept is None else len(kept)
+    sort_all = k > n_codes // _SORT_SHARE
+    if sort_all and kept is not None:
+        gallery = gallery[:, kept]
     for batch in gen_batches(shape[0], max(1, _TILE // min(n_codes, max(_COLUMNS, k)))):
-        found[batch], rows[batch] = find(queries[:, batch], gallery[:, part], k)
+        if sort_all:
+            found[batch], rows[batch] = _sort_all(queries[:, batch], gallery, k)
+        else:
+            mask = None if keep is None else keep[part]
+            found[batch], rows[batch] = _sift(queries[:, batch], gallery, k, mask)
+    if sort_all and kept is not None:
+        rows = kept[rows]
     rows += part.start
     return found, rows
 
@@ -114,14 +126,14 @@ def _sort_all(queries, gallery, k):
     return np.take_along_axis(line, rows, axis=1), rows
 
 
-def _sift(queries, gallery, k):
+def _sift(queries, gallery, k, keep):
     """Pass over the gallery once, keeping what is nearer than the k-th distance so far."""
     n_queries, n_bins = queries.shape[1], n_distances(gallery)
     limit = np.full(n_queries, n_bins, dtype=_distance_dtype(gallery))
     counts = np.zeros((n_queries, n_bins), dtype=np.int64)
     sifted = []
     for columns in _growing_batches(gallery.shape[1], k, _TILE // n_queries):
-        query, row, distance = _below(queries, gallery, columns, limit)
+        query, row, distance = _below(queries, gallery, columns, limit, keep)
         if not len(query):
             continue
         sifted.append((query, row, distance))
@@ -142,10 +154,12 @@ def _growing_batches(n, first, largest):
         start, size = start + size, min(2 * size, largest)
 
 
-def _below(queries, gallery, columns, limit):
+def _below(queries, gallery, columns, limit, keep):
     """List what is nearer than each query's limit: the queries, the rows and the distances."""
     tile = distances(queries, gallery[:, columns])
     flat = np.flatnonzero(tile < limit[:, None])
+    if keep is not None:
+        flat = flat[keep[columns][flat % tile.shape[1]]]
     query, row = np.divmod(flat, tile.shape[1])
     return query, row + columns.start, tile.ravel()[flat]
 
@@ -160,7 +174,7 @@ def _sort(query, distance, counts):
     return order, np.concatenate([[0], counts.sum(axis=1).cumsum()])
 
 
-def within_radius(queries, gallery, part, radius):
+def within_radius(queries, gallery, part, radius, keep=None):
     """Find all codes within a Hamming ball around each query.
 
     Parameters
@@ -173,6 +187,8 @@ def within_radius(queries, gallery, part, radius):
         The codes to search.
     radius : int
         Largest distance in bits that counts.
+    keep : ndarray of shape (n_codes,), bool, default=None
+        Which codes count; ``None`` means all.
 
     Returns
     -------
@@ -186,12 +202,11 @@ def within_radius(queries, gallery, part, radius):
     n_queries, n_bins = queries.shape[1], n_distances(gallery)
     limit = np.full(n_queries, min(radius + 1, n_bins), dtype=_distance_dtype(gallery))
     size = max(1, _TILE // min(n_queries, _TILE // _COLUMNS))
+    gallery, keep = gallery[:, part], None if keep is None else keep[part]
     found = []
     for batch in gen_batches(n_queries, _TILE // _COLUMNS):
-        for columns in gen_batches(part.stop - part.start, size):
-            query, row, distance = _below(
-                queries[:, batch], gallery[:, part], columns, limit[batch]
-            )
+        for columns in gen_batches(gallery.shape[1], size):
+            query, row, distance = _below(queries[:, batch], gallery, columns, limit[batch], keep)
             found.append((query + batch.start, row + part.start, distance))
     query, row, distance = map(np.concatenate, zip(*found, strict=True))
     order, starts = _sort(query, distance, _count(query, distance, (n_queries, n_bins)))

@@ -26,7 +26,7 @@ _FOUND = 12  # bytes of a distance and a row
 _FEW = 16  # queries a thread: if there are fewer, threads share the gallery instead
 
 
-def nearest(queries, gallery, k, *, algorithm="auto", n_jobs=None, verbose=0):
+def nearest(queries, gallery, k, *, keep=None, algorithm="auto", n_jobs=None, verbose=0):
     """Find the `k` nearest codes of each query.
 
     Parameters
@@ -36,7 +36,9 @@ def nearest(queries, gallery, k, *, algorithm="auto", n_jobs=None, verbose=0):
     gallery : ndarray or ShardedWords of shape (n_words, n_codes)
         Words of the gallery.
     k : int
-        Number of neighbours, from 1 to ``n_codes``.
+        Number of neighbours, from 1 to the number of codes that count.
+    keep : ndarray of shape (n_codes,), bool, default=None
+        Which codes of the gallery count; ``None`` means all.
     algorithm : {"auto", "numpy", "numba"}, default="auto"
         Engine; all give the same.
     n_jobs : int, default=None
@@ -53,21 +55,22 @@ def nearest(queries, gallery, k, *, algorithm="auto", n_jobs=None, verbose=0):
     """
     merge = partial(_merge_nearest, k)
     if isinstance(gallery, ShardedWords):
-        options = {"k": k, "algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose}
+        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose, "keep": keep}
         size = _FOUND * min(k, gallery.shape[1])
-        return gallery.search(_nearest_here, queries, merge, _join_nearest, width=size, **options)
+        return gallery.search(nearest, queries, merge, _join_nearest, width=size, k=k, **options)
     engine, options = _engine(algorithm, queries, gallery, verbose)
 
     def task(batch, words, part, first):
-        n_found = min(k, part.stop - part.start)
-        distances, rows = engine.nearest(queries[:, batch], words, part, n_found, **options)
+        mask = _cut(keep, words, first)
+        n_found = part.stop - part.start if mask is None else np.count_nonzero(mask[part])
+        n_found = min(k, n_found)
+        if not n_found:
+            shape = len(queries[0, batch]), 0
+            return np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
+        distances, rows = engine.nearest(queries[:, batch], words, part, n_found, mask, **options)
         return distances, rows + first
 
     return _share(task, queries, gallery, n_jobs, merge, _join_nearest)
-
-
-def _nearest_here(queries, gallery, *, k, **options):
-    return nearest(queries, gallery, min(k, gallery.shape[1]), **options)
 
 
 def _merge_nearest(k, results):
@@ -80,7 +83,7 @@ def _join_nearest(results):
     return tuple(map(np.concatenate, zip(*results, strict=True)))
 
 
-def within_radius(queries, gallery, radius, *, algorithm="auto", n_jobs=None, verbose=0):
+def within_radius(queries, gallery, radius, *, keep=None, algorithm="auto", n_jobs=None, verbose=0):
     """Find all codes within a Hamming ball around each query.
 
     Parameters
@@ -91,7 +94,7 @@ def within_radius(queries, gallery, radius, *, algorithm="auto", n_jobs=None, ve
         Words of the gallery.
     radius : float
         Largest distance in bits that counts.
-    algorithm, n_jobs, verbose
+    keep, algorithm, n_jobs, verbose
         As in `nearest`.
 
     Returns
@@ -105,12 +108,14 @@ def within_radius(queries, gallery, radius, *, algorithm="auto", n_jobs=None, ve
     """
     radius = int(min(radius, _popcount.n_distances(gallery)))
     if isinstance(gallery, ShardedWords):
-        options = {"radius": radius, "algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose}
-        return gallery.search(within_radius, queries, _merge_balls, _join_balls, **options)
+        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose, "keep": keep}
+        unite = _merge_balls, _join_balls
+        return gallery.search(within_radius, queries, *unite, radius=radius, **options)
     engine, options = _engine(algorithm, queries, gallery, verbose)
 
     def task(batch, words, part, first):
-        found = engine.within_radius(queries[:, batch], words, part, radius, **options)
+        mask = _cut(keep, words, first)
+        found = engine.within_radius(queries[:, batch], words, part, radius, mask, **options)
         distances, rows, starts = found
         return distances, rows + first, starts
 
@@ -137,7 +142,16 @@ def _join_balls(results):
 
 
 def histograms(
-    queries, gallery, y_query, y_gallery, *, n_grades=2, algorithm="auto", n_jobs=None, verbose=0
+    queries,
+    gallery,
+    y_query,
+    y_gallery,
+    *,
+    n_grades=2,
+    keep=None,
+    algorithm="auto",
+    n_jobs=None,
+    verbose=0,
 ):
     """Count the codes at each distance of each query, apart by grade of relevance.
 
@@ -152,7 +166,7 @@ def histograms(
         shared labels.
     n_grades : int, default=2
         Number of grades; higher ones count as the highest.
-    algorithm, n_jobs, verbose
+    keep, algorithm, n_jobs, verbose
         As in `nearest`.
 
     Returns
@@ -161,11 +175,13 @@ def histograms(
         The counts.
     """
     if isinstance(gallery, ShardedWords):
-        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose}
-        labels = {"y_query": y_query, "y_gallery": small_ids(y_query, y_gallery)}
+        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose, "keep": keep}
+        options |= {"y_query": y_query, "y_gallery": small_ids(y_query, y_gallery)}
         size = 8 * n_grades * _popcount.n_distances(gallery)
-        sharded = {**options, **labels, "n_grades": n_grades, "width": size}
-        return gallery.search(histograms, queries, sum, np.concatenate, **sharded)
+        unite = sum, np.concatenate
+        return gallery.search(histograms, queries, *unite, width=size, n_grades=n_grades, **options)
+    if keep is not None:
+        gallery, y_gallery = TakenWords(gallery, np.flatnonzero(keep)), y_gallery[..., keep]
     engine, options = _engine(algorithm, queries, gallery, verbose)
 
     def task(batch, words, part, first):
@@ -174,6 +190,39 @@ def histograms(
         return engine.histograms(queries[:, batch], words, part, *labels, n_grades, **options)
 
     return _share(task, queries, gallery, n_jobs, sum, np.concatenate)
+
+
+class TakenWords:
+    """Some codes of a gallery, which are copied part by part when they are asked for.
+
+    It looks like the array of words, and is indexed by words and codes: ``words[:, 100:200]``.
+
+    Parameters
+    ----------
+    words : ndarray of shape (n_words, n_codes), unsigned
+        Words of a gallery, or what looks like them.
+    rows : ndarray of shape (n_taken,), int64
+        The codes to take, ascending.
+    """
+
+    ndim = 2
+
+    def __init__(self, words, rows):
+        self.words, self.rows = words, rows
+        self.dtype, self.itemsize = words.dtype, words.itemsize
+        self.shape = words.shape[0], len(rows)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __getitem__(self, key):
+        words, codes = key
+        return self.words[words, self.rows[codes]]
+
+
+def _cut(keep, words, first):
+    """Return the part of a mask that belongs to a part of the gallery."""
+    return None if keep is None else keep[first : first + words.shape[1]]
 
 
 def _engine(algorithm, queries, gallery, verbose):

@@ -7,7 +7,6 @@ labels and masks travel.
 """
 
 import sys
-from itertools import pairwise
 
 import numpy as np
 from sklearn.utils import gen_batches
@@ -109,23 +108,22 @@ class ShardedWords:
         """
         size = max(1, min(_MESSAGE // (queries.itemsize * len(queries)), _RESULT // width))
         y_query, y_gallery = options.pop("y_query", None), options.pop("y_gallery", None)
+        places = list(zip(range(len(self.shards)), self.starts, self.starts[1:], strict=False))
+        if keep is not None:
+            places = [place for place in places if keep[place[1] : place[2]].any()] or places
         results = []
         with _Workers(self.shards) as workers:
             for batch in gen_batches(queries.shape[1], size):
                 some = workers.send(queries[:, batch])
                 labels = None if y_query is None else workers.send(y_query[..., batch])
                 found = []
-                for shard, (first, end) in zip(workers.shards, pairwise(self.starts), strict=True):
-                    kept = None if keep is None else keep[first:end]
-                    if kept is not None and kept.all():
-                        kept = None
-                    sides = [None if a is None else a[..., first:end] for a in (kept, y_gallery)]
-                    sent = [None if side is None else workers.send(side) for side in sides]
-                    place = self.block, first
+                for number, first, end in places:
+                    kept = None if keep is None or keep[first:end].all() else keep[first:end]
+                    y = None if y_gallery is None else y_gallery[..., first:end]
+                    sent = [None if side is None else workers.send(side) for side in (kept, y)]
+                    where = workers.shards[number], self.block, first
                     found.append(
-                        workers.call(
-                            _search_shard, function, shard, place, some, labels, *sent, options
-                        )
+                        workers.call(_search_shard, function, *where, some, labels, *sent, options)
                     )
                 while len(found) > 1:
                     found = [
@@ -264,9 +262,8 @@ def _concatenate(*arrays):
     return np.concatenate(arrays, axis=-1)
 
 
-def _search_shard(function, shard, place, queries, y_query, keep, y_gallery, options):
+def _search_shard(function, shard, block, first, queries, y_query, keep, y_gallery, options):
     """Search a shard; rows count from the first of the whole gallery."""
-    block, first = place
     if keep is not None:
         options = {**options, "keep": keep}
     if y_query is not None:

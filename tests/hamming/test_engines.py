@@ -120,6 +120,46 @@ def test_within_radius_equals_brute_force(
         np.testing.assert_array_equal(found[own], line[order])
 
 
+@settings(max_examples=60)
+@given(**cases, data=st.data(), kept=st.sampled_from([0.1, 0.5, 0.9]))
+def test_only_codes_that_are_kept_count(
+    engine, n_queries, n_codes, n_bits, seed, share, data, kept
+):
+    queries, codes = random_bits(n_queries, n_codes, n_bits, seed, share)
+    start = data.draw(st.integers(0, n_codes - 1))
+    stop = data.draw(st.integers(start + 1, n_codes))
+    keep = np.random.default_rng(seed).random(n_codes) < kept
+    keep[start] = True
+    rows = start + np.flatnonzero(keep[start:stop])
+    k, radius = data.draw(st.integers(1, len(rows))), data.draw(st.integers(0, n_bits))
+    part = words(queries), words(codes), slice(start, stop)
+    expected, order = brute_nearest(queries, codes[rows], len(rows))
+    found, where = engine.nearest(*part, k, keep)
+    np.testing.assert_array_equal(found, expected[:, :k])
+    np.testing.assert_array_equal(where, rows[order[:, :k]])
+    found, where, starts = engine.within_radius(*part, radius, keep)
+    inside = expected <= radius
+    np.testing.assert_array_equal(found, expected[inside])
+    np.testing.assert_array_equal(where, rows[order][inside])
+    np.testing.assert_array_equal(np.diff(starts), inside.sum(axis=1))
+
+
+@pytest.mark.parametrize("engine", [_popcount, _popcount_numba], ids=["numpy", "numba"])
+@pytest.mark.parametrize("n_bits", [8, 64, 300])
+@pytest.mark.parametrize(("k", "kept"), [(1, 0.5), (3, 0.01), (700, 0.9), (700, 0.05)])
+def test_nearest_among_many_of_which_some_are_kept(engine, n_bits, k, kept):
+    queries, codes = random_bits(70, 20_000, n_bits, seed=k)
+    codes[::7] = codes[0]
+    rows = np.flatnonzero(np.random.default_rng(0).random(20_000) < kept)
+    keep = np.zeros(20_000, dtype=bool)
+    keep[rows] = True
+    found, where = engine.nearest(words(queries), words(codes), slice(0, 20_000), k, keep)
+    full = distances(words(queries), words(codes[rows]))
+    order = np.argsort(full, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(where, rows[order])
+    np.testing.assert_array_equal(found, np.take_along_axis(full, order, axis=1))
+
+
 def brute_histograms(queries, codes, grades, n_grades):
     found = brute_distances(queries, codes)
     counts = np.zeros((*found.shape[:1], 8 * words(codes).nbytes // len(codes) + 1, n_grades), int)

@@ -24,6 +24,7 @@ class InFile:
 
     def __init__(self, words):
         self.words, self.shape, self.itemsize, self.largest = words, words.shape, words.itemsize, 0
+        self.dtype = words.dtype
 
     def __len__(self):
         return len(self.words)
@@ -85,6 +86,31 @@ def test_a_gallery_in_a_file_is_read_part_by_part(monkeypatch, algorithm, n_bits
         in_file = InFile(gallery)
         assert_same(search(in_file), search(gallery))
         assert 0 < in_file.largest <= 1000
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_queries", [5, 40])
+@pytest.mark.parametrize("algorithm", ENGINES)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_codes_that_are_not_kept_are_as_if_they_were_not_there(
+    monkeypatch, algorithm, n_queries, n_jobs, in_file
+):
+    monkeypatch.setattr(_search, "_CHUNK", 1000)
+    queries, gallery = random_words(n_queries, 20, seed=1), random_words(700, 20)
+    ids, keep = np.arange(700) % 3, np.random.default_rng(0).random(700) < 0.3
+    keep[200:500] = False  # whole parts of the gallery hold nothing that is kept
+    rows, few = np.flatnonzero(keep), gallery[:, keep]
+    words = InFile(gallery) if in_file else gallery
+    options = {"algorithm": algorithm, "n_jobs": n_jobs}
+    distances, found = _search.nearest(queries, words, 60, keep=keep, **options)
+    expected, order = _search.nearest(queries, few, 60)
+    assert_same([distances, found], [expected, rows[order]])
+    distances, found, starts = _search.within_radius(queries, words, 6, keep=keep, **options)
+    expected, order, ends = _search.within_radius(queries, few, 6)
+    assert_same([distances, found, starts], [expected, rows[order], ends])
+    counts = _search.histograms(queries, words, ids[:n_queries], ids, keep=keep, **options)
+    expected = _search.histograms(queries, few, ids[:n_queries], ids[keep])
+    assert_same([counts], [expected])
 
 
 def test_words_that_are_not_in_order_are_searched_too():

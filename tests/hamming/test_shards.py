@@ -79,6 +79,21 @@ def test_histograms_add_up_to_the_same(both, labels):
     np.testing.assert_array_equal(found, _search.histograms(queries, words, *y, n_grades=2))
 
 
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_a_mask_counts_the_same(both, share):
+    queries, words, shards = both
+    keep = np.random.default_rng(3).random(ROWS) < share
+    keep[100:200], keep[300:400] = False, True
+    y = [np.arange(n) % 7 for n in (30, ROWS)]
+    options = {"keep": keep}
+    found = _search.nearest(queries, shards, 70, **options)
+    assert_same(found, _search.nearest(queries, words, 70, **options))
+    found = _search.within_radius(queries, shards, 4, **options)
+    assert_same(found, _search.within_radius(queries, words, 4, **options))
+    found = _search.histograms(queries, shards, *y, **options)
+    np.testing.assert_array_equal(found, _search.histograms(queries, words, *y, **options))
+
+
 @pytest.mark.parametrize("key", [slice(0, 3), slice(95, 305), slice(None), [699, 0, 100, 99, 99]])
 def test_a_part_is_fetched_as_of_an_array(both, key):
     _, words, shards = both
