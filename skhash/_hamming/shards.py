@@ -161,14 +161,18 @@ class ShardedCodes:
         return self.shape[0]
 
     def random_like(self, n_bits, rng):
-        """Draw random codes of the same number and length, on workers."""
-        dask = import_optional("dask", extra="dask", purpose="random codes on Dask workers")
-        draw, words = dask.delayed(_random_words, pure=False), self.words
+        """Return as many codes of random bits, drawn on workers."""
+        words = self.words
         sizes = np.diff(words.starts).tolist()
-        seeds = rng.integers(2**63, size=len(sizes)).tolist()
-        shards = [draw(seed, size, n_bits) for seed, size in zip(seeds, sizes, strict=True)]
-        held = ShardedWords(dask.persist(*shards), "codes", sizes, words.like)
-        return ShardedCodes(held, format_of(self), self.shape[1])
+        seeds = rng.randint(2**31, size=len(sizes), dtype=np.int64).tolist()
+        with _Workers(words.shards) as workers:
+            shards = workers.hold(
+                [
+                    workers.call(_random_words, seed, size, n_bits)
+                    for seed, size in zip(seeds, sizes, strict=True)
+                ]
+            )
+        return ShardedCodes(ShardedWords(shards, "codes", sizes, words.like), "bits", n_bits)
 
 
 def shard_codes(X, read):
@@ -320,6 +324,10 @@ class _Workers:
         size = max(1, _MESSAGE // (array.nbytes // array.shape[-1] or 1))
         parts = [self.call(_same, array[..., part]) for part in gen_batches(array.shape[-1], size)]
         return parts[0] if len(parts) == 1 else self.call(_concatenate, *parts)
+
+    def hold(self, promises):
+        """Return promises whose results stay in memory."""
+        return promises if self.client is not None else self.dask.persist(*promises)
 
     def gather(self, promises):
         """Wait for results."""

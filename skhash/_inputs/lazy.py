@@ -43,6 +43,11 @@ def refuse_lazy(X, what):
     """Raise an error if `X` is of Dask, where arrays in this process are needed."""
     if is_lazy(X):
         raise TypeError(
-            f"{what} must be in the memory of this process, got a {type(X).__name__} of Dask: give "
+            f"{what} must be in the memory of this process, got a Dask {type(X).__name__}: give "
             "X.compute(), a block of rows at a time if there are many."
         )
+
+
+def gathered(values):
+    """Return labels or ids, computed if they are of Dask."""
+    return values.compute() if is_lazy(values) else values

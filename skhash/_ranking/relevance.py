@@ -8,6 +8,7 @@ from scipy import sparse
 
 from .._hamming.engine_numpy import to_words
 from .._inputs.ids import as_array, of_one_kind
+from .._inputs.lazy import gathered
 
 
 def encode_labels(y_query, y_gallery, n_queries, n_gallery):
@@ -61,7 +62,7 @@ def check_labels(y, n_rows, name="labels", rows="codes"):
     Parameters
     ----------
     y : array-like or sparse matrix of shape (n_rows,) or (n_rows, n_labels)
-        The labels.
+        The labels; those of Dask are computed.
     n_rows : int
         Number of rows that are labelled.
     name : str, default="labels"
@@ -75,6 +76,7 @@ def check_labels(y, n_rows, name="labels", rows="codes"):
         The same labels, of one kind and without missing values; numbers or booleans if there are
         two dimensions.
     """
+    y = gathered(y)
     y = y.toarray() if sparse.issparse(y) else as_array(y, name)
     if y.ndim > 2:
         raise ValueError(f"{name} must have one or two dimensions, got {y.ndim}.")

@@ -5,6 +5,7 @@ skhash.retrieval does not import skhash.metrics.
 """
 
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 from scipy import sparse
@@ -13,8 +14,10 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from .._blocks import BLOCKS, block_of, named_columns, table_columns
 from .._hamming.comparable import compare_read
+from .._hamming.shards import shard_codes
 from .._inputs.checks import check_choice
 from .._inputs.ids import check_ids
+from .._inputs.lazy import is_lazy, refuse_lazy
 from ..codes import count_bits, read_codes
 from .scores import METRICS_AT_K, average_precisions, ndcg_scores, scores_at_k
 
@@ -92,6 +95,8 @@ class RetrievalScorer(BaseEstimator):
         The modality of the queries and of the database; ``"mean"`` is the mean of both.
     gallery : table or array, default=None
         Database that is transformed and searched; ``None`` searches the scored rows themselves.
+        Dask workers transform and search an array or a dataframe of Dask, which must give binary
+        codes.
     gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         Ids, classes or label indicators of the database.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
@@ -164,6 +169,7 @@ class RetrievalScorer(BaseEstimator):
         check_choice(self.direction, "direction", DIRECTIONS)
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
+        refuse_lazy(X, "the rows that are scored")
         queries = encode_halves(estimator, X)
         if y is None and groups is not None:
             y = check_ids(groups, "groups", len(queries["image"]))
@@ -192,7 +198,12 @@ class RetrievalScorer(BaseEstimator):
 
 
 def encode_halves(estimator, X):
-    """Transform pairs and split the result, an array by the names that the estimator gives it."""
+    """Transform pairs and split the result, an array by the names that the estimator gives it.
+
+    Those of Dask are transformed by the workers, which keep the codes.
+    """
+    if is_lazy(X):
+        return shard_codes(X, partial(encode_halves, estimator))
     codes, names = estimator.transform(X), []
     with suppress(AttributeError, NotImplementedError, TypeError, ValueError):  # not all have names
         names = [str(name) for name in estimator.get_feature_names_out()]
@@ -206,7 +217,7 @@ def halves(codes, n_bits=None, columns=None):
     Parameters
     ----------
     codes : table, array or sparse matrix of shape (n_samples, n_columns)
-        Codes or features of pairs.
+        Codes or features of pairs; or an array or a dataframe of Dask, whose workers split it.
     n_bits : int, default=None
         Length in bits that each code must have.
     columns : list of str, default=None
@@ -214,9 +225,11 @@ def halves(codes, n_bits=None, columns=None):
 
     Returns
     -------
-    dict of str to ndarray
+    dict of str to ndarray or ShardedCodes
         The blocks ``"image"`` and ``"text"``, of equal width.
     """
+    if is_lazy(codes):
+        return shard_codes(codes, partial(halves, n_bits=n_bits))
     columns = table_columns(codes) or columns
     codes = codes.toarray() if sparse.issparse(codes) else codes
     blocks = paired_codes(read_codes(codes, packed=n_bits is not None), columns)

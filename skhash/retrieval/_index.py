@@ -5,10 +5,12 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import named_columns, table_columns
+from .._inputs.lazy import is_lazy
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
 from ._rows import is_mapped, words_of
+from ._sharded import read_sharded
 
 # Kinds of labels that NumPy would convert into one another.
 _LABEL_KINDS = {
@@ -26,15 +28,17 @@ def read_words(index, X, *, reset):
         The index. If `reset`, its attributes ``paired_``, ``packed_`` and ``n_features_in_`` are
         set; otherwise the codes are checked against them.
     X : array-like or dataframe of shape (n_samples, n_columns)
-        The codes.
+        The codes; or an array or a dataframe of Dask.
     reset : bool
         Whether these are the first codes of the index.
 
     Returns
     -------
-    dict of str to ndarray or MappedWords of shape (n_words, n_samples), unsigned
+    dict of str to ndarray, MappedWords or ShardedWords of shape (n_words, n_samples), unsigned
         The words of ``"codes"``, or of ``"image"`` and ``"text"``, or of one of these.
     """
+    if is_lazy(X):
+        return read_sharded(index, X, read_words, reset=reset)
     columns = table_columns(X)
     named = index.paired is not False and columns is not None
     blocks = list(named_columns(columns)) if named else []

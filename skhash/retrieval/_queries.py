@@ -6,6 +6,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._hamming import search as _search
 from .._inputs.checks import check_choice, check_flag, check_integer, check_real
+from .._inputs.lazy import refuse_lazy
 from .._ranking.scores import average_precisions
 from ._base import Index
 from ._index import read_words
@@ -211,6 +212,7 @@ class QueriesMixin(Index):
     def _searches(self, X):
         """Pair the words of each block of queries with the block of the index that answers it."""
         check_is_fitted(self)
+        refuse_lazy(X, "queries")
         words = read_words(self, X, reset=False)
         return [(words[block][:, :], _ANSWERS[block]) for block in words]
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 
 from .._hamming.engine_numpy import to_words
+from .._hamming.shards import ShardedWords
 from ..codes import format_of, pack_read
 
 _PART = 1 << 20  # entries of an array that are read at a time
@@ -73,7 +74,14 @@ def words_of(codes):
 
 
 def join_words(first, second):
-    """Copy two sets of words into one array."""
+    """Copy two sets of words into one array; those of Dask workers stay where they are."""
+    if isinstance(first, ShardedWords):
+        if not isinstance(second, ShardedWords):
+            raise TypeError(
+                "the codes of the index are on Dask workers, got codes in the memory of this "
+                "process: give dask.array.from_array(codes)."
+            )
+        return first.join(second)
     n_first, n_second = first.shape[1], second.shape[1]
     words = np.empty((len(first), n_first + n_second), dtype=first.dtype)
     for held, start in ((first, 0), (second, n_first)):
