@@ -118,6 +118,16 @@ def test_codes_that_a_hasher_makes_of_dask_features(pairs):
     np.testing.assert_array_equal(sharded.words_["text"][:, :], index.words_["text"])
 
 
+def test_codes_that_a_hasher_makes_of_a_dask_dataframe(table):
+    from skhash.hashing import CCAHasher
+
+    hasher = CCAHasher(n_bits=4).set_output(transform="pandas").fit(table)
+    codes = frames.from_pandas(table, npartitions=3).map_partitions(hasher.transform)
+    sharded, index = HammingRetriever().fit(codes), HammingRetriever().fit(hasher.transform(table))
+    assert sharded.paired_
+    np.testing.assert_array_equal(sharded.words_["image"][:, :], index.words_["image"])
+
+
 def test_rows_can_be_appended():
     sharded = HammingRetriever().fit(lazy(CODES[:200]), Y[:200])
     sharded.partial_fit(lazy(CODES[200:]), Y[200:])
