@@ -67,14 +67,26 @@ def _next(unrolled, query, gallery, start, end, limit, distance):
 
 
 @njit
-def _open(query, gallery, start, size, limit, distance, place):
+def _open(query, gallery, start, size, limit, keep, distance, place):
     """Measure a block; list the places of its codes nearer than a limit, and say how many."""
     measure(query, gallery, start, size, distance)
     n_below = 0
+    if len(keep):
+        kept = keep[start : start + size]
+        for i in range(size):
+            place[n_below] = i
+            n_below += (np.int64(distance[i]) < limit) & kept[i]
+        return n_below
     for i in range(size):  # without a branch, which the processor could not predict
         place[n_below] = i
         n_below += np.int64(distance[i]) < limit
     return n_below
+
+
+@njit(inline="always")
+def _none(keep, start, stop):
+    """Say whether a mask keeps none of some codes: they need not be measured."""
+    return len(keep) > 0 and not keep[start:stop].any()
 
 
 @njit(nogil=True, cache=True)
@@ -95,14 +107,16 @@ def _nearest(unrolled, queries, gallery, begin, end, keep, n_bins, batch, step, 
         length[:], limit[:], n_below[:], counts[:] = 0, n_bins, 0, 0
         for start in range(begin, end, step):
             stop = min(end, start + step)
+            if _none(keep, start, stop):
+                continue
             for q in range(size):
                 query, t, c, m = queries[first + q], limit[q], n_below[q], length[q]
                 row = _next(unrolled, query, gallery, start, stop, word(t), distance)
                 while row < stop:
                     width = min(block, stop - row)
-                    for i in range(_open(query, gallery, row, width, t, distance, place)):
+                    for i in range(_open(query, gallery, row, width, t, keep, distance, place)):
                         d = np.int64(distance[place[i]])
-                        if d >= t or (len(keep) and not keep[row + place[i]]):
+                        if d >= t:
                             continue
                         if m == capacity:
                             m = _drop(near[q], where[q], t, k - c)
@@ -156,15 +170,17 @@ def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, fo
     for first in range(0, n_queries, _BATCH):
         for start in range(begin, end, step):
             stop = min(end, start + step)
+            if _none(keep, start, stop):
+                continue
             for q in range(first, min(first + _BATCH, n_queries)):
                 query = queries[q]
                 row = _next(unrolled, query, gallery, start, stop, word(n_near), distance)
                 while row < stop:
                     width = min(block, stop - row)
-                    for i in range(_open(query, gallery, row, width, n_near, distance, place)):
+                    for i in range(
+                        _open(query, gallery, row, width, n_near, keep, distance, place)
+                    ):
                         d = np.int64(distance[place[i]])
-                        if len(keep) and not keep[row + place[i]]:
-                            continue
                         if fill:
                             found[starts[q, d]], rows[starts[q, d]] = d, row + place[i]
                         starts[q, d] += 1
@@ -178,7 +194,7 @@ def nearest(queries, gallery, part, k, keep=None, *, verbose=0):
     batch = _CANDIDATES // (10 * min(2 * k + 256, part.stop - part.start))
     batch = max(1, min(batch, _BATCH, n_queries))
     arguments = *_words(queries, gallery), part.start, part.stop, _mask(keep)
-    sizes = n_distances(gallery), batch, _step(gallery, batch)
+    sizes = n_distances(gallery), batch, _step(gallery, batch, keep)
     call(_nearest, *arguments, *sizes, found, rows, verbose=verbose)
     return found, rows
 
@@ -188,7 +204,7 @@ def within_radius(queries, gallery, part, radius, keep=None, *, verbose=0):
     n_near = min(radius + 1, n_distances(gallery))
     counts = np.zeros((queries.shape[1], n_near), dtype=np.int64)
     arguments = *_words(queries, gallery), part.start, part.stop, _mask(keep)
-    arguments = *arguments, _step(gallery, _BATCH)
+    arguments = *arguments, _step(gallery, _BATCH, keep)
     nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
     call(_within, *arguments, counts, False, *nothing, verbose=verbose)
     ends = counts.cumsum().reshape(counts.shape)
@@ -207,8 +223,8 @@ def _mask(keep):
     return read_only(np.empty(0, dtype=bool) if keep is None else keep)[0]
 
 
-def _step(gallery, batch):
+def _step(gallery, batch, keep):
     """Return how many codes a batch of queries passes over at a time."""
-    if batch == 1:
+    if batch == 1 and keep is None:
         return gallery.shape[1]
     return max(_WIDE, _CACHE // (gallery.itemsize * len(gallery)) // _WIDE * _WIDE)

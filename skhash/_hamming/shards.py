@@ -80,6 +80,29 @@ class ShardedWords:
         sizes = np.diff(np.concatenate([self.starts, self.starts[-1] + others.starts[1:]]))
         return ShardedWords(self.shards + others.shards, self.block, sizes, self.like)
 
+    def taken(self, rows):
+        """Return the words of some codes, copied where they are.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_taken,), int64
+            The codes to take, ascending.
+
+        Returns
+        -------
+        ShardedWords of shape (n_words, n_taken)
+            Their words.
+        """
+        ends = np.searchsorted(rows, self.starts)
+        filled = np.flatnonzero(np.diff(ends))
+        with _Workers(self.shards) as workers:
+            parts = []
+            for number in filled:
+                own = rows[ends[number] : ends[number + 1]] - self.starts[number]
+                sent = workers.send(own.astype(np.uint32))
+                parts.append(workers.call(_cut, workers.shards[number], self.block, sent))
+            return ShardedWords(workers.hold(parts), self.block, np.diff(ends)[filled], self.like)
+
     def search(self, function, queries, merge, join, *, keep=None, width=1, **options):
         """Run a search on each shard and unite the results.
 
@@ -252,6 +275,12 @@ def _random_words(seed, size, n_bits):
 
 def _take(shard, block, rows):
     return shard[block][-1][:, rows]
+
+
+def _cut(shard, block, rows):
+    """Make a shard of some codes of another."""
+    form, width, words = shard[block]
+    return {block: (form, width, np.ascontiguousarray(words[:, rows]))}
 
 
 def _same(array):

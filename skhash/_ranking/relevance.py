@@ -8,7 +8,6 @@ from scipy import sparse
 
 from .._hamming.engine_numpy import to_words
 from .._inputs.ids import as_array, of_one_kind
-from .._inputs.lazy import gathered
 
 
 def encode_labels(y_query, y_gallery, n_queries, n_gallery):
@@ -76,7 +75,6 @@ def check_labels(y, n_rows, name="labels", rows="codes"):
         The same labels, of one kind and without missing values; numbers or booleans if there are
         two dimensions.
     """
-    y = gathered(y)
     y = y.toarray() if sparse.issparse(y) else as_array(y, name)
     if y.ndim > 2:
         raise ValueError(f"{name} must have one or two dimensions, got {y.ndim}.")

@@ -3,11 +3,16 @@
 from .._ranking.scorer import RetrievalScorer
 from ._items import ItemsMixin
 from ._queries import QueriesMixin
+from ._results import ResultsMixin
 from ._saving import SavingMixin
 
 
-class HammingRetriever(ItemsMixin, QueriesMixin, SavingMixin):
+class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     """Find the nearest codes by Hamming distance, exactly by default.
+
+    :meth:`search` gives a table of ids, distances and labels, and takes filters and groups;
+    :meth:`kneighbors` and :meth:`radius_neighbors` give rows. :meth:`partial_fit`, :meth:`update`
+    and :meth:`remove` change the index, :meth:`save` and :meth:`open` keep it in a folder.
 
     Codes come in any of the four formats of :mod:`skhash.codes`: real ones count by their sign.
     Items at equal distance are ordered by row, lowest first.
@@ -47,13 +52,18 @@ class HammingRetriever(ItemsMixin, QueriesMixin, SavingMixin):
         The packed codes, word by word: under ``"codes"``, or ``"image"`` and ``"text"`` if paired.
         For packed codes of a memory map, something of that shape that is sliced as an array is.
     y_ : ndarray of shape (n_samples_fit_,) or (n_samples_fit_, n_labels), or None
-        What was given as `y`.
+        What was given as `y`, of all rows.
     paired_ : bool
         Whether the index holds an image and a text code a row.
     packed_ : bool
         Whether the columns are bytes of eight bits.
+    ids_ : ndarray of shape (n_samples_fit_,), int64 or str, or None
+        What was given as `ids`. None: the id of an item is the number at which it was added.
+    n_bits_ : int
+        Length of a code in bits; of packed codes, eight for each byte.
     n_samples_fit_ : int
-        Number of rows in the index.
+        Number of rows in the index, those of removed items included; ``len(index)`` is the number
+        of items that are not removed.
     n_features_in_ : int
         Number of columns, of both blocks if paired.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -70,6 +80,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, SavingMixin):
     (array([[1, 1]], dtype=int32), array([[1, 2]]))
     >>> index.predict([[True, True, False]])
     array(['dog'], dtype='<U3')
+    >>> index
+    HammingRetriever(n_neighbors=2): 3 items of 3 bits in 3 bytes
     """
 
     def __init__(

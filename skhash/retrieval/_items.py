@@ -1,15 +1,20 @@
-"""What changes an index: codes and labels that are fitted or appended."""
+"""What changes an index: items that are added, replaced and removed."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from .._estimators import fitting
-from ._base import Index
+from ._engines import EnginesMixin
+from ._ids import Ids, check_unique, read_ids
 from ._index import check_labels, join_labels, read_words
-from ._rows import join_words
+from ._rows import join_words, take_words
+from ._sharded import refuse_sharded
 
 
-class ItemsMixin(Index):
+class ItemsMixin(EnginesMixin):
     """Items of an index."""
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, ids=None):
         """Index codes.
 
         Parameters
@@ -18,7 +23,10 @@ class ItemsMixin(Index):
             The codes. Packed codes of a ``numpy.memmap`` stay in their file, which must not
             change; all others are copied.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Ids, classes or label indicators of the rows; likewise.
+            Classes or label indicators of the rows; likewise.
+        ids : array-like of shape (n_samples,), int or str, default=None
+            Ids of the rows, no two of them equal; paths become strings. ``None``: the id of an item
+            is the number at which it was added, counted from 0 and never used again.
 
         Returns
         -------
@@ -28,14 +36,15 @@ class ItemsMixin(Index):
         Raises
         ------
         TypeError
-            If the codes are of no format of :mod:`skhash.codes`, or ambiguous.
+            If the codes are of no format of :mod:`skhash.codes`, or ambiguous, or the ids are
+            neither integers nor strings.
         ValueError
-            If a parameter is out of range, the codes are empty, not finite or not pairs, or labels
-            are missing, of another length or lists of labels.
+            If a parameter is out of range, the codes are empty, not finite or not pairs, labels or
+            ids are missing or of another length, labels are lists, or two ids are equal.
         """
-        return self._append(X, y, reset=True)
+        return self._add("fit", X, y, ids)
 
-    def partial_fit(self, X, y=None):
+    def partial_fit(self, X, y=None, *, ids=None):
         """Append codes to the index; their rows are numbered after the last.
 
         All codes are in memory afterwards, those of a mapped index too.
@@ -46,6 +55,9 @@ class ItemsMixin(Index):
             The codes, of the same width and format as those that are there.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             Their labels, if the index has labels.
+        ids : array-like of shape (n_samples,), int or str, default=None
+            Their ids, if the index was fitted with ids. The id of an item that was removed may be
+            given again.
 
         Returns
         -------
@@ -54,39 +66,197 @@ class ItemsMixin(Index):
 
         Raises
         ------
+        TypeError
+            If ids are of another type than those of the index.
         ValueError
-            If codes or labels do not fit those of the index: in width, format or kind.
+            If codes or labels do not fit those of the index in width, format or kind, or an id is
+            in use.
         """
-        return self._append(X, y, reset=not hasattr(self, "words_"))
+        return self._add("append" if hasattr(self, "words_") else "fit", X, y, ids)
 
-    def _append(self, X, y, *, reset):
-        self._check_parameters()
+    def update(self, X, ids, y=None):
+        """Replace the codes of items; their ids and rows stay.
+
+        All codes are in memory afterwards, those of a mapped index too.
+
+        Parameters
+        ----------
+        X : array-like or dataframe of shape (n_ids, n_columns)
+            The new codes, of the same width and format as those that are there.
+        ids : array-like of shape (n_ids,), int or str
+            The items, no two of them equal.
+        y : array-like of shape (n_ids,) or (n_ids, n_labels), default=None
+            Their new labels; ``None`` keeps those that they have.
+
+        Returns
+        -------
+        object
+            The index itself.
+
+        Raises
+        ------
+        TypeError
+            If ids are of another type than those of the index.
+        ValueError
+            If codes or labels do not fit those of the index, or an id is unknown or given twice.
+        """
+        check_is_fitted(self)
         with fitting(self) as new:
-            new._extend(X, y, reset=reset)
+            words, n_samples = new._read_codes(X, reset=False)
+            y = None if y is None else check_labels(y, n_samples)
+            new._change("update", words=words, y=y, ids=read_ids(ids))
         return self
 
-    def _extend(self, X, y, *, reset):
-        """Replace what the index holds, or append to it."""
+    def remove(self, ids):
+        """Remove items: searches do not find them any more.
+
+        The rows are masked, which takes no time; the others keep their numbers. :meth:`compact`
+        gives the memory back, and :meth:`save` leaves removed items out.
+
+        Parameters
+        ----------
+        ids : array-like or set of shape (n_ids,), int or str
+            The items: their ids, or the numbers at which they were added where the index has no
+            ids.
+
+        Returns
+        -------
+        object
+            The index itself.
+
+        Raises
+        ------
+        TypeError
+            If ids are of another type than those of the index.
+        ValueError
+            If an id is not in the index, or no longer.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skhash.retrieval import HammingRetriever
+        >>> codes = np.array([[False, False], [False, True], [True, True]])
+        >>> index = HammingRetriever(n_neighbors=1).fit(codes, ids=["a.jpg", "b.jpg", "c.jpg"])
+        >>> len(index.remove(["b.jpg"]))
+        2
+        >>> index.search([[False, True]])["id"].tolist()
+        ['a.jpg']
+        """
+        check_is_fitted(self)
+        with fitting(self) as new:
+            new._change("remove", ids=read_ids(ids))
+        return self
+
+    def compact(self):
+        """Give back the memory of removed items, and number the rows of the others anew.
+
+        Ids stay, also those that are numbers. The codes of a mapped index are in memory afterwards
+        if items were removed.
+
+        Returns
+        -------
+        object
+            The index itself.
+        """
+        check_is_fitted(self)
+        with fitting(self) as new:
+            new._change("compact")
+        return self
+
+    def _add(self, operation, X, y, ids):
+        self._check_parameters()
+        with fitting(self) as new:
+            words, n_samples = new._read_codes(X, reset=operation == "fit")
+            y = None if y is None else check_labels(y, n_samples)
+            ids = None if ids is None else read_ids(ids)
+            new._change(operation, words=words, y=y, ids=ids)
+        return self
+
+    def _read_codes(self, X, *, reset):
         words = read_words(self, X, reset=reset)
+        if not reset and set(words) != set(self.words_):
+            raise ValueError(
+                "a paired index holds both codes of a row, got one: give a table with image__* and "
+                "text__* columns."
+            )
+        return words, next(iter(words.values())).shape[1]
+
+    def _change(self, operation, **arrays):
+        """Change what the index holds: each change of an index is one such call.
+
+        Attributes are replaced, never changed in place. The same calls on an index of the same
+        items give the same index, whether its removed rows were dropped in between or not.
+
+        Parameters
+        ----------
+        operation : {"fit", "append", "update", "remove", "compact"}
+            The method below that makes the change; it checks ids and labels against those held.
+        **arrays : dict or ndarray or None
+            ``words`` by block, ``y`` and ``ids``, as they were read.
+        """
+        getattr(self, f"_{operation}")(**arrays)
+
+    def _fit(self, words, y, ids):
         n_samples = next(iter(words.values())).shape[1]
+        self._ids = Ids.first(ids, n_samples)
+        self.words_, self.y_ = words, y
+        self.n_samples_fit_ = self._n_items = self._n_trained = n_samples
+        self._keep = None
+        self._lists, self._dense = {}, {}
+        if self.algorithm == "faiss-ivf":
+            for block in words:
+                self._inverted_lists(block)
+
+    def _append(self, words, y, ids):
+        n_samples = next(iter(words.values())).shape[1]
+        self._ids = self._ids.extended(ids, n_samples, self._keep)
+        self.y_ = join_labels(self.y_, y)
+        self.words_ = {block: join_words(self.words_[block], words[block]) for block in words}
+        if self._keep is not None:
+            self._keep = np.concatenate([self._keep, np.ones(n_samples, dtype=bool)])
+        self.n_samples_fit_ += n_samples
+        self._n_items += n_samples
+        self._dense = {}
+        if len(self) > 2 * self._n_items_trained():
+            self._n_trained = self.n_samples_fit_
+
+    def _update(self, words, y, ids):
+        refuse_sharded(self, "be replaced: remove these items and append their new codes")
+        n_samples = next(iter(words.values())).shape[1]
+        if len(ids) != n_samples:
+            raise ValueError(
+                f"ids must hold one id per item, got {len(ids)} ids for {n_samples} items."
+            )
+        check_unique(ids)
+        rows = self._ids.rows(ids, self._keep)
         if y is not None:
-            y = check_labels(y, n_samples)
-        if not reset:
-            if set(words) != set(self.words_):
-                raise ValueError(
-                    "a paired index holds both codes of a row, got one: append a table with "
-                    "image__* and text__* columns."
-                )
-            y = join_labels(self.y_, y)
-            words = {block: join_words(self.words_[block], words[block]) for block in words}
-            n_samples += self.n_samples_fit_
-        self.words_, self.y_, self.n_samples_fit_ = words, y, n_samples
-        # How many codes, from the first, train inverted lists. Pickles and saved indexes keep this
-        # number, so that the same lists can be built again.
-        if reset or n_samples > 2 * self._n_trained:
-            self._n_trained = n_samples
-        if reset:
-            self._lists = {}
-            if self.algorithm == "faiss-ivf":
-                for block in words:
-                    self._inverted_lists(block)
+            places = np.arange(self.n_samples_fit_)
+            places[rows] = self.n_samples_fit_ + np.arange(n_samples)
+            self.y_ = np.asarray(join_labels(self.y_, y))[places]
+        changed = {block: np.array(held[:, :]) for block, held in self.words_.items()}
+        for block, held in changed.items():
+            held[:, rows] = words[block][:, :]
+        self.words_ = changed
+        self._lists, self._dense = {}, {}
+
+    def _remove(self, ids):
+        rows = self._ids.rows(ids, self._keep)
+        if not len(rows):
+            return
+        held = self._keep
+        keep = np.ones(self.n_samples_fit_, dtype=bool) if held is None else held.copy()
+        keep[rows] = False
+        self._keep, self._n_items = keep, int(np.count_nonzero(keep))
+        self._lists, self._dense = {}, dict(vars(self).get("_dense", {}))
+        if not self._n_items_trained():
+            self._n_trained = self.n_samples_fit_
+
+    def _compact(self):
+        if self._keep is None:
+            return
+        rows, n_trained = np.flatnonzero(self._keep), self._n_items_trained()
+        self.words_ = {block: take_words(held, rows) for block, held in self.words_.items()}
+        self.y_ = None if self.y_ is None else np.array(self.y_[rows])
+        self._ids = self._ids.taken(rows)
+        self.n_samples_fit_, self._n_trained, self._keep = len(rows), n_trained, None
+        self._dense = {}

@@ -71,7 +71,7 @@ def to_milvus(index, client, collection, *, batch_size=5_000):
             f"there is a collection {collection!r} already: drop it with client.drop_collection, "
             "or give another name."
         )
-    ids = index._item_ids()
+    ids = index._ids.of(rows)
     labels = None if index.y_ is None else index.y_[rows]
     n_bytes = -(-index.n_bits_ // 8)
     about = {"format": _FORMAT, "n_bits": index.n_bits_, "packed": index.packed_}

@@ -90,7 +90,14 @@ def join_words(first, second):
     return words
 
 
+def take_words(words, rows):
+    """Copy the words of some codes, in the order of their rows."""
+    if isinstance(words, ShardedWords):
+        return words.taken(rows)
+    return np.ascontiguousarray(words[:, rows])
+
+
 def parts(array):
     """Yield slices of the columns of an array, of about a million entries each."""
     n_lines, n_columns = array.shape
-    return gen_batches(n_columns, max(1, _PART // max(1, n_lines)))
+    return gen_batches(n_columns, max(1, _PART // max(1, n_lines))) if n_columns else iter(())

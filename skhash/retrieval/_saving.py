@@ -3,7 +3,9 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import Index
+from ._base import at_once
+from ._engines import EnginesMixin
+from ._ids import Ids
 from ._store import read_index
 from ._store_write import write_index
 
@@ -11,15 +13,16 @@ from ._store_write import write_index
 _SAVED = ("n_samples_fit_", "n_features_in_", "paired_", "packed_")
 
 
-class SavingMixin(Index):
+class SavingMixin(EnginesMixin):
     """Folders of an index."""
 
     def save(self, path):
         """Save the index in a folder, without pickle.
 
-        Codes and labels become ``.npy`` files, everything else ``index.json``; the user guide
-        describes the format. An index that exists is replaced in the last step: a crash leaves the
-        old one or the new one. Processes that have opened the old one keep it.
+        Codes, labels and ids become ``.npy`` files, everything else ``index.json``; the user guide
+        describes the format. Removed items are left out, so that the opened index has the rows
+        that :meth:`compact` would give. An index that exists is replaced in the last step: a crash
+        leaves the old one or the new one. Processes that have opened the old one keep it.
 
         Parameters
         ----------
@@ -45,12 +48,23 @@ class SavingMixin(Index):
         array(['cat', 'dog'], dtype='<U3')
         """
         check_is_fitted(self)
-        fields = {name: getattr(self, name) for name in _SAVED}
-        fields["n_trained"] = self._n_trained
-        names = getattr(self, "feature_names_in_", None)
-        fields["feature_names_in_"] = None if names is None else list(names)
-        arrays = self.words_ if self.y_ is None else {**self.words_, "y": self.y_}
-        write_index(path, {"parameters": self.get_params(deep=False), **fields}, arrays)
+        held = at_once(self)
+        fields = {name: getattr(held, name) for name in _SAVED}
+        names = getattr(held, "feature_names_in_", None)
+        fields |= {
+            "n_samples_fit_": len(held),
+            "n_trained": held._n_items_trained(),
+            "feature_names_in_": None if names is None else list(names),
+            "own_ids": held._ids.own,
+            "n_added": held._ids.n_added,
+        }
+        rows = None if held._keep is None else np.flatnonzero(held._keep)
+        ids = held._ids.values
+        if ids is None and rows is not None:
+            ids = np.arange(held.n_samples_fit_)  # numbers are no longer those of the rows
+        by_row = {"y": held.y_, "ids": ids}
+        arrays = held.words_ | {name: a for name, a in by_row.items() if a is not None}
+        write_index(path, {"parameters": held.get_params(deep=False), **fields}, arrays, rows)
 
     @classmethod
     def open(cls, path, *, mmap_mode="r", verify=None):
@@ -96,7 +110,9 @@ class SavingMixin(Index):
             setattr(index, name, fields[name])
         if fields["feature_names_in_"] is not None:
             index.feature_names_in_ = np.array(fields["feature_names_in_"], dtype=object)
-        index._n_trained = fields["n_trained"]
+        index._n_trained, index._n_items = fields["n_trained"], index.n_samples_fit_
+        index._keep = None
         index.y_ = arrays.pop("y", None)
+        index._ids = Ids(arrays.pop("ids", None), fields["own_ids"], fields["n_added"])
         index.words_ = arrays
         return index

@@ -51,6 +51,12 @@ def read_sharded(index, X, check, *, reset):
     return {block: part.words for block, part in codes.items()}
 
 
+def refuse_sharded(index, what):
+    """Raise an error if the codes of an index are on Dask workers, which cannot do something."""
+    if any(isinstance(words, ShardedWords) for words in index.words_.values()):
+        raise TypeError(f"codes on Dask workers cannot {what}.")
+
+
 def _blocks(paired, chunk):
     """Split the codes of a chunk into blocks, as one process would."""
     columns = table_columns(chunk)

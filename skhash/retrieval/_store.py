@@ -1,4 +1,4 @@
-"""An index in a folder, without pickle. Format version 1.
+"""An index in a folder, without pickle. Format version 2; version 1 is read too.
 
 The folder holds ``index.json`` and arrays; other files are not part of the index.
 
@@ -12,13 +12,18 @@ save, and ``<array>`` is one of
   code of at most 4 bytes is one word of 1, 2 or 4 bytes. Word ``w`` of code ``i`` is at ``[w, i]``.
 * ``y``, where there are labels: of shape ``(n_samples,)`` or ``(n_samples, n_labels)``; numbers,
   booleans, dates or strings of fixed width.
+* ``ids``, where ids were given, or where items were removed and the numbers of the others are no
+  longer 0, 1, ...: of shape ``(n_samples,)``; int64 or strings of fixed width. No two are equal;
+  numbers ascend.
 
 **index.json** is an object in UTF-8 of
 
-* ``format``: ``"skhash.HammingRetriever"``; ``version``: ``1``; ``written_by``: the release;
+* ``format``: ``"skhash.HammingRetriever"``; ``version``: ``2``; ``written_by``: the release;
 * ``parameters``: those of the constructor; ``n_samples_fit_``, ``n_features_in_``, ``paired_``,
   ``packed_``, and ``feature_names_in_`` (or null): the attributes of these names;
 * ``n_trained``: how many, from the first, train inverted lists;
+* ``own_ids``: whether ids were given; ``n_added``: how many items were ever added, which is the
+  number of the next one where no ids are given;
 * ``arrays``: for each array its ``file``, ``shape``, ``dtype``, ``bytes`` (size of the file),
   ``sha256`` of the file, and ``sampled_sha256``: that of 64 blocks of 4096 bytes, one after the
   other, of which block ``i`` starts at byte ``i * (bytes - 4096) // 63``; of the whole file if it
@@ -31,6 +36,9 @@ index.json last. Then arrays that it does not name are deleted. So a crash leave
 the new one. **Reading**: a reader that finds an array missing reads index.json again. Sizes,
 checksums and headers are compared with index.json before an array is read, and the header of an
 array is compared as text, never parsed.
+
+Only items that are not removed are written; there may be none. **Version 1** has no ``ids``,
+``own_ids`` and ``n_added``, and at least one item.
 """
 
 import hashlib
@@ -46,12 +54,13 @@ from .._files import regular
 from .._hamming.engine_numpy import to_words
 from .._inputs.checks import check_choice
 
-FORMAT, VERSION = "skhash.HammingRetriever", 1
-NAMES = re.compile(r"(codes|image|text|y)-[0-9a-f]{16}\.npy")
+FORMAT, VERSION = "skhash.HammingRetriever", 2
+NAMES = re.compile(r"(codes|image|text|y|ids)-[0-9a-f]{16}\.npy")
 _MAGIC = b"\x93NUMPY\x01\x00"
+_STRINGS = re.compile(r"<U[1-9]\d*")
 _LABELS = re.compile(r"[<|][biufcSUmM]\d+(\[\d*[a-zA-Zμ]+\])?")
 _SCALARS = (bool, int, float, str, type(None))
-_ENTRIES = {
+_FIRST_ENTRIES = {  # of version 1
     "format": str,
     "version": int,
     "written_by": str,
@@ -65,10 +74,12 @@ _ENTRIES = {
     "arrays": dict,
     "sha256": str,
 }
+_ENTRIES = {**_FIRST_ENTRIES, "own_ids": bool, "n_added": int}
 _ARRAY = {
     **{"file": str, "shape": list, "dtype": str},
     **{"bytes": int, "sha256": str, "sampled_sha256": str},
 }
+_MOST_ADDED = 1 << 62  # items whose numbers fit int64, with room for more
 _LONGEST = 1 << 32  # bytes of a code that `to_words` is asked about
 _BLOCKS, _BLOCK = 64, 4096
 _WHOLE = 16 << 20  # bytes of arrays up to which all are checked by default
@@ -99,7 +110,8 @@ def read_index(folder, *, mmap_mode, verify):
     while True:
         document = _checked(folder)
         try:
-            return document, _read_arrays(folder, document["arrays"], mmap_mode, verify)
+            arrays = _read_arrays(folder, document["arrays"], mmap_mode, verify)
+            return {"own_ids": False, "n_added": document["n_samples_fit_"], **document}, arrays
         except FileNotFoundError as error:
             # A save may have deleted it since; but it never writes the same names twice.
             if document == before:
@@ -136,13 +148,13 @@ def _checked(folder):
     version = document.get("version")
     if isinstance(version, int) and version > VERSION:
         raise ValueError(
-            f"{folder} has version {version} of the format, this release reads version {VERSION}: "
-            "upgrade scikit-hash."
+            f"{folder} has version {version} of the format, this release reads versions up to "
+            f"{VERSION}: upgrade scikit-hash."
         )
     damaged = ValueError(
         f"{folder / 'index.json'} is damaged or was changed: save the index again."
     )
-    if version != VERSION or document.get("sha256") != checksum(document):
+    if type(version) is not int or version < 1 or document.get("sha256") != checksum(document):
         raise damaged
     if not (_is_typed(document) and _is_sound(document)):
         raise damaged  # with a checksum that fits: not written by `write_index`
@@ -153,7 +165,7 @@ def _is_typed(document):
     """Say whether all entries of index.json are there and of the right types."""
     arrays = document.get("arrays")
     return (
-        _fits(document, _ENTRIES)
+        _fits(document, _FIRST_ENTRIES if document["version"] == 1 else _ENTRIES)
         and all(isinstance(value, _SCALARS) for value in document["parameters"].values())
         and all(isinstance(name, str) for name in document["feature_names_in_"] or ())
         and all(isinstance(entry, dict) and _fits(entry, _ARRAY) for entry in arrays.values())
@@ -179,17 +191,33 @@ def _is_sound(document):
         return False
     none = to_words(np.empty((0, n_bytes), dtype=np.uint8))
     files = {name: NAMES.fullmatch(entry["file"]) for name, entry in arrays.items()}
-    y, names = arrays.pop("y", None), document["feature_names_in_"]
+    y, ids = arrays.pop("y", None), arrays.pop("ids", None)
+    first, names = document["version"] == 1, document["feature_names_in_"]
     return (
         all(match and match[1] == name for name, match in files.items())
-        and n_samples > 0
+        and n_samples >= first
         and set(arrays) == ({"image", "text"} if paired else {"codes"})
         and all(entry["shape"] == [len(none), n_samples] for entry in arrays.values())
         and all(entry["dtype"] == none.dtype.newbyteorder("<").str for entry in arrays.values())
         and (y is None or (_is_plain(y["dtype"]) and y["shape"][:1] == [n_samples]))
         and (y is None or len(y["shape"]) <= 2)
         and (names is None or len(names) == n_columns)
-        and 0 < document["n_trained"] <= n_samples
+        and min(1, n_samples) <= document["n_trained"] <= n_samples
+        and (ids is None if first else _are_sound_ids(document, ids))
+    )
+
+
+def _are_sound_ids(document, ids):
+    """Say whether the entry of the ids, or None, fits the attributes."""
+    own, n_samples, n_added = (document[name] for name in ("own_ids", "n_samples_fit_", "n_added"))
+    if ids is None:
+        return not own and n_added == n_samples
+    typed = ids["dtype"] == "<i8" or (own and _STRINGS.fullmatch(ids["dtype"]))
+    return (
+        bool(typed)
+        and _is_plain(ids["dtype"])
+        and ids["shape"] == [n_samples]
+        and n_samples <= n_added <= _MOST_ADDED
     )
 
 

@@ -4,12 +4,14 @@ import json
 import os
 import secrets
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
 from .. import __version__
 from .._files import TEMPORARY, only_writer, replaced
+from .._hamming.search import TakenWords
 from ._rows import parts
 from ._store import (
     FORMAT,
@@ -24,7 +26,7 @@ from ._store import (
 )
 
 
-def write_index(folder, fields, arrays):
+def write_index(folder, fields, arrays, rows=None):
     """Write an index; an older one in the folder is there until the new one is.
 
     Parameters
@@ -32,9 +34,11 @@ def write_index(folder, fields, arrays):
     folder : str or path
         Where to write; made if it is not there.
     fields : dict
-        Entries of index.json from ``parameters`` to ``feature_names_in_``.
+        Entries of index.json from ``parameters`` to ``n_added``.
     arrays : dict of str to array
-        The words of each block, and ``y`` if there are labels.
+        The words of each block, ``y`` if there are labels, and ``ids`` if there are some.
+    rows : ndarray of shape (n_items,), int64, default=None
+        Which rows of the arrays are written; ``None`` means all.
     """
     folder = Path(folder)
     if "y" in arrays:
@@ -55,7 +59,7 @@ def write_index(folder, fields, arrays):
             parse(folder)  # raises an error if it is of something else
         try:
             document["arrays"] = {
-                name: _write_array(folder, name, array) for name, array in arrays.items()
+                name: _write_array(folder, name, array, rows) for name, array in arrays.items()
             }
             document["sha256"] = checksum(document)
             sync_folder()
@@ -78,21 +82,25 @@ def _sweep(folder):
                 path.unlink()
 
 
-def _write_array(folder, name, array):
+def _write_array(folder, name, array, rows):
     path = folder / f"{name}-{secrets.token_hex(8)}.npy"
-    dtype = array.dtype.newbyteorder("<")
-    header = {"descr": dtype.str, "fortran_order": False, "shape": array.shape}
+    dtype, by_row = array.dtype.newbyteorder("<"), name in ("y", "ids")
+    shape = array.shape
+    if rows is not None:
+        shape = (len(rows), *shape[1:]) if by_row else (shape[0], len(rows))
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
     with replaced(path) as file:
         np.lib.format.write_array_header_1_0(file, header)
-        if name == "y":
-            for part in parts(np.atleast_2d(array.T)):
-                file.write(np.ascontiguousarray(array[part], dtype=dtype).tobytes())
+        if by_row:
+            for part in parts(np.broadcast_to(0, (prod(shape[1:]), shape[0]))):
+                taken = array[part if rows is None else rows[part]]
+                file.write(np.ascontiguousarray(taken, dtype=dtype).tobytes())
         else:
-            _write_words(file, array, dtype)
+            _write_words(file, array if rows is None else TakenWords(array, rows), dtype)
         n_bytes = file.seek(0, os.SEEK_END)
         return {
             "file": path.name,
-            "shape": list(array.shape),
+            "shape": list(shape),
             "dtype": dtype.str,
             "bytes": n_bytes,
             "sha256": sha256(file),

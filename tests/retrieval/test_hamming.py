@@ -113,7 +113,8 @@ def test_all_queries_and_the_options_reach_the_engine_in_one_call(name, monkeypa
     monkeypatch.setattr(_search, name, search)
     index = HammingRetriever(algorithm="numpy", n_jobs=2, verbose=3).fit(codes)
     index.kneighbors(queries) if name == "nearest" else index.radius_neighbors(queries)
-    assert calls == [(7, {"algorithm": "numpy", "n_jobs": 2, "verbose": 3})]
+    options = {"keep": None, "algorithm": "numpy", "n_jobs": 2, "verbose": 3}
+    assert calls == [(7, options)]
 
 
 @pytest.mark.parametrize("algorithm", ["auto", "numpy", "numba"])

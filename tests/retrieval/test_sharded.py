@@ -136,6 +136,67 @@ def test_rows_can_be_appended():
     assert_same(sharded.predict(QUERIES), index.predict(QUERIES))
 
 
+IDS = np.array([f"{number}.jpg" for number in range(300)])
+
+
+def with_ids():
+    index = HammingRetriever()
+    sharded = HammingRetriever().fit(lazy(CODES), lazy(Y), ids=lazy(IDS))
+    return sharded, index.fit(CODES, Y, ids=IDS)
+
+
+def assert_all_same(sharded, index):
+    assert len(sharded) == len(index)
+    assert_same(sharded.kneighbors(QUERIES, 40), index.kneighbors(QUERIES, 40))
+    assert_same(sharded.radius_neighbors(QUERIES, 5), index.radius_neighbors(QUERIES, 5))
+    assert_same(sharded.kneighbors(), index.kneighbors())
+    assert sharded.score(QUERIES, Y[:9]) == index.score(QUERIES, Y[:9])
+    pd.testing.assert_frame_equal(sharded.search(QUERIES, 9), index.search(QUERIES, 9))
+
+
+@pytest.mark.parametrize("removed", [slice(3, 9), slice(60, 290), slice(0, 140)])
+def test_items_can_be_removed_and_their_memory_given_back(removed):
+    indexes = with_ids()
+    for index in indexes:
+        index.remove(IDS[removed])
+    assert_all_same(*indexes)
+    for index in indexes:
+        index.compact()
+    assert_all_same(*indexes)
+    assert indexes[0].words_["codes"].shape == indexes[1].words_["codes"].shape
+    sharded = indexes[0].partial_fit(lazy(CODES[removed]), Y[removed], ids=IDS[removed])
+    assert_all_same(sharded, indexes[1].partial_fit(CODES[removed], Y[removed], ids=IDS[removed]))
+
+
+def test_all_items_can_be_removed():
+    sharded, index = with_ids()
+    for one in (sharded, index):
+        one.remove(IDS).compact()
+    sharded.partial_fit(lazy(CODES), Y, ids=IDS)
+    assert_all_same(sharded, index.partial_fit(CODES, Y, ids=IDS))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.7])
+def test_filters(share):
+    sharded, index = with_ids()
+    where = np.random.default_rng(4).random(300) < share
+    found, expected = (one.search(QUERIES, 4, where=where) for one in (sharded, index))
+    pd.testing.assert_frame_equal(found, expected)
+    found, expected = (
+        one.search(QUERIES, 4, where=lambda y: y == "cat") for one in (sharded, index)
+    )
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_codes_on_workers_are_not_replaced():
+    with pytest.raises(TypeError, match="on Dask workers cannot be replaced: remove these items"):
+        with_ids()[0].update(lazy(CODES[:2]), IDS[:2])
+
+
+def test_a_repr_counts_what_the_workers_hold():
+    assert repr(both()[0]) == repr(both()[1])
+
+
 def test_rows_of_another_kind_are_not_appended():
     with pytest.raises(TypeError, match="are on Dask workers, got codes in the memory"):
         HammingRetriever().fit(lazy(CODES)).partial_fit(CODES)

@@ -350,9 +350,10 @@ def test_a_changed_index_file_is_an_error(folder):
 
 
 def test_a_later_version_is_an_error(folder):
-    rewrite(folder, version=2, arrays="of another kind")
+    rewrite(folder, version=3, arrays="of another kind")
     with pytest.raises(
-        ValueError, match=r"has version 2 of the format, this release reads version 1: upgrade"
+        ValueError,
+        match=r"has version 3 of the format, this release reads versions up to 2: upgrade",
     ):
         HammingRetriever.open(folder)
 

@@ -57,11 +57,13 @@ def test_index_json_is_as_specified(tmp_path):
         "packed_",
         "n_trained",
         "feature_names_in_",
+        "own_ids",
+        "n_added",
         "arrays",
         "sha256",
     ]
     assert document["format"] == "skhash.HammingRetriever"
-    assert (document["version"], document["written_by"]) == (1, __version__)
+    assert (document["version"], document["written_by"]) == (2, __version__)
     assert document["parameters"]["n_neighbors"] == 3
     assert document["parameters"]["radius"] == 1.5
     assert list(document["arrays"]) == ["codes", "y"]

@@ -1,0 +1,171 @@
+"""Searching the words of an index: what is asked, which rows are looked at, by which engine."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._hamming import search as _search
+from .._hamming.search import TakenWords
+from .._hamming.shards import ShardedWords
+from .._inputs.checks import check_integer
+from .._inputs.lazy import refuse_lazy
+from ._base import Index
+from ._index import read_words
+from ._ivf import updated_lists
+from ._rows import is_mapped
+
+# The block of the index that answers the queries of a block.
+_ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
+# Where more than this part of the rows is removed, the others are searched in a copy.
+_FEW_REMOVED = 8
+# Copying the word of a row takes as long as comparing it with so many queries.
+_COPY = 25
+
+
+class Dense(NamedTuple):
+    """A copy of the words of some rows."""
+
+    of: np.ndarray  # the mask of the rows that were there when this was made
+    rows: np.ndarray
+    words: np.ndarray
+    keep: np.ndarray | None  # which of them have not been removed since
+
+
+class EnginesMixin(Index):
+    """Engines of an index."""
+
+    def _searches(self, X):
+        """Pair the words of each block of queries with the block of the index that answers it."""
+        check_is_fitted(self)
+        refuse_lazy(X, "queries")
+        words = read_words(self, X, reset=False)
+        return [(words[block][:, :], _ANSWERS[block]) for block in words]
+
+    def _one_search(self, X):
+        """Return the words of the queries, of the index itself if `X` is None, and the block."""
+        check_is_fitted(self)
+        if X is None and not self.paired_:
+            return np.ascontiguousarray(self._only_items("codes")[:, :]), "codes"
+        searches = [] if X is None else self._searches(X)
+        if len(searches) != 1:
+            raise ValueError(
+                "pairs search a paired index in two directions, so their neighbours are ambiguous: "
+                "give the image__* or the text__* columns alone."
+            )
+        return searches[0]
+
+    def _check_n_neighbors(self, n_neighbors, n_items):
+        k = self.n_neighbors if n_neighbors is None else n_neighbors
+        k = check_integer(k, "n_neighbors")
+        if k > n_items:
+            raise ValueError(
+                f"n_neighbors must be at most the number of items, got n_neighbors={k} "
+                f"for {n_items} items."
+            )
+        return k
+
+    def _nearest(self, queries, block, k, passing=None):
+        """Find the `k` nearest items: all ways to search end here.
+
+        Parameters
+        ----------
+        queries : ndarray of shape (n_words, n_queries)
+            Words of the queries.
+        block : str
+            The block to search.
+        k : int
+            Number of neighbours, from 1 to the number of items that pass.
+        passing : ndarray of shape (n_samples_fit_,), bool, default=None
+            Which rows are searched, none of them removed; ``None`` means all that are not removed.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, k), int32
+            Distances in bits, ascending.
+        rows : ndarray of shape (n_queries, k), int64
+            Rows of the index; of equal distances the lowest row comes first.
+        """
+        if passing is None and self.algorithm == "faiss-ivf":
+            lists, words, rows = self._inverted_lists(block)
+            options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}
+            distances, found = lists.nearest(queries, words, k, **options)
+        else:
+            if passing is None:
+                words, rows, keep = self._items(block)
+            else:
+                words, rows, keep = self._some(block, passing, queries.shape[1])
+            distances, found = _search.nearest(queries, words, k, keep=keep, **self._engine())
+        return distances, found if rows is None else rows[found]
+
+    def _within_radius(self, queries, block, radius):
+        """Find the items within a distance, as `_search.within_radius` does."""
+        if not len(self):
+            nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
+            return *nothing, np.zeros(queries.shape[1] + 1, dtype=np.int64)
+        if self.algorithm == "faiss-ivf":
+            lists, _, rows = self._inverted_lists(block)
+            options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}
+            distances, found, starts = lists.within_radius(queries, radius, **options)
+        else:
+            words, rows, keep = self._items(block)
+            distances, found, starts = _search.within_radius(
+                queries, words, radius, keep=keep, **self._engine()
+            )
+        return distances, found if rows is None else rows[found], starts
+
+    def _engine(self):
+        exact = "auto" if self.algorithm == "faiss-ivf" else self.algorithm
+        return {"algorithm": exact, "n_jobs": self.n_jobs, "verbose": self.verbose}
+
+    def _items(self, block):
+        """Return words, the rows that they are of (None for all), and which of them count."""
+        words, keep = self.words_[block], self._keep
+        n_rows, n_items = self.n_samples_fit_, len(self)
+        in_memory = isinstance(words, np.ndarray) and not is_mapped(words)
+        if keep is None or not in_memory or _FEW_REMOVED * (n_rows - n_items) <= n_rows:
+            return words, None, keep
+        held = vars(self).setdefault("_dense", {})
+        dense = held.get(block)
+        if dense is None or dense.of is not keep:
+            if dense is not None and _FEW_REMOVED * n_items >= (_FEW_REMOVED - 1) * len(dense.rows):
+                dense = dense._replace(of=keep, keep=keep[dense.rows])
+            else:
+                rows = np.flatnonzero(keep)
+                dense = Dense(keep, rows, np.ascontiguousarray(words[:, rows]), None)
+            held[block] = dense
+        return dense.words, dense.rows, dense.keep
+
+    def _some(self, block, passing, n_queries):
+        """Do so for the rows that pass a filter: few are copied, of many the others are masked."""
+        words, n_passing = self.words_[block], np.count_nonzero(passing)
+        if isinstance(words, ShardedWords):
+            return words, None, passing
+        if _COPY * n_passing < n_queries * (len(passing) - n_passing):
+            rows = np.flatnonzero(passing)
+            return TakenWords(words, rows), rows, None
+        return words, None, passing
+
+    def _only_items(self, block):
+        """Return the words of all items that are not removed, and of nothing else."""
+        words, _, keep = self._items(block)
+        if keep is None:
+            return words
+        rows = np.flatnonzero(keep)
+        return words.taken(rows) if isinstance(words, ShardedWords) else TakenWords(words, rows)
+
+    def _inverted_lists(self, block):
+        """Return faiss's lists of all items of a block, the items' words, and their rows."""
+        held, words = vars(self).setdefault("_lists", {}), self.words_[block]
+        rows = None
+        if self._keep is not None:
+            rows = np.flatnonzero(self._keep)
+            words = TakenWords(words, rows)
+        lists = updated_lists(held, block, words, self._n_items_trained(), self.n_lists)
+        return lists, words, rows
+
+    def _n_items_trained(self):
+        """Return how many items that are not removed train inverted lists."""
+        if self._keep is None:
+            return self._n_trained
+        return int(np.count_nonzero(self._keep[: self._n_trained]))
