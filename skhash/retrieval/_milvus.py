@@ -132,7 +132,9 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
 
     Examples
     --------
-    See :func:`to_milvus`.
+    >>> from pymilvus import MilvusClient                       # doctest: +SKIP
+    >>> client = MilvusClient("photos.db")                      # doctest: +SKIP
+    >>> index = from_milvus(client, "photos", label="class")    # doctest: +SKIP
     """
     batch_size = check_integer(batch_size, "batch_size", high=_MOST_RESULTS)
     milvus = import_optional("pymilvus", extra="milvus", purpose="from_milvus")
