@@ -8,12 +8,12 @@ from sklearn.utils.validation import check_is_fitted
 from .._hamming import search as _search
 from .._hamming.search import TakenWords
 from .._hamming.shards import ShardedWords
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
 from .._inputs.lazy import refuse_lazy
 from ._base import Index
 from ._index import read_words
 from ._ivf import updated_lists
-from ._rows import is_mapped
 
 # The block of the index that answers the queries of a block.
 _ANSWERS = {"image": "text", "text": "image", "codes": "codes"}

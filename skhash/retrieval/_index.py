@@ -5,11 +5,12 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import named_columns, table_columns
+from .._inputs.arrays import is_mapped
 from .._inputs.lazy import is_lazy
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
-from ._rows import is_mapped, words_of
+from ._rows import words_of
 from ._sharded import read_sharded
 
 # Kinds of labels that NumPy would convert into one another.

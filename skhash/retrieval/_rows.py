@@ -1,12 +1,11 @@
 """From codes to words, part by part, so that codes on disk stay there."""
 
-import mmap
-
 import numpy as np
 from sklearn.utils import gen_batches
 
 from .._hamming.engine_numpy import to_words
 from .._hamming.shards import ShardedWords
+from .._inputs.arrays import is_mapped
 from ..codes import format_of, pack_read
 
 _PART = 1 << 20  # entries of an array that are read at a time
@@ -37,13 +36,6 @@ class MappedWords:
     def __getitem__(self, key):
         words, codes = key
         return np.require(to_words(self.rows[codes])[words], requirements="A")
-
-
-def is_mapped(array):
-    """Say whether an array is a view of a file."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array, mmap.mmap)
 
 
 def words_of(codes):
