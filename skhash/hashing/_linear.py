@@ -251,7 +251,8 @@ def itq_rotation(z, n_bits, rng, n_iter=50):
     for _ in range(n_iter):
         crossed = np.zeros((n_axes, n_bits))
         for rows in gen_batches(len(used), _ROWS):
-            crossed += used[rows].T @ signs(used[rows] @ rotation)
+            nearest = signs(used[rows] @ rotation.astype(used.dtype))
+            crossed += used[rows].T @ nearest.astype(used.dtype, copy=False)
         u, _, v = linalg.svd(crossed, full_matrices=False)
         rotation = u @ v
     return np.vstack([rotation, np.zeros((z.shape[1] - n_axes, n_bits))])
