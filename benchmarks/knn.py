@@ -7,8 +7,10 @@ faiss is ``IndexBinaryFlat``, usearch its exact search of packed bits, scikit-le
 ``NearestNeighbors(metric="hamming")``. The two slowest get fewer queries (scikit-learn fewer codes
 too) and their times are scaled; the lines say so. Codes are uniformly random, or clustered:
 1,000 centres with a tenth of the bits flipped. Then come a single query beside the memory
-bandwidth measured in the same rounds, two threads against one, the growth of cost with codes and
-with queries, and what compiling costs two fresh processes that share a cache.
+bandwidth measured in the same rounds, an index with ids against faiss, with half of its items
+removed against one that holds the rest alone, and with a filter against none, two threads against
+one, the growth of cost with codes and with queries, and what compiling costs two fresh processes
+that share a cache.
 
 Run it with ``python benchmarks/knn.py [--quick] [--k 10 100 1000] [--only search cost]``.
 """
@@ -42,6 +44,7 @@ from sklearn.neighbors import NearestNeighbors
 from skhash._hamming import search as _search
 from skhash._hamming.comparable import comparable
 from skhash._ranking.relevance import encode_labels
+from skhash.retrieval import HammingRetriever
 
 BARS = {  # of faiss, at k = 10
     ("skhash numba", 16): 40,
@@ -51,6 +54,8 @@ BARS = {  # of faiss, at k = 10
     ("skhash numpy", 64): 0.55,
 }
 SINGLE_BAR, BANDWIDTH_BAR, THREADS_BAR, COMPILED_BAR = 3, 0.8, 1.8, 1.0
+IDS_BAR, REMOVED_BAR, FILTER_BAR = 10, 1.2, 5
+SHORT = {"faiss flat": "faiss", "kneighbors": "rest", "search, wi": "search"}
 FEW, FEWER = 20, 5  # queries of usearch, of scikit-learn
 
 
@@ -197,6 +202,66 @@ def single(options):
     print()
 
 
+def index(options):
+    """Time an index with ids: of all items, of half of them, of those that pass a filter."""
+    for n_queries in (options.queries, 1):
+        index_one(*make_codes("random", n_queries, options.codes, 64), options.rounds)
+
+
+def index_one(queries, codes, rounds):
+    rng, ids = np.random.default_rng(0), np.array([f"{row}.jpg" for row in range(len(codes))])
+    kept, few, some = (rng.random(len(codes)) < share for share in (0.5, 0.01, 0.1))
+    make = partial(HammingRetriever, 10, algorithm="numba", n_jobs=1)
+    whole, one, half = (make().fit(codes, ids=ids) for _ in range(3))
+    one.remove(ids[:1])
+    half.remove(ids[~kept])
+    rest = make().fit(codes[kept], ids=ids[kept])
+    contenders = {
+        "faiss flat": faiss_search(queries, codes, 10),
+        "kneighbors, with ids": partial(whole.kneighbors, queries),
+        "kneighbors, one item removed": partial(one.kneighbors, queries),
+        "kneighbors, half of the items removed": partial(half.kneighbors, queries),
+        "kneighbors, an index of the rest alone": partial(rest.kneighbors, queries),
+        "search, with ids": partial(whole.search, queries),
+        "search, where 10 % pass": partial(whole.search, queries, where=some),
+        "search, where 1 % pass": partial(whole.search, queries, where=few),
+        "search, one of a group of five": partial(
+            whole.search, queries, groups=np.arange(len(codes)) // 5
+        ),
+    }
+    seconds, answers = race(contenders, rounds if len(queries) > 1 else 5 * rounds)
+    many = len(queries) > 1  # bars are for many queries
+    names = list(contenders)
+    against = {names[4]: names[4], names[3]: names[4]} | dict.fromkeys(names[5:], names[5])
+    line(
+        f"an index, {len(codes):,} codes, 64 bits, {len(queries):,} queries",
+        "ms a query",
+        "ratio to",
+        "bar",
+    )
+    for name in names:
+        base = against.get(name, names[0])
+        ratio, text = speedup(seconds[base], seconds[name])
+        bar = ""
+        if many and name in names[1:3]:
+            bar = verdict(ratio, IDS_BAR)
+        elif many and name == names[3]:
+            bar = verdict(1 / ratio, REMOVED_BAR, below=True)
+        elif many and name == names[7]:
+            bar = verdict(ratio, FILTER_BAR)
+        milliseconds = f"{1000 * np.median(seconds[name]) / len(queries):.4f}"
+        line(name, milliseconds, f"{text}, {SHORT[base[:10]]}", bar)
+    distances, rows = answers[names[3]]
+    check(
+        "what is left has the distances and rows of an index of the rest",
+        np.array_equal(distances, answers[names[4]][0])
+        and np.array_equal(rows, np.flatnonzero(kept)[answers[names[4]][1]]),
+    )
+    alone = make().fit(codes[few], ids=ids[few]).search(queries)
+    check("a filter finds what an index of what passes finds", answers[names[7]].equals(alone))
+    print()
+
+
 def threads(options):
     """Time two threads against one."""
     queries, codes = make_codes("random", options.queries, options.codes, 64)
@@ -258,7 +323,7 @@ def compiling(options):
     print()
 
 
-SECTIONS = {f.__name__: f for f in (search, single, threads, cost, compiling)}
+SECTIONS = {f.__name__: f for f in (search, single, index, threads, cost, compiling)}
 
 
 def main():

@@ -63,7 +63,8 @@ def search(method):
             is_packed = getattr(codes, "shape", ())[1:] == packed.shape[1:]
             index.fit(packed if is_packed else bits, y)
         ask = getattr(index, method)
-        result = ask(codes, *([y] if "y" in inspect.signature(ask).parameters else []))
+        given = {"y": y} if "y" in inspect.signature(ask).parameters else {}
+        result = ask(codes, **given, **({"ids": range(len(y))} if method == "update" else {}))
         return index.words_["codes"] if result is index else result
 
     return read

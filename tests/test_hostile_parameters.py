@@ -155,7 +155,7 @@ PARAMETERS = {
     **named(
         """image text estimator codes folder captions instances shards data_home path cache_dir
         weights_dir checkpoint_dir model transformer gallery gallery_y y y_gallery y_query X X_val
-        y_val classes
+        y_val classes ids where
         groups query_codes gallery_codes query_items gallery_items query_balance gallery_balance
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained

@@ -32,6 +32,13 @@ class Dense(NamedTuple):
     keep: np.ndarray | None  # which of them have not been removed since
 
 
+class Passing(NamedTuple):
+    """The items that a filter lets pass."""
+
+    mask: np.ndarray  # an entry a row, False for removed ones
+    n_items: int
+
+
 class EnginesMixin(Index):
     """Engines of an index."""
 
@@ -76,8 +83,8 @@ class EnginesMixin(Index):
             The block to search.
         k : int
             Number of neighbours, from 1 to the number of items that pass.
-        passing : ndarray of shape (n_samples_fit_,), bool, default=None
-            Which rows are searched, none of them removed; ``None`` means all that are not removed.
+        passing : Passing, default=None
+            Which items are searched; ``None`` means all that are not removed.
 
         Returns
         -------
@@ -138,13 +145,13 @@ class EnginesMixin(Index):
 
     def _some(self, block, passing, n_queries):
         """Do so for the rows that pass a filter: few are copied, of many the others are masked."""
-        words, n_passing = self.words_[block], np.count_nonzero(passing)
+        words, (mask, n_items) = self.words_[block], passing
         if isinstance(words, ShardedWords):
-            return words, None, passing
-        if _COPY * n_passing < n_queries * (len(passing) - n_passing):
-            rows = np.flatnonzero(passing)
+            return words, None, mask
+        if _COPY * n_items < n_queries * (len(mask) - n_items):
+            rows = np.flatnonzero(mask)
             return TakenWords(words, rows), rows, None
-        return words, None, passing
+        return words, None, mask
 
     def _only_items(self, block):
         """Return the words of all items that are not removed, and of nothing else."""

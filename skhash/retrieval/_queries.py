@@ -15,7 +15,7 @@ class QueriesMixin(EnginesMixin):
     """Queries to an index."""
 
     def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
-        """Find the nearest items of each query: rows, for code. :meth:`search` gives a table.
+        """Find the nearest items of each query, as arrays of distances and rows.
 
         Parameters
         ----------

@@ -9,7 +9,7 @@ from sklearn.utils import gen_batches
 from .._inputs.checks import check_integer
 from .._inputs.ids import as_array, check_ids
 from ._base import at_once
-from ._engines import EnginesMixin
+from ._engines import EnginesMixin, Passing
 from ._ids import read_ids
 
 _GROW = 4  # times as many neighbours are searched where groups lack
@@ -31,8 +31,8 @@ class ResultsMixin(EnginesMixin):
         where : array-like, set or callable, default=None
             Which items may be found. A mask of shape (n_samples_fit_,), bool, with an entry for
             each row, removed ones included; or ids; or a function that gets ``y_`` and returns such
-            a mask. The search is exact, whatever the `algorithm`, and takes the less time the fewer
-            items pass.
+            a mask. The search is exact, whatever the `algorithm`; the fewer items pass, the faster
+            it is.
         groups : array-like of shape (n_samples_fit_,) or callable, default=None
             Group of each row, removed ones included, or a function that gets ``y_`` and returns
             them. A query finds at most one item of a group, the nearest; of several as near, that
@@ -82,21 +82,23 @@ class ResultsMixin(EnginesMixin):
         return held._table(*found)
 
     def _passing(self, where):
-        """Return a mask of the rows that a filter lets pass; None if all that are not removed."""
+        """Return the items that a filter lets pass; None if all that are not removed."""
         if where is None:
             return None
-        n_rows = self.n_samples_fit_
+        n_rows, name = self.n_samples_fit_, "where"
         if callable(where):
-            mask = as_array(where(self._labels_for("where")), "where(y_)")
-            name, is_mask = "where(y_)", True
-        else:
-            mask = where if isinstance(where, Set) else as_array(where, "where")
-            name, is_mask = "where", not isinstance(mask, Set) and mask.dtype.kind == "b"
-        if not is_mask:
+            where, name = where(self._labels_for("where")), "where(y_)"
+        mask = as_array(list(where) if isinstance(where, Set) else where, name)
+        if mask.dtype.kind in "iu" and len(mask) == n_rows > 2 and np.isin(mask, [0, 1]).all():
+            raise TypeError(
+                f"{name} holds zeros and ones, one per row: use astype(bool) for a mask, and name "
+                "each item once in a list of ids."
+            )
+        if mask.dtype.kind != "b" and name == "where":
             rows = self._ids.rows(read_ids(mask, "where"), self._keep, "where")
             mask = np.zeros(n_rows, dtype=bool)
             mask[rows] = True
-            return mask
+            return Passing(mask, int(np.count_nonzero(mask)))
         if mask.dtype.kind != "b":
             raise TypeError(
                 f"{name} must be a mask of True and False, got the dtype {mask.dtype}: compare the "
@@ -107,7 +109,8 @@ class ResultsMixin(EnginesMixin):
                 f"{name} must hold one entry per row of the index, those of removed items included "
                 f"({n_rows}), got the shape {mask.shape}."
             )
-        return mask if self._keep is None else mask & self._keep
+        mask = mask if self._keep is None else mask & self._keep
+        return Passing(mask, int(np.count_nonzero(mask)))
 
     def _groups(self, groups):
         if callable(groups):
@@ -132,7 +135,7 @@ class ResultsMixin(EnginesMixin):
 
     def _neighbors_of(self, queries, block, k, passing, itself):
         """Return the results of all queries, one after another: query, rank, distance and row."""
-        n_passing = len(self) if passing is None else int(np.count_nonzero(passing))
+        n_passing = len(self) if passing is None else passing.n_items
         n_found = min(n_passing, k + int(itself.max(initial=-1) >= 0))
         if not n_found or not queries.shape[1]:
             return _nothing()
@@ -144,7 +147,7 @@ class ResultsMixin(EnginesMixin):
 
         Neighbours are searched, more and more for the queries that have found too few groups.
         """
-        n_passing = len(self) if passing is None else int(np.count_nonzero(passing))
+        n_passing = len(self) if passing is None else passing.n_items
         parts, left, n_found, wanted = [], np.arange(queries.shape[1]), k + 1, k
         while n_passing and len(left):
             n_found, lacking = min(n_passing, _GROW * n_found), []
@@ -158,7 +161,9 @@ class ResultsMixin(EnginesMixin):
                 lacking.append(some[~done])
             left = np.concatenate(lacking)
             if wanted == k and len(left):  # are there so many groups?
-                there = groups[self._item_rows() if passing is None else np.flatnonzero(passing)]
+                there = groups[
+                    self._item_rows() if passing is None else np.flatnonzero(passing.mask)
+                ]
                 wanted = min(k, len(pd.unique(there)))
         if not parts:
             return _nothing()

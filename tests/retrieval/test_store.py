@@ -408,6 +408,11 @@ def test_names_of_files_lead_nowhere_else(folder, name):
         {"n_trained": 2.5},
         {"n_trained": True},
         {"n_trained": "50"},
+        {"own_ids": True},
+        {"own_ids": None},
+        {"n_added": 51},
+        {"n_added": 49},
+        {"version": 1},
     ],
     ids=str,
 )
@@ -415,6 +420,111 @@ def test_entries_that_do_not_fit_each_other_are_an_error(folder, entries):
     rewrite(folder, **entries)
     with pytest.raises(ValueError, match=r"index\.json is damaged or was changed"):
         HammingRetriever.open(folder)
+
+
+def first_version(folder):
+    """Turn an index without ids into one of the first version of the format."""
+    document = json.loads((folder / "index.json").read_text())
+    del document["own_ids"], document["n_added"]
+    document["version"] = 1
+    (folder / "index.json").write_text(json.dumps(document))
+    rewrite(folder)
+
+
+def test_the_first_version_is_opened(folder):
+    expected = HammingRetriever.open(folder).search(queries)
+    first_version(folder)
+    opened = HammingRetriever.open(folder)
+    pd.testing.assert_frame_equal(opened.search(queries), expected)
+    assert opened.ids_ is None
+    opened.partial_fit(codes[:1], labels[:1]).remove([50])
+    opened.save(folder)
+    assert json.loads((folder / "index.json").read_text())["version"] == 2
+
+
+@pytest.mark.parametrize(
+    "entries", [{"own_ids": False}, {"n_added": 50}, {"n_samples_fit_": 0}, {"n_trained": 0}]
+)
+def test_the_first_version_has_no_entries_of_the_second(folder, entries):
+    first_version(folder)
+    rewrite(folder, **entries)
+    with pytest.raises(ValueError, match=r"index\.json is damaged or was changed"):
+        HammingRetriever.open(folder)
+
+
+@pytest.fixture
+def named(tmp_path):
+    """Return the folder of a saved index with ids, of which some items were removed."""
+    ids = [f"{row}.jpg" for row in range(50)]
+    HammingRetriever(3).fit(codes, labels, ids=ids).remove(ids[::4]).save(tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.mark.parametrize(
+    ("part", "entries"),
+    [
+        ("ids", {"dtype": "<f8"}),
+        ("ids", {"dtype": "|S24"}),
+        ("ids", {"dtype": "<i8"}),
+        ("ids", {"dtype": "<U0"}),
+        ("ids", {"dtype": "<U99999999999999999999"}),
+        ("ids", {"shape": [36]}),
+        ("ids", {"shape": [37, 1]}),
+        (None, {"own_ids": False}),
+        (None, {"own_ids": 1}),
+        (None, {"n_added": 36}),
+        (None, {"n_added": 2**62 + 1}),
+        (None, {"n_added": 2**70}),
+    ],
+    ids=str,
+)
+def test_ids_that_do_not_fit_are_an_error(named, part, entries):
+    assert len(HammingRetriever.open(named)) == 37
+    document = json.loads((named / "index.json").read_text())
+    (document["arrays"][part] if part else document).update(entries)
+    rewrite(named, **document)
+    with pytest.raises(ValueError, match="is damaged or was changed"):
+        HammingRetriever.open(named, verify=False)
+
+
+@pytest.mark.parametrize("mmap_mode", ["r", None])
+@pytest.mark.parametrize("ids", [None, np.arange(50) * 3 - 9, [f"{row} é" for row in range(50)]])
+def test_what_is_not_removed_comes_back(tmp_path, ids, mmap_mode):
+    index = HammingRetriever(3).fit(codes, labels, ids=ids)
+    index.remove(np.arange(5, 40, 3) if ids is None else np.asarray(ids)[5:40:3])
+    index.save(tmp_path)
+    opened = HammingRetriever.open(tmp_path, mmap_mode=mmap_mode)
+    assert (opened.n_samples_fit_, len(opened)) == (38, 38)
+    pd.testing.assert_frame_equal(opened.search(queries), index.search(queries))
+    np.testing.assert_array_equal(opened.words_["codes"], index.compact().words_["codes"])
+    np.testing.assert_array_equal(opened.y_, index.y_)
+    assert (opened.ids_ is None) == (ids is None)
+    for changed in (opened, index):
+        new = {} if ids is None else {"ids": [1000] if isinstance(ids, np.ndarray) else ["new"]}
+        changed.partial_fit(queries[:1], labels[:1], **new)
+        assert changed.search(queries[:1], 1)["id"].item() == (new["ids"][0] if new else 50)
+
+
+def test_removed_items_of_a_map_are_left_out_part_by_part(tmp_path, monkeypatch):
+    monkeypatch.setattr("skhash.retrieval._rows._PART", 70)
+    path = tmp_path / "packed.npy"
+    np.save(path, convert_codes(random_bits(50, 72), "packed"))
+    index = HammingRetriever().fit(np.load(path, mmap_mode="r"), labels).remove(range(0, 50, 7))
+    index.save(tmp_path / "index")
+    opened = HammingRetriever.open(tmp_path / "index")
+    np.testing.assert_array_equal(opened.words_["codes"], index.compact().words_["codes"])
+
+
+@pytest.mark.parametrize("mmap_mode", ["r", None])
+def test_an_index_without_items_comes_back(tmp_path, mmap_mode):
+    ids = [f"{row}" for row in range(50)]
+    HammingRetriever(3).fit(codes, labels, ids=ids).remove(ids).save(tmp_path)
+    opened = HammingRetriever.open(tmp_path, mmap_mode=mmap_mode)
+    assert len(opened) == 0
+    assert opened.search(queries).empty
+    opened.save(tmp_path)
+    opened = HammingRetriever.open(tmp_path).partial_fit(codes, labels, ids=ids)
+    np.testing.assert_array_equal(opened.predict(codes), labels)
 
 
 HOSTILE = [None, True, -1, 0, 1.5, 50.0, 2**31, 2**70, "50", "", [], [1, 50], [True], {}, {"a": 1}]
