@@ -15,7 +15,8 @@ Names that are known without files:
     The same queries; half of the others is trained on, the other half is searched.
 ``clip-like``
     20,000 pairs of ``make_clip_features``: 5,000 to train on, 2,000 queries, 13,000 others as
-    database; relevant is what shares a label.
+    database; relevant is what shares a label. ``clip-like=12000`` draws as many pairs and divides
+    them likewise.
 ``mirflickr25k=FILE``, ``nuswide=FILE`` and ``mscoco=FILE``
     The official files, which ``skhash.datasets`` finds, with the image features of a file of yours:
     ``.npy``, or ``.npz`` with an array ``image``, a row a pair in the order of the official files.
@@ -128,11 +129,13 @@ def collect(names, seed):
         One at a time, since some are large.
     """
     for name in map(str, names):
-        start, _, features = name.partition("=")
-        known = start if start.removesuffix("-apart") in OFFICIAL else name
+        start, _, value = name.partition("=")
+        known = start if start.removesuffix("-apart") in {*OFFICIAL, "clip-like"} else name
         wanted = known.removesuffix("-apart")
         if wanted in OFFICIAL:
-            found = of_official(wanted, features, seed)
+            found = of_official(wanted, value, seed)
+        elif wanted == "clip-like":
+            found = of_clip_features(int(value or 20_000), seed)
         else:
             found = KNOWN[wanted](seed) if wanted in KNOWN else from_file(Path(wanted), seed)
         for collection in found:
@@ -192,14 +195,15 @@ def of_digits(seed):
     yield of_classes("digits", *blocks, digits.target, seed)
 
 
-def of_clip_features(seed):
-    pairs = make_clip_features(random_state=seed)
+def of_clip_features(n_pairs, seed):
+    pairs = make_clip_features(n_pairs, random_state=seed)
     train, queries, gallery = (
         pairs.data[rows] for rows in (pairs.train, pairs.query, pairs.database)
     )
     labels = pairs.target[pairs.query], pairs.target[pairs.database]
     y, n_image = pairs.target[pairs.train], pairs.n_image_features
-    yield Collection("CLIP-like", n_image, train, queries, gallery, labels, y=y)
+    name = "CLIP-like" if n_pairs == 20_000 else f"CLIP-like, {n_pairs:,} pairs"
+    yield Collection(name, n_image, train, queries, gallery, labels, y=y)
 
 
 def of_official(name, features, seed):
@@ -301,7 +305,7 @@ def bags(words, train):
     return bag.transform(list(words))
 
 
-KNOWN = {"wiki": of_wiki, "digits": of_digits, "clip-like": of_clip_features}
+KNOWN = {"wiki": of_wiki, "digits": of_digits}
 OFFICIAL = {
     "mirflickr25k": ("MIRFlickr-25K", fetch_mirflickr25k),
     "nuswide": ("NUS-WIDE", fetch_nuswide),

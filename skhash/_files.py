@@ -77,6 +77,39 @@ def replaced(path):
 
 
 @contextmanager
+def appended(path, end):
+    """Open a file to write behind its first `end` bytes, which are on disk when the block ends.
+
+    What stood there is cut off first; after an error, what was written is. A new file lasts once
+    its folder is flushed, which is left to the caller.
+
+    Parameters
+    ----------
+    path : Path
+        The file, created if it does not exist. A link is not followed.
+    end : int
+        Number of bytes to keep.
+
+    Yields
+    ------
+    file object
+        Open for writing bytes, at `end`.
+    """
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "r+b") as file:
+        try:
+            file.seek(end)
+            file.truncate()
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        except BaseException:
+            with suppress(OSError):
+                os.truncate(path, end)
+            raise
+
+
+@contextmanager
 def only_writer(folder):
     """Keep other processes and threads from writing into a folder.
 

@@ -156,3 +156,9 @@ def test_official_files_without_features_of_all_pairs_are_refused(
     np.save(official / "few.npy", np.zeros((59, 3)))
     with pytest.raises(ValueError, match=match):
         next(collection.collect([name.format(official)], 0))
+
+
+def test_drawn_pairs_are_divided_alike_at_any_size(collection):
+    found = next(collection.collect(["clip-like=1000"], 0))
+    assert found.name == "CLIP-like, 1,000 pairs"
+    assert [len(X) for X in (found.train, found.queries, found.gallery)] == [250, 100, 650]

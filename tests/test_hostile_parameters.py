@@ -160,6 +160,7 @@ PARAMETERS = {
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained
         image_column text_column label_column text_field split stop_words ngram_range token_pattern
+        analyzer tokenizer preprocessor strip_accents
         vocabulary search hasher hashers names score_name spreads seconds chosen finished
         candidates""",
         other,

@@ -1,8 +1,12 @@
 """Texts as bags of words."""
 
+import sys
 import warnings
+from collections.abc import Mapping
+from functools import cache
 from numbers import Integral
 from typing import Any
+from unicodedata import category, normalize
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -15,6 +19,8 @@ from .._inputs.checks import check_choice, check_flag, check_integer, check_para
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
+_ANALYZERS = ("word", "char", "char_wb")
+_JOINERS = "\u200c\u200d"  # invisible, within words of Persian and of scripts of India
 
 
 class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
@@ -26,7 +32,9 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
     .. math:: c_{it} \left(1 + \ln \frac{1 + n}{1 + n_t}\right)
 
     divided by the Euclidean norm of its row, where :math:`n_t` of the :math:`n` training texts hold
-    the term. These are scikit-learn's definitions: its vectorizers do the work.
+    the term. These are scikit-learn's definitions: its vectorizers do the work. Texts are brought
+    into Unicode's normalization form C first, so that a letter with an accent is the same term
+    however it is encoded.
 
     Parameters
     ----------
@@ -35,7 +43,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
     weighting : {"binary", "count", "tfidf"}, default="binary"
         What a feature says of a term.
     stop_words : "english", list of str or None, default="english"
-        Words that are left out.
+        Words that are left out; with ``analyzer="word"`` alone.
     min_df : int or float, default=1
         Leave out terms that fewer texts hold: a number (int) or a fraction (float) of texts.
     max_df : int or float, default=1.0
@@ -44,8 +52,19 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         Least and largest number of words in a term.
     lowercase : bool, default=True
         Whether to convert the texts to lower case first.
-    token_pattern : str, default=r"(?u)\\b\\w\\w+\\b"
-        Regular expression of a word.
+    token_pattern : str or None, default=None
+        Regular expression of a word. ``None``: two or more characters in a row that are letters,
+        digits, underscores or, after the first, combining marks, such as the vowel signs of Hindi.
+    analyzer : {"word", "char", "char_wb"} or callable, default="word"
+        What terms are made of, as in :class:`~sklearn.feature_extraction.text.CountVectorizer`.
+        ``"char"`` with ``ngram_range=(2, 2)`` takes pairs of characters, for languages that write
+        no spaces between words.
+    tokenizer : callable or None, default=None
+        Cuts a text into words, in place of `token_pattern`.
+    preprocessor : callable or None, default=None
+        Changes a text before it is cut, in place of `lowercase` and `strip_accents`.
+    strip_accents : {"ascii", "unicode"}, callable or None, default=None
+        How to remove accents. ``"unicode"`` removes all combining marks, those of Hindi too.
     vocabulary : mapping, iterable of str or None, default=None
         Terms to use; ``None`` learns them from the texts.
     sparse_output : bool, default=True
@@ -83,7 +102,11 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         max_df=1.0,
         ngram_range=(1, 1),
         lowercase=True,
-        token_pattern=r"(?u)\b\w\w+\b",
+        token_pattern=None,
+        analyzer="word",
+        tokenizer=None,
+        preprocessor=None,
+        strip_accents=None,
         vocabulary=None,
         sparse_output=True,
     ):
@@ -95,6 +118,10 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         self.ngram_range = ngram_range
         self.lowercase = lowercase
         self.token_pattern = token_pattern
+        self.analyzer = analyzer
+        self.tokenizer = tokenizer
+        self.preprocessor = preprocessor
+        self.strip_accents = strip_accents
         self.vocabulary = vocabulary
         self.sparse_output = sparse_output
 
@@ -161,7 +188,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
             The features; CSR if `sparse_output`. A text without known words is a row of zeros.
         """
         check_is_fitted(self)
-        return self._finish(self.vectorizer_.transform(as_texts(X)))
+        return self._finish(self.vectorizer_.transform(_normalized(as_texts(X))))
 
     def get_feature_names_out(self, input_features=None):
         """Return the terms.
@@ -188,18 +215,25 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
                 check_parameter(self, name, check_integer)
             else:
                 check_parameter(self, name, check_real, "[0, 1]")
-        texts = as_texts(X)
+        if not callable(self.analyzer):
+            check_choice(self.analyzer, "analyzer", _ANALYZERS)
+        words = self.analyzer == "word"
+        texts = _normalized(as_texts(X))
         vectorizer: Any = TfidfVectorizer if self.weighting == "tfidf" else CountVectorizer
         self.vectorizer_ = vectorizer(
             max_features=self.max_features,
             binary=self.weighting == "binary",
-            stop_words=self.stop_words,
+            stop_words=self._stop_words() if words else None,
             min_df=self.min_df,
             max_df=self.max_df,
             ngram_range=self.ngram_range,
             lowercase=self.lowercase,
-            token_pattern=self.token_pattern,
-            vocabulary=self.vocabulary,
+            token_pattern=self._token_pattern() if words else None,
+            analyzer=self.analyzer,
+            tokenizer=self.tokenizer,
+            preprocessor=self.preprocessor,
+            strip_accents=self.strip_accents,
+            vocabulary=self._vocabulary(),
             dtype=np.float32,
         )
         try:
@@ -214,6 +248,23 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
             raise
         self.vocabulary_ = self.vectorizer_.vocabulary_
         return features
+
+    def _token_pattern(self):
+        if self.token_pattern is None and self.tokenizer is None:
+            return _words()
+        return self.token_pattern
+
+    def _stop_words(self):
+        """Return the stop words in the form that words of texts have."""
+        words = self.stop_words
+        return words if words is None or isinstance(words, str) else _normalized(words)
+
+    def _vocabulary(self):
+        """Return the terms in the form that terms of texts have."""
+        terms = self.vocabulary
+        if isinstance(terms, Mapping):
+            return dict(zip(_normalized(terms), terms.values(), strict=True))
+        return terms if terms is None or isinstance(terms, str) else _normalized(terms)
 
     def _finish(self, features):
         _warn_of_unknown(features, stacklevel=5)  # past scikit-learn's wrapping of the method
@@ -232,6 +283,20 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         tags.input_tags.two_d_array = False
         tags.input_tags.sparse = False
         return tags
+
+
+@cache
+def _words():
+    """Return the regular expression of a word: ``re`` has no class of combining marks."""
+    marks = [code for code in range(sys.maxunicode + 1) if category(chr(code))[0] == "M"]
+    starts = [code for code, before in zip(marks, [-1, *marks], strict=False) if code != before + 1]
+    ends = [code for code, after in zip(marks, [*marks[1:], -1], strict=True) if code != after - 1]
+    ranges = (f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
+    return f"\\w[\\w{_JOINERS}{''.join(ranges)}]+"
+
+
+def _normalized(texts):
+    return [normalize("NFC", text) if isinstance(text, str) else text for text in texts]
 
 
 def _warn_of_unknown(features, *, stacklevel):

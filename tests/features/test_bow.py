@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
 
 from skhash.features import BoWTextFeaturizer
 
@@ -209,3 +209,57 @@ def test_transform_needs_fit():
         BoWTextFeaturizer().transform(TEXTS)
     with pytest.raises(NotFittedError):
         BoWTextFeaturizer().get_feature_names_out()
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("हिन्दी में किताबें", ["किताबें", "में", "हिन्दी"]),
+        ("می\u200cخواهم کتاب", ["می\u200cخواهم", "کتاب"]),
+        ("Привет, мир", ["мир", "привет"]),
+        ("狗在海滩上跑", ["狗在海滩上跑"]),
+        ("dog ❤️\u200d🔥 😀", ["dog"]),
+    ],
+)
+def test_words_of_every_script_are_whole(text, terms):
+    featurizer = BoWTextFeaturizer().fit([text])
+    assert list(featurizer.get_feature_names_out()) == terms
+
+
+def test_an_accent_is_the_same_however_it_is_encoded():
+    one, two = "caf\u00e9", "cafe\u0301"
+    featurizer = BoWTextFeaturizer().fit([one])
+    assert featurizer.transform([two]).nnz == 1
+    assert BoWTextFeaturizer(vocabulary=[two]).fit([one]).transform([one]).nnz == 1
+    assert BoWTextFeaturizer(vocabulary={two: 0}).fit([one]).transform([one]).nnz == 1
+    assert list(BoWTextFeaturizer(stop_words=[two]).fit([f"{one} dog"]).vocabulary_) == ["dog"]
+
+
+def test_pairs_of_characters_serve_where_words_are_not_apart():
+    featurizer = BoWTextFeaturizer(analyzer="char", ngram_range=(2, 2)).fit(["狗在海滩", "海滩"])
+    assert list(featurizer.get_feature_names_out()) == ["在海", "海滩", "狗在"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"analyzer": "char_wb", "ngram_range": (1, 3)},
+        {"analyzer": str.split},
+        {"tokenizer": str.split},
+        {"preprocessor": str.upper, "stop_words": None},
+        {"strip_accents": "unicode"},
+        {"token_pattern": r"(?u)\b\w\w+\b"},
+        {},
+    ],
+)
+def test_terms_are_those_of_scikit_learn(parameters):
+    texts = ["Two dogs, café", "a dog\tand_one 3 cats"]
+    found = BoWTextFeaturizer(**{"stop_words": None, **parameters}).fit(texts)
+    if "tokenizer" in parameters:
+        parameters = {**parameters, "token_pattern": None}
+    assert found.vocabulary_ == CountVectorizer(**parameters).fit(texts).vocabulary_
+
+
+def test_an_unknown_analyzer_is_refused():
+    with pytest.raises(ValueError, match="analyzer must be one of 'word', 'char', 'char_wb', got"):
+        BoWTextFeaturizer(analyzer="syllable").fit(TEXTS)

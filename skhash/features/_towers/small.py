@@ -16,8 +16,10 @@ SIZES = {  # the least values
 }
 DROPOUT = "[0, 1)"
 TOWERS = ("vit", "resnet")
-# As in bags of words, and digits: "3 dogs".
-_WORD = r"\w\w+|\d"
+# As in bags of words, and digits, "3 dogs"; scripts without spaces character by character.
+_ALONE = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_JOINED = rf"[\w\u200c\u200d&&[^{_ALONE}]]"
+_WORD = rf"[{_ALONE}]\p{{M}}*|[\w&&[^{_ALONE}]]{_JOINED}+|\d"
 
 
 def small_config(
@@ -150,10 +152,10 @@ def _check_multiple(name, value, factor_name, factor):
 
 
 def _learn_words(captions, vocabulary_size):
-    """Make a tokenizer of words in lower case, the most frequent ones of the captions."""
+    """Make a tokenizer of words, normalized and in lower case: the captions' most frequent ones."""
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    lower = normalizers.Lowercase()
+    lower = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     split = pre_tokenizers.Split(Regex(_WORD), behavior="removed", invert=True)
     counts = Counter(
         word

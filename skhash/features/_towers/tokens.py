@@ -122,15 +122,36 @@ def tokenize(tokenizer, texts):
     return tokens, (longer[:, :-1] != tokens).any(1)
 
 
-def warn_of_unknown(tokens, special_ids):
-    """Warn of texts whose tokens are all special ones: none of their words is known."""
+def warn_of_unknown(tokens, special_ids, unknown_id):
+    """Warn of texts without a known word, and if more than half of all words are unknown.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (n_texts, context_length), int64
+        The texts.
+    special_ids : list of int
+        Tokens that are no words.
+    unknown_id : int or None
+        The one of them that stands for a word that is not in the vocabulary.
+    """
     import torch
 
     is_known = ~torch.isin(tokens, torch.tensor(special_ids))
-    if n_unknown := int((~is_known.any(1)).sum()):
+    n_unknown = 0 if unknown_id is None else int((tokens == unknown_id).sum())
+    share = n_unknown / max(1, n_unknown + int(is_known.sum()))
+    words = f"{share:.0%} of the words are not in the vocabulary of the text encoder"
+    if n_empty := int((~is_known.any(1)).sum()):
         warnings.warn(
-            f"{n_unknown} of {len(tokens)} texts hold no word that the text encoder knows, so that "
-            "their features, codes and neighbours mean nothing: give texts with other words.",
+            f"{n_empty} of {len(tokens)} texts hold no word that the text encoder knows, so that "
+            "their features, codes and neighbours mean nothing: give texts with other words"
+            + (f" ({words})." if n_unknown else "."),
+            UserWarning,
+            stacklevel=3,
+        )
+    elif share > 0.5:
+        warnings.warn(
+            f"{words}: give texts like those that it was trained on, or train it on texts like "
+            "these.",
             UserWarning,
             stacklevel=3,
         )

@@ -85,8 +85,11 @@ class Towers(nn.Module):
     @property
     def special_ids(self):
         """The tokens that are no words."""
-        tokenizer: Any = getattr(self.tokenizer, "tokenizer", self.tokenizer)
-        return sorted({self.pad_id, *tokenizer.all_special_ids})
+        return sorted({self.pad_id, *self._inner_tokenizer.all_special_ids})
+
+    @property
+    def _inner_tokenizer(self) -> Any:
+        return getattr(self.tokenizer, "tokenizer", self.tokenizer)
 
     def read_images(self, images, rows=None):
         """Load images and resize them, before augmentation and normalization.
@@ -142,7 +145,10 @@ class Towers(nn.Module):
                 UserWarning,
                 stacklevel=2,
             )
-        warn_of_unknown(tokens, self.special_ids)
+        # Tokenizers of pieces of words have none for what is unknown, or use it for padding.
+        unknown_id = getattr(self._inner_tokenizer, "unk_token_id", None)
+        unknown_id = None if unknown_id == self.pad_id else unknown_id
+        warn_of_unknown(tokens, self.special_ids, unknown_id)
         return tokens
 
     def image_features(self, images):

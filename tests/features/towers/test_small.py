@@ -138,3 +138,23 @@ def test_without_transformers_an_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ImportError, match=r"towers='small' needs transformers.*hash\[transformers"):
         small(CAPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("3 Dogs, a cafe\u0301", ["3", "dogs", "café"]),
+        ("狗在海滩", ["在", "海", "滩", "狗"]),
+        ("हिन्दी में", ["में", "हिन्दी"]),
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+    ],
+)
+def test_words_of_every_script_are_learned(caption, words):
+    vocabulary = vocabulary_of(small([caption]))
+    assert set(words) == {word for word in vocabulary if not word.startswith("[")}
+
+
+def test_a_vocabulary_that_knows_few_words_is_named():
+    towers = rebuild_towers(small(["two dogs"]))
+    with pytest.warns(UserWarning, match="^60% of the words are not in the vocabulary"):
+        towers.read_texts(["two dogs and three cats"])
