@@ -21,7 +21,7 @@ class ItemsMixin(EnginesMixin):
         ----------
         X : array-like or dataframe of shape (n_samples, n_columns), bool, uint8, int8 or float
             The codes. Packed codes of a ``numpy.memmap`` stay in their file, which must not
-            change; all others are copied.
+            change; those of a Dask array or dataframe stay on its workers; all others are copied.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             Classes or label indicators of the rows; likewise.
         ids : array-like of shape (n_samples,), int or str, default=None

@@ -188,6 +188,12 @@ def test_filters(share):
     pd.testing.assert_frame_equal(found, expected)
 
 
+def test_groups():
+    groups = np.arange(300) // 4
+    found, expected = (one.search(QUERIES, 9, groups=groups) for one in with_ids())
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_codes_on_workers_are_not_replaced():
     with pytest.raises(TypeError, match="on Dask workers cannot be replaced: remove these items"):
         with_ids()[0].update(lazy(CODES[:2]), IDS[:2])
