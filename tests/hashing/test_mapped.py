@@ -45,11 +45,14 @@ def hashers():
         CCAHasher(n_bits=8, n_image_features=24, rotation=None),
         ITQHasher(n_bits=16, n_image_features=24, random_state=0),
         CFRHHasher(n_bits=16, n_image_features=24, max_iter=2, random_state=0),
+        CFRHHasher(n_bits=16, n_image_features=24, max_iter=2, early_stopping=True, random_state=0),
     ]
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("hasher", hashers(), ids=["cca", "cca alone", "itq", "cfrh"])
+@pytest.mark.parametrize(
+    "hasher", hashers(), ids=["cca", "cca alone", "itq", "cfrh", "cfrh held out"]
+)
 def test_codes_are_those_of_the_same_features_in_memory(mapped, hasher, dtype):
     pairs = make_pairs(9000).astype(dtype)
     expected = hasher.fit(pairs).transform(pairs)
