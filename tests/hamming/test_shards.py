@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -168,7 +169,24 @@ def test_a_worker_killed_in_the_middle_changes_no_answer(cluster):
     assert cluster.run(os.getpid) != pids
 
 
-def test_a_closed_client_is_told(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+def test_codes_that_cannot_be_made_again_are_told(cluster):
+    address, pid = next(iter(cluster.run(os.getpid).items()))
+    scattered = cluster.scatter(random_codes(20, 2), workers=[address])
+    lazy = da.from_delayed(dask.delayed(scattered), shape=(20, 2), dtype=np.uint8)
+    shards = shard_codes(lazy, read)["codes"].words
+    os.kill(pid, signal.SIGKILL)
+
+    def search():
+        for _ in range(100):  # until the scheduler has noticed
+            _search.nearest(to_words(random_codes(2, 2)), shards, 1)
+            time.sleep(0.1)
+
+    with pytest.raises(RuntimeError, match="connect again and fit the index again"):
+        search()
+
+
+def test_a_closed_client_is_told():
     distributed = pytest.importorskip("distributed")
     local = {"n_workers": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(**local) as one, distributed.Client(one):
