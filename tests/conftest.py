@@ -50,6 +50,7 @@ def two_processes():
 
 @pytest.fixture
 def cluster(two_processes):
-    """The workers that Dask uses in a test."""
+    """The workers that Dask uses in a test, which may kill them: they start again."""
+    two_processes.wait_for_workers(2)
     with two_processes.as_current():
         yield two_processes

@@ -171,11 +171,11 @@ def test_a_worker_killed_in_the_middle_changes_no_answer(cluster):
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_codes_that_cannot_be_made_again_are_told(cluster):
-    address, pid = next(iter(cluster.run(os.getpid).items()))
-    scattered = cluster.scatter(random_codes(20, 2), workers=[address])
+    scattered = cluster.scatter(random_codes(20, 2))
     lazy = da.from_delayed(dask.delayed(scattered), shape=(20, 2), dtype=np.uint8)
     shards = shard_codes(lazy, read)["codes"].words
-    os.kill(pid, signal.SIGKILL)
+    for pid in cluster.run(os.getpid).values():
+        os.kill(pid, signal.SIGKILL)
 
     def search():
         for _ in range(100):  # until the scheduler has noticed
