@@ -26,6 +26,8 @@ _BATCH = 64  # queries in a batch
 _CANDIDATES = 1 << 19  # bytes that the candidates of a batch may take
 _NARROW, _WIDE = 64, 256  # codes in a block, where words are written out and where not
 
+_ALL = read_only(np.empty(0, dtype=bool))[0]
+
 
 @njit(inline="always")
 def _any_below(unrolled, query, gallery, start, limit, distance):
@@ -67,20 +69,24 @@ def _next(unrolled, query, gallery, start, end, limit, distance):
 
 
 @njit
+def _sift(keep, start, place, n_places):
+    """Keep those places of a block that a mask keeps, and say how many."""
+    n_kept = 0
+    for i in range(n_places):
+        place[n_kept] = place[i]
+        n_kept += keep[start + place[i]]
+    return n_kept
+
+
+@njit
 def _open(query, gallery, start, size, limit, keep, distance, place):
     """Measure a block; list the places of its codes nearer than a limit, and say how many."""
     measure(query, gallery, start, size, distance)
     n_below = 0
-    if len(keep):
-        kept = keep[start : start + size]
-        for i in range(size):
-            place[n_below] = i
-            n_below += (np.int64(distance[i]) < limit) & kept[i]
-        return n_below
     for i in range(size):  # without a branch, which the processor could not predict
         place[n_below] = i
         n_below += np.int64(distance[i]) < limit
-    return n_below
+    return _sift(keep, start, place, n_below) if len(keep) else n_below
 
 
 @njit(inline="always")
@@ -177,9 +183,8 @@ def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, fo
                 row = _next(unrolled, query, gallery, start, stop, word(n_near), distance)
                 while row < stop:
                     width = min(block, stop - row)
-                    for i in range(
-                        _open(query, gallery, row, width, n_near, keep, distance, place)
-                    ):
+                    n_open = _open(query, gallery, row, width, n_near, keep, distance, place)
+                    for i in range(n_open):
                         d = np.int64(distance[place[i]])
                         if fill:
                             found[starts[q, d]], rows[starts[q, d]] = d, row + place[i]
@@ -220,7 +225,7 @@ def _words(queries, gallery):
 
 def _mask(keep):
     """Return a mask as the kernels take it: empty where all codes count."""
-    return read_only(np.empty(0, dtype=bool) if keep is None else keep)[0]
+    return _ALL if keep is None else read_only(keep)[0]
 
 
 def _step(gallery, batch, keep):

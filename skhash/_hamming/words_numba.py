@@ -49,8 +49,7 @@ def read_only(*arrays):
 
 def call(kernel, *arguments, verbose):
     """Call a kernel; if `verbose`, print a line where it has to be compiled first."""
-    signature = tuple(map(typeof, arguments))
-    if verbose and signature not in kernel.overloads:
+    if verbose and (signature := tuple(map(typeof, arguments))) not in kernel.overloads:
         print("[skhash] preparing a compiled search kernel ...", flush=True)
         started, n_cached = perf_counter(), sum(kernel.stats.cache_hits.values())
         kernel.compile(signature)

@@ -122,13 +122,14 @@ class Changes(RuleBasedStateMachine):
         width=st.sampled_from([8, 16, 72]),
         labelled=st.sampled_from([None, "classes", "indicators"]),
         kind=st.sampled_from([None, int, str]),
+        n_jobs=st.sampled_from([1, 2]),
         size=SIZES,
         seed=SEEDS,
     )
-    def fit(self, algorithm, form, width, labelled, kind, size, seed):
+    def fit(self, algorithm, form, width, labelled, kind, n_jobs, size, seed):
         self.exact = algorithm != "faiss-ivf"
         self.form, self.width, self.labelled, self.kind = form, width, labelled, kind
-        self.index = HammingRetriever(3, algorithm=algorithm, nprobe=1000, n_jobs=1)
+        self.index = HammingRetriever(3, algorithm=algorithm, nprobe=1000, n_jobs=n_jobs)
         self.items, self.saved, self.n_added, self.next = {}, None, 0, 0
         bits, y = self.draw(np.random.default_rng(seed), size)
         ids = self.new_ids(np.random.default_rng(seed), size)
