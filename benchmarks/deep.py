@@ -25,6 +25,7 @@ PUBLISHED = {
     "batch_size": 32,
     "optimizer": "sgd",
     "learning_rate": 0.01,
+    "center": False,
     "watch_fraction": 0.0,
 }
 NETWORKS = {m.name: (m.make, m.parameters) for m in find_methods() if m.kind == "network"}

@@ -51,7 +51,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"^_.*\.py$",
+    "ignore_pattern": r"(^_.*|service)\.py$",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": None,
     "capture_repr": ("_repr_html_", "__repr__"),

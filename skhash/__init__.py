@@ -22,6 +22,7 @@ _FUNCTIONS = {
     "make_table": "_blocks",
     "show_versions": "_libraries",
     "split_towers": "_estimators",
+    "trusted_types": "_estimators",
 }
 
 __all__ = [  # noqa: RUF022  modules first
@@ -34,6 +35,7 @@ __all__ = [  # noqa: RUF022  modules first
     "make_table",
     "show_versions",
     "split_towers",
+    "trusted_types",
 ]
 
 

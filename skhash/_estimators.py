@@ -1,6 +1,7 @@
-"""What estimators share: fits that complete or change nothing, and splitting by modality."""
+"""What estimators share: whole fits, splitting by modality, and the types that files name."""
 
 from contextlib import contextmanager
+from importlib import import_module
 
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
@@ -9,6 +10,8 @@ from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import BLOCKS
+
+_PUBLIC = ("features", "hashing", "hashing.supervised", "retrieval", "metrics")
 
 
 @contextmanager
@@ -150,3 +153,34 @@ def _encodes(step):
 
 def _modality_step(step, block):
     return "passthrough" if _passes(step) else ModalityStep(FrozenEstimator(step), block)
+
+
+def trusted_types():
+    """Name the types of this library that a file of skops may contain.
+
+    These are the public estimators and scorers, and the steps of :func:`split_towers`, by the names
+    that ``skops.io.get_untrusted_types`` gives them. There is no function among them. Arrays,
+    numbers, and scikit-learn's own estimators are trusted by skops itself.
+
+    Returns
+    -------
+    list of str
+        The names, sorted.
+
+    Examples
+    --------
+    >>> from skhash import trusted_types
+    >>> for name in trusted_types():
+    ...     if "BoW" in name or "Retriever" in name:
+    ...         print(name)
+    skhash.features._bow.BoWTextFeaturizer
+    skhash.retrieval._hamming.HammingRetriever
+
+    A file is loaded by ``skops.io.load("model.skops", trusted=trusted_types())``.
+    """
+    found = [ModalityStep]
+    for part in _PUBLIC:
+        module = import_module(f".{part}", __package__)
+        found += [getattr(module, name) for name in module.__all__]
+    types = [value for value in found if isinstance(value, type)]
+    return sorted(f"{t.__module__}.{t.__name__}" for t in types if issubclass(t, BaseEstimator))

@@ -1,11 +1,11 @@
-"""Other libraries: optional imports, torchvision beside a CPU build of torch, and versions."""
+"""Imports: late and optional ones, torchvision beside a CPU build of torch, and versions."""
 
 import os
 import platform
 import sys
 import threading
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 
 from . import __version__
 
@@ -21,6 +21,71 @@ _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _OPERATORS = ("nms", "qnms")
 _lock = threading.Lock()
 _alive = []  # a torch.library.Library that is garbage-collected removes its definitions
+
+
+def lazy_names(name, modules):
+    """Return the ``__getattr__`` and the ``__dir__`` of a module whose names are elsewhere.
+
+    Each name is imported when it is first used, since some of them load much.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module, its ``__name__``.
+    modules : dict of str to str
+        The names, and the modules that define them, relative to the package `name`, or to the one
+        that `name` is in.
+
+    Returns
+    -------
+    callable, callable
+        The two functions.
+    """
+
+    def find(attribute):
+        if attribute in modules:
+            module = import_module(f".{modules[attribute]}", sys.modules[name].__package__)
+            return getattr(module, attribute)
+        raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+
+    def names():
+        return sorted([*vars(sys.modules[name]), *modules])
+
+    return find, names
+
+
+class LazyModule(ModuleType):
+    """A module that is imported when an attribute of it is first used.
+
+    Parameters
+    ----------
+    name : str
+        Name of the module.
+    purpose : str
+        What needs it: the subject of the error message where a library is missing.
+    """
+
+    def __init__(self, name, purpose):
+        super().__init__(name)
+        self._purpose, self._module = purpose, None
+
+    def __getattr__(self, attribute):
+        if attribute.startswith("__"):  # asked of any object, to find out what it is
+            raise AttributeError(attribute)
+        if self._module is None:
+            self._module = self._import()
+        return getattr(self._module, attribute)
+
+    def _import(self):
+        try:
+            return import_module(self.__name__)
+        except ModuleNotFoundError as error:
+            missing = (error.name or "skhash").partition(".")[0]
+            if missing == "skhash":
+                raise
+            raise ImportError(
+                f"{self._purpose} needs {missing}, which is not installed: pip install {missing}."
+            ) from error
 
 
 def import_optional(module, *, extra, purpose):
@@ -133,6 +198,8 @@ def show_versions():
 
 
 def _version_of(name):
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

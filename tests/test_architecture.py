@@ -35,8 +35,11 @@ HOMES = {
     "matplotlib": {"metrics"},  # and by the demo, by name
 }
 # Modules that are nothing without a library may import it at their top.
-TRAINING = {"_contrastive", "threads.py", "weights.py", "backbones.py", "towers.py"}
-AT_TOP = {"torch": {"_deep", *TRAINING}, "numba": COMPILED}
+TRAINING = {
+    *("functional.py", "graphs.py", "networks.py", "starts.py", "training.py"),
+    *("_contrastive", "threads.py", "weights.py", "backbones.py", "towers.py"),
+}
+AT_TOP = {"torch": TRAINING, "numba": COMPILED}
 
 
 def place(module):

@@ -14,6 +14,7 @@ import skhash
 from skhash._libraries import (
     DEPENDENCIES,
     OPTIONAL,
+    LazyModule,
     import_optional,
     import_with_torchvision,
 )
@@ -114,3 +115,25 @@ def test_nothing_heavy_is_imported():
         "assert not {'torch', 'open_clip', 'pandas', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_lazy_module_is_imported_by_its_first_use(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    lazy = LazyModule("colorsys", "this test")
+    assert not hasattr(lazy, "__wrapped__")
+    assert "colorsys" not in sys.modules
+    assert lazy.rgb_to_hsv(1, 1, 1) == (0, 0, 1)
+    with pytest.raises(AttributeError, match="no attribute 'no_color'"):
+        lazy.no_color  # noqa: B018
+
+
+def test_a_lazy_module_says_which_library_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "needs_it.py").write_text("import abacus_9.core\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ImportError, match=r"this test needs abacus_9, .*: pip install abacus_9\."):
+        LazyModule("needs_it", "this test").bead  # noqa: B018
+
+
+def test_a_module_of_the_package_that_is_missing_is_no_library():
+    with pytest.raises(ModuleNotFoundError, match="no_such_file"):
+        LazyModule("skhash.no_such_file", "this test").name  # noqa: B018

@@ -1,5 +1,7 @@
 """Where torch computes."""
 
+import sys
+
 from .._inputs.messages import shorten
 
 
@@ -8,6 +10,21 @@ def check_device(device, name="device"):
     if not isinstance(device, str) and type(device).__name__ != "device":
         raise TypeError(f"{name} must be a str or a torch.device, got {shorten(device)}.")
     return device
+
+
+def is_cpu(device):
+    """Say whether a `device` parameter means the CPU, without loading torch.
+
+    ``"auto"`` is a GPU only where this process has loaded torch, and torch finds one: to load it is
+    not worth it for a few rows.
+    """
+    if device != "auto":
+        return str(device).partition(":")[0] == "cpu"
+    if sys.modules.get("torch") is None:
+        return True
+    import torch
+
+    return not torch.cuda.is_available()
 
 
 def resolve_device(device):

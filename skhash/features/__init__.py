@@ -5,21 +5,19 @@ hashers learn from. Importing this module loads neither torch, nor open_clip, no
 imported by the first call that needs them.
 """
 
-from ._bow import BoWTextFeaturizer
-from ._cache.folders import clear_features, list_features
-from ._clip.featurizer import CLIPFeaturizer
-from ._contrastive.featurizer import ContrastiveFeaturizer
-from ._crossmodal import CrossModalFeaturizer
-from ._dask import transform_partitions
-from ._patches import PatchFeaturizer
+from .._libraries import lazy_names
 
-__all__ = [
-    "BoWTextFeaturizer",
-    "CLIPFeaturizer",
-    "ContrastiveFeaturizer",
-    "CrossModalFeaturizer",
-    "PatchFeaturizer",
-    "clear_features",
-    "list_features",
-    "transform_partitions",
-]
+_MODULES = {
+    "BoWTextFeaturizer": "_bow",
+    "CLIPFeaturizer": "_clip.featurizer",
+    "ContrastiveFeaturizer": "_contrastive.featurizer",
+    "CrossModalFeaturizer": "_crossmodal",
+    "PatchFeaturizer": "_patches",
+    "clear_features": "_cache.folders",
+    "list_features": "_cache.folders",
+    "transform_partitions": "_dask",
+}
+
+__all__ = sorted(_MODULES)
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

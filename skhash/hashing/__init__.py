@@ -1,7 +1,7 @@
 """Vectors to bits: estimators that learn short binary codes of images and texts from pairs."""
 
+from .._libraries import lazy_names
 from . import supervised as supervised
-from ._lazy import lazy
 
 _MODULES = {
     "CCAHasher": "_cca",
@@ -27,4 +27,4 @@ _MODULES = {
 
 __all__ = sorted(_MODULES)
 
-__getattr__, __dir__ = lazy(__name__, _MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

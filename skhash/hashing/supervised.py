@@ -1,6 +1,6 @@
 """Hashers that learn from labels, ``fit(X, y)``, as references for those that need none."""
 
-from ._lazy import lazy
+from .._libraries import lazy_names
 
 _MODULES = {
     "DCMHHasher": "_deep.dcmh",
@@ -9,4 +9,4 @@ _MODULES = {
 
 __all__ = sorted(_MODULES)
 
-__getattr__, __dir__ = lazy(__name__, _MODULES)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

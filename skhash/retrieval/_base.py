@@ -20,7 +20,7 @@ from ._ids import Ids
 from ._ivf import import_faiss
 
 ALGORITHMS = (*_search.ALGORITHMS, "faiss-ivf")
-_CACHES = ("_lists", "_dense")  # what can be made again, and no pickle holds
+_NOT_PICKLED = ("_lists", "_dense", "_journal")  # what can be made again, and the open folder
 
 
 class Index(BaseEstimator):
@@ -49,6 +49,7 @@ class Index(BaseEstimator):
     _n_trained: int
     _lists: dict[str, Any]  # faiss's lists by block
     _dense: dict[str, Any]  # copies of the words of rows that are not removed, by block
+    _journal: Any = None  # where changes are written, of an index that was opened with durable=True
 
     @property
     def ids_(self):
@@ -83,7 +84,11 @@ class Index(BaseEstimator):
 
     def __getstate__(self):
         state = super().__getstate__()
-        return {name: value for name, value in state.items() if name not in _CACHES}
+        return {name: value for name, value in state.items() if name not in _NOT_PICKLED}
+
+    def _record(self, operation, arrays):
+        """Write a change that has been made into the journal of the index, if it has one."""
+        raise NotImplementedError
 
     def _check_parameters(self):
         check_parameter(self, "n_neighbors", check_integer)

@@ -151,7 +151,7 @@ class ItemsMixin(EnginesMixin):
         """Give back the memory of removed items, and number the rows of the others anew.
 
         Ids stay, also those that are numbers. The codes of a mapped index are in memory afterwards
-        if items were removed.
+        if items were removed. An index that was opened with ``durable=True`` is saved, too.
 
         Returns
         -------
@@ -165,6 +165,11 @@ class ItemsMixin(EnginesMixin):
 
     def _add(self, operation, X, y, ids):
         self._check_parameters()
+        if operation == "fit" and self._journal is not None:
+            raise ValueError(
+                "an index that was opened with durable=True cannot be fitted again: fit another "
+                "HammingRetriever, and save it in the folder."
+            )
         with fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=operation == "fit")
             y = None if y is None else check_labels(y, n_samples)
@@ -195,6 +200,7 @@ class ItemsMixin(EnginesMixin):
             ``words`` by block, ``y`` and ``ids``, as they were read.
         """
         getattr(self, f"_{operation}")(**arrays)
+        self._record(operation, arrays)
 
     def _fit(self, words, y, ids):
         n_samples = next(iter(words.values())).shape[1]

@@ -24,6 +24,7 @@ and has others behind it is damage.
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -32,7 +33,9 @@ from zlib import crc32
 import numpy as np
 
 from .._files import appended, only_writer, regular
+from ._store import parse
 
+JOURNALS = re.compile(r"journal-([0-9a-f]{16})\.log")
 OPERATIONS = ("append", "update", "remove")
 _MAGIC = b"SKHASHJ1"
 _START = len(_MAGIC) + 32
@@ -82,12 +85,12 @@ class Journal:
                 if not self.end and (len(start) < _START or not any(start)):
                     return [], self  # its writer was killed before the first record
                 if start != self._start() or file.seek(0, os.SEEK_END) < self.end:
-                    raise self._damaged()
+                    raise self.damaged()
                 file.seek(self.end or _START)
                 content = memoryview(file.read())
         except FileNotFoundError:
             if self.end:
-                raise self._damaged() from None
+                raise self.damaged() from None
             return [], self
         found, end, checksum = [], 0, self.checksum or start[len(_MAGIC) :]
         while end + _HEAD <= len(content):
@@ -95,13 +98,13 @@ class Journal:
             length = int.from_bytes(head[:8], "little")
             stop = end + _HEAD + length
             if head[:_LENGTH] != _length(length) and any(head):
-                raise self._damaged()
+                raise self.damaged()
             if not length or stop > len(content):
                 break
             record, sealed = content[end + _HEAD : stop], head[_LENGTH:]
             if _seal(checksum, record) != sealed:
                 if stop < len(content):
-                    raise self._damaged()
+                    raise self.damaged()
                 break
             found.append(self._decode(record))
             end, checksum = stop, sealed
@@ -133,7 +136,7 @@ class Journal:
         """
         record = _encode(operation, arrays)
         with only_writer(self.folder) as sync_folder:
-            self._check_unchanged()
+            self.check_unchanged()
             checksum = self.checksum or self._start()[len(_MAGIC) :]
             sealed = _seal(checksum, record)
             with appended(self.path, self.end) as file:
@@ -149,13 +152,16 @@ class Journal:
     def _start(self):
         return _MAGIC + bytes.fromhex(self.state)
 
-    def _check_unchanged(self):
+    def is_current(self):
+        """Say whether the index in the folder is still the one that the journal belongs to."""
         try:
-            document = json.loads((self.folder / "index.json").read_bytes())
-            same = document.get("sha256") == self.state
-        except (OSError, ValueError, AttributeError):
-            same = False
-        if not same or self.read()[0]:
+            return parse(self.folder).get("sha256") == self.state
+        except (OSError, ValueError):
+            return False
+
+    def check_unchanged(self):
+        """Raise an error if the saved index or the journal has changed; under the folder's lock."""
+        if not self.is_current() or self.read()[0]:
             raise ValueError(
                 f"the index in {self.folder} has been changed by another writer since it was "
                 "opened: open it again and repeat the change."
@@ -172,15 +178,17 @@ class Journal:
                 part = content[start : start + size]
                 if np.dtype(dtype).hasobject or any(type(n) is not int or n < 0 for n in shape):
                     raise ValueError(name)
-                arrays[name] = np.frombuffer(part, dtype).reshape(shape)
+                native = np.dtype(dtype).newbyteorder("=")
+                arrays[name] = np.frombuffer(part, dtype).reshape(shape).astype(native)
                 start += size
             if operation not in OPERATIONS or start != len(content):
                 raise ValueError(operation)
         except (KeyError, TypeError, ValueError) as error:
-            raise self._damaged() from error
+            raise self.damaged() from error
         return operation, arrays
 
-    def _damaged(self):
+    def damaged(self):
+        """Return the error that says so."""
         return ValueError(
             f"{self.path} is damaged or was changed: restore it from a copy, or delete it to open "
             "the index as it was saved, without the changes since."

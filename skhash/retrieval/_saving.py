@@ -1,13 +1,18 @@
 """Saving an index in a folder, and opening it."""
 
+from os.path import realpath
+from pathlib import Path
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._inputs.checks import check_flag
 from ._base import at_once
 from ._engines import EnginesMixin
 from ._ids import Ids
+from ._journal import Journal
 from ._store import read_index
-from ._store_write import write_index
+from ._store_write import storable, write_index
 
 # Attributes that a saved index records, beside its parameters.
 _SAVED = ("n_samples_fit_", "n_features_in_", "paired_", "packed_")
@@ -49,7 +54,8 @@ class SavingMixin(EnginesMixin):
         """
         check_is_fitted(self)
         held = at_once(self)
-        fields = {name: getattr(held, name) for name in _SAVED}
+        fields = {"parameters": held.get_params(deep=False)}
+        fields |= {name: getattr(held, name) for name in _SAVED}
         names = getattr(held, "feature_names_in_", None)
         fields |= {
             "n_samples_fit_": len(held),
@@ -64,13 +70,22 @@ class SavingMixin(EnginesMixin):
             ids = np.arange(held.n_samples_fit_)  # numbers are no longer those of the rows
         by_row = {"y": held.y_, "ids": ids}
         arrays = held.words_ | {name: a for name, a in by_row.items() if a is not None}
-        write_index(path, {"parameters": held.get_params(deep=False), **fields}, arrays, rows)
+        journal = held._journal
+        if journal is None or realpath(path) != realpath(journal.folder):
+            write_index(path, fields, arrays, rows)
+        else:
+            state = write_index(path, fields, arrays, rows, journal)
+            self._journal = Journal(journal.folder, state)
 
     @classmethod
-    def open(cls, path, *, mmap_mode="r", verify=None):
-        """Open a saved index.
+    def open(cls, path, *, mmap_mode="r", verify=None, durable=False):
+        """Open a saved index, with all changes that its journal holds.
 
-        Mapped codes are read when a search needs them, and processes share them.
+        Mapped codes are read when a search needs them, and processes share them. With
+        ``durable=True``, :meth:`partial_fit`, :meth:`update` and :meth:`remove` write each change
+        into a journal in the folder, and return once it is on the disk: it is there whenever the
+        index is opened again, whatever happens to the process. The journal ends when the index is
+        saved in its folder, or compacted. One process at a time can change an index that way.
 
         Parameters
         ----------
@@ -85,6 +100,9 @@ class SavingMixin(EnginesMixin):
             included. Samples detect another file or a gap of several blocks, but not a change in
             the bytes between them: ``True`` compares every byte. A checksum does not prove who
             wrote a file.
+        durable : bool, default=False
+            Whether changes of the opened index are written to the folder; otherwise they are made
+            in memory alone.
 
         Returns
         -------
@@ -96,9 +114,29 @@ class SavingMixin(EnginesMixin):
         FileNotFoundError
             If there is no index.
         ValueError
-            If the index is damaged, of something else or of a later version of the format.
+            If the index is damaged, of something else or of a later version of the format. Later,
+            from the methods that change a durable index: if another writer has changed the folder
+            since; nothing is changed then.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from skhash.retrieval import HammingRetriever
+        >>> index = HammingRetriever().fit([[False, True], [True, True]], ids=["a.jpg", "b.jpg"])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     index.save(folder)
+        ...     changed = HammingRetriever.open(folder, durable=True)
+        ...     changed = changed.partial_fit([[False, False]], ids=["c.jpg"]).remove(["a.jpg"])
+        ...     HammingRetriever.open(folder).search([[False, False]], 2)["id"].tolist()
+        ['c.jpg', 'b.jpg']
         """
-        fields, arrays = read_index(path, mmap_mode=mmap_mode, verify=verify)
+        check_flag(durable, "durable")
+        folder = Path(path).absolute()
+        while True:
+            fields, arrays = read_index(path, mmap_mode=mmap_mode, verify=verify)
+            records, journal = Journal(folder, fields["sha256"]).read()
+            if journal.is_current():  # else it was saved again in the meantime
+                break
         unknown = set(fields["parameters"]) - set(cls().get_params())
         if unknown:
             raise ValueError(
@@ -115,4 +153,34 @@ class SavingMixin(EnginesMixin):
         index.y_ = arrays.pop("y", None)
         index._ids = Ids(arrays.pop("ids", None), fields["own_ids"], fields["n_added"])
         index.words_ = arrays
+        for operation, changed in records:
+            try:
+                index._change(operation, **index._of_record(operation, changed))
+            except (KeyError, TypeError, ValueError) as error:
+                raise journal.damaged() from error
+        if durable:
+            index._journal = journal
         return index
+
+    def _record(self, operation, arrays):
+        if self._journal is None:
+            return
+        if operation == "compact":
+            self.save(self._journal.folder)
+            return
+        arrays = {**arrays.pop("words", {}), **arrays}
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        if "y" in arrays:
+            arrays["y"] = storable(arrays["y"])
+        self._journal = self._journal.append(operation, arrays)
+
+    def _of_record(self, operation, arrays):
+        """Return the arguments of a change from the arrays of its record."""
+        if operation == "remove":
+            return arrays
+        words = {block: arrays[block] for block in self.words_}
+        for block, held in self.words_.items():
+            new = words[block]
+            if new.dtype != held.dtype or new.shape[:-1] != held.shape[:-1]:
+                raise ValueError(block)
+        return {"words": words, "y": arrays.get("y"), "ids": arrays.get("ids")}

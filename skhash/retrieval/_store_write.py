@@ -12,6 +12,7 @@ import numpy as np
 from .. import __version__
 from .._files import TEMPORARY, only_writer, replaced
 from .._hamming.search import TakenWords
+from ._journal import JOURNALS
 from ._rows import parts
 from ._store import (
     FORMAT,
@@ -26,7 +27,7 @@ from ._store import (
 )
 
 
-def write_index(folder, fields, arrays, rows=None):
+def write_index(folder, fields, arrays, rows=None, journal=None):
     """Write an index; an older one in the folder is there until the new one is.
 
     Parameters
@@ -39,10 +40,18 @@ def write_index(folder, fields, arrays, rows=None):
         The words of each block, ``y`` if there are labels, and ``ids`` if there are some.
     rows : ndarray of shape (n_items,), int64, default=None
         Which rows of the arrays are written; ``None`` means all.
+    journal : Journal, default=None
+        That of the index, if it was opened from this folder: an error is raised if another writer
+        has changed the folder since.
+
+    Returns
+    -------
+    str
+        The ``sha256`` of index.json.
     """
     folder = Path(folder)
     if "y" in arrays:
-        arrays = {**arrays, "y": _storable(arrays["y"])}
+        arrays = {**arrays, "y": storable(arrays["y"])}
     document = {"format": FORMAT, "version": VERSION, "written_by": __version__, **fields}
     canonical(document)  # before anything is written
     for name, value in fields["parameters"].items():
@@ -57,6 +66,8 @@ def write_index(folder, fields, arrays, rows=None):
     with only_writer(folder) as sync_folder:
         if (folder / "index.json").exists():
             parse(folder)  # raises an error if it is of something else
+        if journal is not None:
+            journal.check_unchanged()
         try:
             document["arrays"] = {
                 name: _write_array(folder, name, array, rows) for name, array in arrays.items()
@@ -68,16 +79,20 @@ def write_index(folder, fields, arrays, rows=None):
             sync_folder()
         finally:
             _sweep(folder)
+    return document["sha256"]
 
 
 def _sweep(folder):
-    """Delete the arrays that index.json does not name: old ones, and those of a failed save."""
+    """Delete what does not belong to index.json: of older ones, and of a failed save."""
     index = folder / "index.json"
     named = index.read_text(encoding="utf-8") if index.exists() else ""
     for path in folder.iterdir():
         of = TEMPORARY.sub("", path.name)
         ours = NAMES.fullmatch(of) or (of == "index.json" != path.name)
-        if ours and path.name not in named:
+        void = path.name not in named
+        if journal := JOURNALS.fullmatch(path.name):
+            ours, void = True, f'"{journal[1]}' not in named
+        if ours and void:
             with suppress(PermissionError):  # Windows keeps what is mapped, until the next save
                 path.unlink()
 
@@ -117,7 +132,7 @@ def _write_words(file, words, dtype):
             file.write(np.ascontiguousarray(line, dtype=dtype).tobytes())
 
 
-def _storable(y):
+def storable(y):
     """Return labels as an array that needs no pickle."""
     if y.dtype.kind in "OT" and all(isinstance(label, str) for label in y.flat):
         fixed = y.astype(np.str_)

@@ -21,6 +21,7 @@ from skhash import make_table
 from skhash.codes import convert_codes
 
 from ..hashers import HASHERS, labels_for, needs_labels
+from ..without_torch import FORBID_TORCH
 
 N_IMAGE = 8
 # What makes a hasher fit for 90 small pairs, where its defaults do not.
@@ -153,12 +154,6 @@ def test_more_features_than_pairs_are_no_obstacle(name):
 
 def test_hashers_that_train_no_network_fit_without_torch():
     script = """
-        import sys
-        class Forbidden:
-            def find_spec(name, path=None, target=None):
-                if name.partition(".")[0] == "torch":
-                    raise ImportError("torch is forbidden")
-        sys.meta_path.insert(0, Forbidden)
         import numpy as np
         from skhash import hashing
         X = np.random.default_rng(0).normal(size=(30, 12))
@@ -168,7 +163,9 @@ def test_hashers_that_train_no_network_fit_without_torch():
                 print(name, hasher.fit(X).transform(X).shape)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True
+        [sys.executable, "-c", FORBID_TORCH + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert "CCAHasher (30, 8)" in done.stdout

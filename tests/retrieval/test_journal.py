@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from skhash.retrieval._journal import Journal, journal_name
+from skhash.retrieval._store import FORMAT
 
 STATE = "0123456789abcdef" * 4
 RECORDS = [
@@ -17,7 +18,7 @@ RECORDS = [
 
 @pytest.fixture
 def journal(tmp_path):
-    (tmp_path / "index.json").write_text(json.dumps({"sha256": STATE}))
+    (tmp_path / "index.json").write_text(json.dumps({"format": FORMAT, "sha256": STATE}))
     return Journal(tmp_path, STATE)
 
 
@@ -126,7 +127,7 @@ def test_two_writers_refuse_each_other(journal):
 
 def test_a_writer_refuses_when_another_index_was_saved(journal):
     seen = write(journal, RECORDS[:1])
-    (journal.folder / "index.json").write_text(json.dumps({"sha256": "e" * 64}))
+    (journal.folder / "index.json").write_text(json.dumps({"format": FORMAT, "sha256": "e" * 64}))
     with pytest.raises(ValueError, match="changed by another writer"):
         seen.append(*RECORDS[1])
 

@@ -4,6 +4,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ..._blocks import BLOCKS, BlockTransformer, block_names
@@ -434,6 +435,17 @@ class ContrastiveFeaturizer(BlockTransformer):
         from .fit import encode
 
         return encode(self, block, items)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        if "history_" in state:  # not every format of files holds dataframes
+            state = {**state, "history_": state["history_"].to_dict("list")}
+        return state
+
+    def __setstate__(self, state):
+        if isinstance(state.get("history_"), dict):
+            state = {**state, "history_": pd.DataFrame(state["history_"])}
+        super().__setstate__(state)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "state_")

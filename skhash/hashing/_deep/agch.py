@@ -1,13 +1,10 @@
 """Aggregation-based graph convolutional hashing."""
 
-import torch
-
 from ..._blocks import BLOCKS
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
-from .networks import GraphConvolutions
+from .lazy import F, networks, torch
 
 
 @hasher
@@ -63,10 +60,13 @@ class AGCHHasher(AffinityHasher):
     there, so it does not depend on other rows; graph convolutions and fusion only help in training.
     The published setting for Wiki is close to the default weights; ``init="random",
     hidden_units=4096, graph_units=2048, batch_size=32, max_iter=150, optimizer="sgd",
-    learning_rate=1e-4, text_learning_rate=0.01, center=False`` adds its training. For MIRFlickr-25K
-    and NUS-WIDE it has ``image_weight=0.98, intra_weight=1, cross_weight=1``, with
-    ``fusion_weight=0.31`` and ``0.16``. The paper sums losses over a batch, here they are means:
-    its weight of 5 or 10 of the fused code is divided by 32 rows.
+    learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0`` adds its training,
+    except that graph convolutions and fusion, with rates of 0.001 and 0.01 there, have
+    `learning_rate`. For MIRFlickr-25K and NUS-WIDE it has ``image_weight=0.98, intra_weight=1,
+    cross_weight=1``, with ``fusion_weight=0.31`` and ``0.16``, and ``max_iter=40`` and 80. The
+    paper sums losses over a batch, here they are means, which makes the steps of that optimizer
+    shorter: its weight of 5 or 10 of the fused code is divided by 32 rows. That of the distance of
+    the graph convolutions is not, and weighs 32 times as much as there.
 
     The paper's square root in the exponent is taken for that of the squared distance, which gives
     the value of its example. Unofficial public code, where the graph convolutions take the fused
@@ -114,9 +114,9 @@ class AGCHHasher(AffinityHasher):
     max_iter: int = count(20)
 
     def _networks(self, widths, generator):
-        networks = super()._networks(widths, generator)
+        encoders = super()._networks(widths, generator)
         sizes = self.hidden_units, self.graph_units, self.n_bits
-        return {**networks, "graph": GraphConvolutions(BLOCKS, *sizes, generator)}
+        return {**encoders, "graph": networks.GraphConvolutions(BLOCKS, *sizes, generator)}
 
     def _affinity(self, image, text):
         directions = F.blended_directions(image, text, self.image_weight)

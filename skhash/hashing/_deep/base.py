@@ -5,15 +5,12 @@ import math
 import warnings
 from typing import Any
 
-import torch
-
 from ..._estimators import fitting
 from ..._inputs.checks import check_real, check_verbose
 from ..._inputs.messages import shorten
 from ..._inputs.seed import draw_seed
 from ..._ranking.relevance import check_labels
-from ..._torch.device import check_device
-from ..._torch.threads import threads
+from ..._torch.device import check_device, is_cpu
 from .._base import PairHasher
 from .._docs import hasher
 from .._parameters import (
@@ -26,9 +23,8 @@ from .._parameters import (
     positive,
     switch,
 )
-from . import functional as F
-from .networks import Encoder
-from .training import Run, hold_out, keep, start, train, wake
+from .encoding import encode
+from .lazy import F, networks, torch, training
 
 
 def _check_alpha(value, name):
@@ -58,8 +54,8 @@ class DeepHasher(PairHasher):
         Format of the codes: bool, bytes of eight bits, +1 and -1, or the real codes, the tanh
         output (:mod:`skhash.codes`).
     random_state : int, RandomState or Generator, default=None
-        Seed of the weights and of the order of rows. On a CPU the same seed gives the same bits
-        for the same `n_jobs`. No global generator is used.
+        Seed of the weights and of the order of rows. On a CPU the same seed gives the same
+        weights for the same `n_jobs`. No global generator is used.
     init : {"random", "cca"}, default="random"
         Where training begins. ``"cca"`` gives each encoder a linear path beside the perceptron,
         :math:`\tanh(\alpha\, (V z + \mathrm{MLP}(z)))`. It begins as regularised canonical
@@ -108,8 +104,9 @@ class DeepHasher(PairHasher):
     warm_start : bool, default=False
         Whether `fit` begins with the weights of the last one.
     device : str, default="auto"
-        Where torch computes: ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is a GPU where torch finds one.
-        A model trained on a GPU loads on a CPU.
+        Where networks are trained and run: ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is a GPU where
+        torch finds one. On a CPU a fitted hasher encodes in NumPy, without torch; to encode alone,
+        ``"auto"`` does not load torch. A model trained on a GPU loads on a CPU.
     n_jobs : int, default=None
         Number of CPU threads of torch in training; ``None`` is 1, which is fastest for batches of a
         few hundred rows.
@@ -162,6 +159,8 @@ class DeepHasher(PairHasher):
     n_jobs: int | None = jobs()
     verbose: int = parameter(0, check_verbose)
 
+    _in_numpy = True  # whether `encode` knows the encoders; training says so
+
     # What a method defines.
 
     def _networks(self, widths, generator):
@@ -170,7 +169,8 @@ class DeepHasher(PairHasher):
         ``"image"`` and ``"text"`` are encoders; others help in training and are kept for
         `partial_fit`.
         """
-        return {b: Encoder(d, self.hidden_units, self.n_bits, generator) for b, d in widths.items()}
+        sizes = self.hidden_units, self.n_bits, generator
+        return {block: networks.Encoder(width, *sizes) for block, width in widths.items()}
 
     def _optimizers(self, networks):
         """Return the optimizers by name; ``"main"`` takes the steps of the default `_step`."""
@@ -290,9 +290,10 @@ class DeepHasher(PairHasher):
                 if y_val is not None:
                     validation.labels = check_labels(y_val, len(validation), "y_val", "pairs")
             elif self.early_stopping and not go_on:
-                pairs, validation = hold_out(pairs, self.validation_fraction, seed)
-            live = train(new, self, pairs, validation, phases=phases, seed=seed, go_on=go_on)
-            keep(self, new.image_state_, live)
+                pairs, validation = training.hold_out(pairs, self.validation_fraction, seed)
+            plan: Any = {"phases": phases, "seed": seed, "go_on": go_on}
+            live = training.train(new, self, pairs, validation, **plan)
+            training.keep(self, new.image_state_, live)
         return self
 
     def _optimizer(self, networks, **settings):
@@ -314,8 +315,10 @@ class DeepHasher(PairHasher):
         return torch.optim.AdamW(groups, fused=True, **settings)
 
     def _real_codes(self, block, values):
-        with threads(1):
-            return wake(self).encode(block, values, self.alpha_)
+        if not (self._in_numpy and is_cpu(self.device)):
+            return training.encode(self, block, values)
+        state = self.image_state_ if block == "image" else self.text_state_
+        return encode(state, values, self.alpha_)
 
 
 @hasher
@@ -372,8 +375,8 @@ class AffinityHasher(DeepHasher):
         if not fitted:
             new._forget()
         pairs = new._check_pairs(X, None, reset=not fitted)
-        live = wake(self) if fitted else start(new, pairs, seed=0)
-        run = Run(new, live, pairs, seed=0, fresh=not fitted)
+        live = training.wake(self) if fitted else training.start(new, pairs, seed=0)
+        run = training.Run(new, live, pairs, seed=0, fresh=not fitted)
         new._begin(run, next(iter(new._phases())))
         with torch.no_grad():
             return new._target(run, run.whole()).cpu().numpy()

@@ -1,14 +1,10 @@
 """CLIP-based fusion-modal reconstructing hashing."""
 
-import torch
-
 from .._consensus import ConsensusHasher
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, switch
-from . import functional as F
 from .base import AffinityHasher
-from .graphs import NeighborGraph, count_neighbors, pair_neighbors, random_walk
-from .networks import Autoencoder
+from .lazy import F, graphs, networks, torch
 
 
 @hasher
@@ -81,7 +77,7 @@ class CFRHHasher(AffinityHasher):
     loss_curve_ : dict of str to list of float
         A value an epoch for each weighted loss term (``intra``, ``cross``, ``pairing``,
         ``reconstruction``) and for their ``total``.
-    reweighting_ : tuple or None
+    reweighting_ : dict of str to float, or None
         Where the tails begin (``left``, ``right``) and end (``low``, ``high``).
 
     Notes
@@ -149,9 +145,9 @@ class CFRHHasher(AffinityHasher):
             run.memory["places"] = F.unit_rows(torch.from_numpy(places).to(run.device))
         elif self.joint == "graph":
             weight = self.image_weight / max(self.image_weight + self.text_weight, 1e-9)
-            n_neighbors = count_neighbors(self.n_neighbors, len(run.pairs))
-            nearest = pair_neighbors(run, weight, n_neighbors, of_own_group=False)
-            run.memory["walk"] = NeighborGraph(random_walk(nearest), run.device)
+            n_neighbors = graphs.count_neighbors(self.n_neighbors, len(run.pairs))
+            nearest = graphs.pair_neighbors(run, weight, n_neighbors, of_own_group=False)
+            run.memory["walk"] = graphs.NeighborGraph(graphs.random_walk(nearest), run.device)
             run.memory["spread"] = 2 * n_neighbors
         if run.fresh:
             self.reweighting_ = None
@@ -174,13 +170,13 @@ class CFRHHasher(AffinityHasher):
     def _target(self, run, batch):
         s = self._unscaled(run, batch)
         if self.reweighting_ is not None:
-            s = F.reweight(s, self.reweighting_)
+            s = F.reweight(s, **self.reweighting_)
         return self.scale * s
 
     def _networks(self, widths, generator):
         sizes = self.hidden_units, self.n_bits
         return {
-            block: Autoencoder(width, *sizes, generator, self.decoder_hidden_units)
+            block: networks.Autoencoder(width, *sizes, generator, self.decoder_hidden_units)
             for block, width in widths.items()
         }
 

@@ -1,16 +1,12 @@
 """Correlation-identity reconstruction hashing."""
 
 import numpy as np
-import torch
-from torch.nn.functional import mse_loss
 
 from ..._blocks import BLOCKS
 from .._docs import hasher
 from .._parameters import count, not_negative, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
-from .graphs import NeighborGraph, count_neighbors, pair_neighbors
-from .networks import GraphFusion
+from .lazy import F, graphs, networks, torch
 
 
 @hasher
@@ -118,9 +114,9 @@ class CIRHHasher(AffinityHasher):
     max_iter: int = count(20)
 
     def _networks(self, widths, generator):
-        networks = super()._networks(widths, generator)
-        fusion = GraphFusion(widths, self.graph_units, self.n_bits, generator)
-        return {**networks, "fusion": fusion}
+        encoders = super()._networks(widths, generator)
+        fusion = networks.GraphFusion(widths, self.graph_units, self.n_bits, generator)
+        return {**encoders, "fusion": fusion}
 
     def _optimizers(self, networks):
         return {
@@ -133,19 +129,19 @@ class CIRHHasher(AffinityHasher):
 
     def _begin(self, run, phase):
         if phase == "fusion":
-            self.n_neighbors_ = count_neighbors(self.n_neighbors, len(run.pairs))
-            nearest = pair_neighbors(run, self.image_weight, self.n_neighbors_)
-            run.memory["graph"] = NeighborGraph(nearest, run.device)
+            self.n_neighbors_ = graphs.count_neighbors(self.n_neighbors, len(run.pairs))
+            nearest = graphs.pair_neighbors(run, self.image_weight, self.n_neighbors_)
+            run.memory["graph"] = graphs.NeighborGraph(nearest, run.device)
         else:
             run.memory["codes"] = self._joint_codes(run)
 
-    @torch.no_grad()
     def _joint_codes(self, run):
         """Return the binary joint codes of all pairs, found a batch at a time."""
         run.networks.train()  # the statistics of each batch keep the bits balanced
         codes = torch.empty(len(run.pairs), self.n_bits, device=run.device)
         for rows in run.pairs.batches(self.batch_size, np.random.default_rng(run.seed)):
-            _, _, (_, joint, _) = self._fuse(run, run.batch(rows))
+            with torch.no_grad():
+                _, _, (_, joint, _) = self._fuse(run, run.batch(rows))
             codes[rows] = F.binary(joint)
         return codes
 
@@ -169,7 +165,7 @@ class CIRHHasher(AffinityHasher):
         terms = {
             "feature_reconstruction": self.reconstruction_weight * reconstruction,
             "correlation": self.correlation_weight * correlation,
-            "discretization": mse_loss(joint, F.binary(joint)),
+            "discretization": torch.nn.functional.mse_loss(joint, F.binary(joint)),
         }
         run.step(terms, "fusion")
         return terms
@@ -181,7 +177,7 @@ class CIRHHasher(AffinityHasher):
         pairs = (image, image), (image, text), (text, text)
         similarity = sum(F.similarity_reconstruction(a, b, s) for a, b in pairs)
         return {
-            "joint_code": sum(mse_loss(code, target) for code in codes),
-            "pairing": mse_loss(*codes),
+            "joint_code": sum(torch.nn.functional.mse_loss(code, target) for code in codes),
+            "pairing": torch.nn.functional.mse_loss(*codes),
             "similarity": self.similarity_weight * similarity,
         }

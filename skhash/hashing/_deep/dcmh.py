@@ -2,7 +2,7 @@
 
 from .._docs import hasher
 from .._parameters import choice, count, not_negative
-from . import functional as F
+from .lazy import F
 from .supervised import SupervisedHasher
 
 

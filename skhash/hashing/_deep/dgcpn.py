@@ -3,9 +3,8 @@
 from ..._blocks import BLOCKS
 from .._docs import hasher
 from .._parameters import count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
-from .graphs import NeighborGraph, count_neighbors, pair_neighbors, random_walk
+from .lazy import F, graphs
 
 
 @hasher
@@ -111,9 +110,11 @@ class DGCPNHasher(AffinityHasher):
         return {block: self._optimizer({block: networks[block]}) for block in BLOCKS}
 
     def _begin(self, run, phase):
-        self.n_neighbors_ = count_neighbors(self.n_neighbors, len(run.pairs))
-        nearest = pair_neighbors(run, self.image_weight, self.n_neighbors_, of_own_group=False)
-        run.memory["walk"] = NeighborGraph(random_walk(nearest), run.device)
+        self.n_neighbors_ = graphs.count_neighbors(self.n_neighbors, len(run.pairs))
+        nearest = graphs.pair_neighbors(
+            run, self.image_weight, self.n_neighbors_, of_own_group=False
+        )
+        run.memory["walk"] = graphs.NeighborGraph(graphs.random_walk(nearest), run.device)
 
     def _target(self, run, batch):
         directions = F.blended_directions(**batch.features, image_weight=self.image_weight)

@@ -2,8 +2,8 @@
 
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher
+from .lazy import F
 
 
 @hasher
@@ -42,10 +42,10 @@ class DJSRHHasher(AffinityHasher):
     Affinity, loss and the growing sharpness of the tanh were read in the authors' public code,
     which trains the image network on pictures. The published setting for Wiki, transferred to
     features, is ``DJSRHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=200,
-    optimizer="sgd", learning_rate=0.01, watch_fraction=0)``; for MIRFlickr ``image_weight=0.9``,
-    for NUS-WIDE 0.6, both with ``intra_weight=0.1, max_iter=80, learning_rate=0.001,
-    text_learning_rate=0.01``. The code has an intra-modal weight for each modality; the two are
-    always equal.
+    optimizer="sgd", learning_rate=0.01, center=False, watch_fraction=0)``; for MIRFlickr
+    ``image_weight=0.9``, for NUS-WIDE 0.6, both with ``intra_weight=0.1, max_iter=80,
+    learning_rate=0.001, text_learning_rate=0.01``. The code has an intra-modal weight for each
+    modality; the two are always equal.
 
     This library's own: centring, the common scale of the features, the linear paths, and the
     defaults of training, which are those of :class:`CFRHHasher`. The start was chosen, and

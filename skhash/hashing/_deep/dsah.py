@@ -1,13 +1,10 @@
 """Deep semantic-alignment hashing."""
 
-from torch.nn.functional import mse_loss
-
 from ..._blocks import BLOCKS
-from ..._torch.weights import linear
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher
+from .lazy import F, networks, torch
 
 OTHER = {"image": "text", "text": "image"}
 
@@ -59,7 +56,8 @@ class DSAHHasher(AffinityHasher):
     Affinity, losses and the decoding of each modality from the other were read in the authors'
     public code, which trains the image network on pictures. The published setting, transferred to
     features, is ``DSAHHasher(init="random", image_weight=0.9, hidden_units=4096, batch_size=32,
-    max_iter=200, optimizer="sgd", learning_rate=0.005, momentum=0.7, watch_fraction=0)``, with
+    max_iter=200, optimizer="sgd", learning_rate=0.005, momentum=0.7, center=False,
+    watch_fraction=0)``, with
     Nesterov's form of momentum, which is not offered here.
 
     In that code the decoders get the signs of the codes, through which no gradient reaches the
@@ -104,9 +102,11 @@ class DSAHHasher(AffinityHasher):
     max_iter: int = count(45)
 
     def _networks(self, widths, generator):
-        networks = super()._networks(widths, generator)
-        decoders = {f"{b}_decoder": linear(self.n_bits, d, generator) for b, d in widths.items()}
-        return {**networks, **decoders}
+        encoders = super()._networks(widths, generator)
+        decoders = {
+            f"{b}_decoder": networks.linear(self.n_bits, d, generator) for b, d in widths.items()
+        }
+        return {**encoders, **decoders}
 
     def _affinity(self, image, text):
         return self.scale * F.blended_signed_cosine(image, text, self.image_weight)
@@ -126,5 +126,5 @@ class DSAHHasher(AffinityHasher):
             "intra": self.intra_weight * intra,
             "pairing": self.pairing_weight * pairing,
             "reconstruction": self.reconstruction_weight * reconstruction,
-            "symmetry": self.symmetry_weight * mse_loss(between, between.T),
+            "symmetry": self.symmetry_weight * torch.nn.functional.mse_loss(between, between.T),
         }

@@ -2,15 +2,12 @@
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.nn.functional import one_hot
 
 from ..._inputs.ids import as_array, check_ids
 from ..._inputs.messages import shorten
-from ..._torch.weights import linear
 from .._docs import hasher
 from .._parameters import count, not_negative
-from . import functional as F
+from .lazy import F, networks, torch
 from .supervised import SupervisedHasher
 
 
@@ -49,10 +46,12 @@ class DSCMRHasher(SupervisedHasher):
     Notes
     -----
     The paper learns real-valued vectors; the terms are those of its public code, which trains
-    networks of features, sets ``likelihood_weight=0.001, batch_size=100, max_iter=500,
-    learning_rate=1e-4``, and keeps the epoch that is best on test labels.
+    networks of features, sets ``likelihood_weight=0.001, hidden_units=2048, batch_size=100,
+    max_iter=500, learning_rate=1e-4, weight_decay=0`` and a first beta of Adam of 0.5, and keeps
+    the epoch that is best on test labels.
 
-    This library's own: the vectors are tanh outputs, and their signs are the codes; similarities
+    This library's own: the two networks share no layer (the paper's share their last one, below the
+    classifier); the vectors are tanh outputs, and their signs are the codes; similarities
     are 0 or 1 as in the paper (the public code counts the shared labels); the two halves of a pair
     are similar even if the row has no label; and the defaults, which cross-validation by the labels
     of training pairs chose.
@@ -91,7 +90,8 @@ class DSCMRHasher(SupervisedHasher):
         X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
             Features of the pairs, the image block first.
         y : {array-like, sparse matrix} of shape (n_samples,) or (n_samples, n_labels)
-            Their labels, as in `fit`. A chunk may be of one class.
+            Their labels, as in `fit`. A chunk may be of one class; the first one only if `classes`
+            names all.
         groups : array-like of shape (n_samples,), default=None
             As in `fit`.
         classes : array-like of shape (n_classes,), default=None
@@ -105,7 +105,8 @@ class DSCMRHasher(SupervisedHasher):
         Raises
         ------
         ValueError
-            If a chunk has a class that the first call did not know.
+            If a chunk has a class that the first call did not know, the first chunk has only one
+            and `classes` is None, or `classes` or the number of indicators changes.
         """
         return self._train(X, y, groups, classes=classes, go_on=True)
 
@@ -148,13 +149,16 @@ class DSCMRHasher(SupervisedHasher):
         return known
 
     def _networks(self, widths, generator):
-        networks = super()._networks(widths, generator)
-        return {**networks, "classifier": linear(self.n_bits, len(self.classes_), generator)}
+        encoders = super()._networks(widths, generator)
+        return {
+            **encoders,
+            "classifier": networks.linear(self.n_bits, len(self.classes_), generator),
+        }
 
     def _targets(self, run, rows):
         """Return indicators of the labels, (m, n_classes)."""
         y = torch.from_numpy(run.pairs.labels[rows]).to(run.device)
-        return (one_hot(y, len(self.classes_)) if y.ndim == 1 else y).float()
+        return (torch.nn.functional.one_hot(y, len(self.classes_)) if y.ndim == 1 else y).float()
 
     def _loss(self, run, batch):
         image, text = batch.codes["image"], batch.codes["text"]

@@ -1,14 +1,10 @@
 """Deep unsupervised contrastive hashing."""
 
-import torch
-from torch.nn.functional import softplus
-
 from ..._blocks import BLOCKS
 from .._docs import hasher
 from .._parameters import count, not_negative, positive, share
-from . import functional as F
 from .base import DeepHasher, sharpness
-from .networks import NormalizedEncoder, perceptron
+from .lazy import F, networks, torch
 
 
 @hasher
@@ -98,9 +94,9 @@ class DUCHHasher(DeepHasher):
 
     def _networks(self, widths, generator):
         sizes = self.hidden_units, self.n_bits
-        networks = {b: NormalizedEncoder(d, *sizes, generator) for b, d in widths.items()}
-        discriminator = perceptron(self.n_bits, 2 * self.n_bits, 1, generator)
-        return {**networks, "discriminator": discriminator}
+        encoders = {b: networks.NormalizedEncoder(d, *sizes, generator) for b, d in widths.items()}
+        discriminator = networks.perceptron(self.n_bits, 2 * self.n_bits, 1, generator)
+        return {**encoders, "discriminator": discriminator}
 
     def _optimizers(self, networks):
         return {
@@ -135,7 +131,9 @@ class DUCHHasher(DeepHasher):
             for a, b in ((image, text), (image, image_view), (text, text_view))
         )
         # The images' codes should pass for codes of texts.
-        passed = softplus(-run.networks["discriminator"](batch.codes["image"])).mean()
+        passed = torch.nn.functional.softplus(
+            -run.networks["discriminator"](batch.codes["image"])
+        ).mean()
         signs = F.binary(sum(codes))
         return {
             "inter": self.inter_weight * inter,

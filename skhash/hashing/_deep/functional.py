@@ -4,8 +4,6 @@ Shapes: ``m`` rows in a batch, ``d`` features, ``c`` bits. Every affinity is an 
 entry (i, j) says how similar rows i and j should be; every loss term is a scalar tensor.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch.nn.functional import mse_loss, normalize, softplus
@@ -86,15 +84,6 @@ def joint_similarity(s_image, s_text, kind="cosine"):
     return (profiles + profiles.T) / 2
 
 
-class Reweighting(NamedTuple):
-    """Where the tails of an affinity's distribution begin, and where they end."""
-
-    left: float
-    right: float
-    low: float
-    high: float
-
-
 def fit_reweighting(entries, *, left_scales=2.0, right_scales=4.0, n_bins=100):
     r"""Find the tails of the distribution of an affinity's entries off the diagonal.
 
@@ -116,25 +105,25 @@ def fit_reweighting(entries, *, left_scales=2.0, right_scales=4.0, n_bins=100):
 
     Returns
     -------
-    Reweighting
-        The two thresholds and the extremes; thresholds that are never passed where there are no
-        entries.
+    dict of str to float
+        The two thresholds, ``left`` and ``right``, and the extremes, ``low`` and ``high``;
+        thresholds that are never passed where there are no entries.
     """
     entries = np.asarray(entries, dtype=np.float64)
     if not entries.size:  # batches of one row
-        return Reweighting(left=-np.inf, right=np.inf, low=0.0, high=0.0)
+        return {"left": -np.inf, "right": np.inf, "low": 0.0, "high": 0.0}
     counts, edges = np.histogram(entries, bins=n_bins)
     peak = int(np.argmax(counts))
     mode = (edges[peak] + edges[peak + 1]) / 2
     below, above = mode - entries[entries < mode], entries[entries > mode] - mode
     sigma = np.sqrt(np.mean(below**2)) if below.size else 0.0
     scale = above.mean() if above.size else 0.0
-    return Reweighting(
-        left=float(mode - left_scales * sigma),
-        right=float(mode + right_scales * scale),
-        low=float(entries.min()),
-        high=float(entries.max()),
-    )
+    return {
+        "left": float(mode - left_scales * sigma),
+        "right": float(mode + right_scales * scale),
+        "low": float(entries.min()),
+        "high": float(entries.max()),
+    }
 
 
 def off_diagonal(affinities):
@@ -154,7 +143,7 @@ def off_diagonal(affinities):
     return torch.cat(others).cpu().numpy()
 
 
-def reweight(s, fitted, *, left_weight=0.1, right_weight=0.2):
+def reweight(s, *, left, right, low, high, left_weight=0.1, right_weight=0.2):
     r"""Push the tails of an affinity's distribution outwards.
 
     .. math::
@@ -163,14 +152,15 @@ def reweight(s, fitted, *, left_weight=0.1, right_weight=0.2):
         S_{ij}\,(1 + l_2 e^{S_{ij} - \max}) & S_{ij} > \mathrm{right} \\
         S_{ij} & \text{otherwise} \end{cases}
 
-    (distribution-based similarity decision and weighting; Liu et al., JDSH, SIGIR 2020).
+    (distribution-based similarity decision and weighting; Liu et al., JDSH, SIGIR 2020). Exponents
+    are at most 0: entries beyond the extremes count as if they were there.
 
     Parameters
     ----------
     s : tensor of shape (m, m)
         The affinity.
-    fitted : Reweighting
-        The thresholds and extremes.
+    left, right, low, high : float
+        The thresholds and extremes, as `fit_reweighting` returns them.
     left_weight, right_weight : float
         :math:`l_1` and :math:`l_2`.
 
@@ -180,9 +170,9 @@ def reweight(s, fitted, *, left_weight=0.1, right_weight=0.2):
         The reweighted affinity.
     """
     # Clamped, since a batch may hold entries beyond the extremes that were fitted.
-    left = 1 + left_weight * torch.exp(-(s - fitted.low).clamp(min=0))
-    right = 1 + right_weight * torch.exp((s - fitted.high).clamp(max=0))
-    return torch.where(s < fitted.left, s * left, torch.where(s > fitted.right, s * right, s))
+    lower = 1 + left_weight * torch.exp(-(s - low).clamp(min=0))
+    upper = 1 + right_weight * torch.exp((s - high).clamp(max=0))
+    return torch.where(s < left, s * lower, torch.where(s > right, s * upper, s))
 
 
 def join_groups(s, groups):

@@ -1,11 +1,9 @@
 """High-order nonlocal hashing."""
 
-import torch
-
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive, share
-from . import functional as F
 from .base import AffinityHasher, sharpness
+from .lazy import F, torch
 
 
 @hasher
@@ -15,8 +13,8 @@ class HNHHasher(AffinityHasher):
     The codes of both modalities are pulled to a common representation of each pair, and reproduce
     an affinity that is high where two pairs are similar, and similar to the same others.
 
-    With :math:`A` the cosines of the features of a modality in a batch, :math:`U(\cdot)` rows of
-    unit length and :math:`\circ` the product of entries, the affinity is
+    With :math:`A` the cosines of the features of a modality in a batch, negative ones taken as 0,
+    :math:`U(\cdot)` rows of unit length and :math:`\circ` the product of entries, the affinity is
 
     .. math:: S = w\, N(A_I) + (1 - w)\, N(A_T) - 1, \qquad
         N(A) = k\, A \circ (U(A)\, U(A)^\top).
@@ -48,12 +46,12 @@ class HNHHasher(AffinityHasher):
 
     Notes
     -----
-    The form of affinity, loss and common representation is inferred from unofficial public code.
-    It sets, for MIRFlickr-25K, ``image_weight=0.9, cross_weight=1, common_weight=40 / n_bits,
+    The form of affinity, loss and common representation is inferred from unofficial public code. It
+    sets, for MIRFlickr-25K, ``image_weight=0.9, cross_weight=1, common_weight=40 / n_bits,
     hidden_units=4096, batch_size=32, max_iter=500, init="random", optimizer="sgd",
-    learning_rate=1e-4, text_learning_rate=0.01, center=False``, a second hidden layer of the text
-    network, and the weights (w, 40 / n_bits, 1, 1) with ``image_weight=0.6`` for NUS-WIDE,
-    (0.8, 40 / n_bits, 0.3, 0.01) for Wiki.
+    learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0``, a second hidden
+    layer of the text network, and the weights (w, 40 / n_bits, 1, 1) with ``image_weight=0.6`` for
+    NUS-WIDE, (0.8, 40 / n_bits, 0.3, 0.01) for Wiki.
 
     Of that code these are not repeated: it fixes the size of an identity to one batch size and
     drops the last batch; it brings each bit to unit length over the batch in place of each row, so
@@ -61,7 +59,8 @@ class HNHHasher(AffinityHasher):
     grows with its size; and the common representation weighs its two terms otherwise than the loss.
     This library's own: the distance from the common representation is a sum over bits, so that its
     weight means the same at each code length, and no gradient passes through :math:`C`, since at
-    the minimum it is 0.
+    the minimum it is 0. Cosines are negative since features are centred, which the features of that
+    code are not; without the 0, two factors below 0 would make a high affinity of unlike rows.
 
     The defaults were chosen by finding the other half of held-out training pairs, one or two at a
     time, on Wiki, birds and product photographs with CLIP features; no labels were used. At 32 bits
@@ -103,7 +102,7 @@ class HNHHasher(AffinityHasher):
 
     def _nonlocal(self, x):
         unit = F.unit_rows(x)
-        cosine = unit @ unit.T
+        cosine = (unit @ unit.T).clamp(min=0)
         profiles = F.unit_rows(cosine)
         return self.scale * cosine * (profiles @ profiles.T)
 

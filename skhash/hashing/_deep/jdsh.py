@@ -2,8 +2,8 @@
 
 from .._docs import hasher
 from .._parameters import choice, count, not_negative, positive
-from . import functional as F
 from .base import AffinityHasher
+from .lazy import F
 
 
 @hasher
@@ -15,7 +15,8 @@ class JDSHHasher(AffinityHasher):
     clearly different, count more.
 
     With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
-    and of the text features of a batch, and :math:`S_C` the cosines of their rows,
+    and of the text features of a batch, and :math:`S_C = (C + C^\top) / 2` with :math:`C` the
+    cosines of the rows of :math:`S_I` with those of :math:`S_T`,
 
     .. math:: \tilde S = \beta S_I + \gamma S_T + \eta S_C, \qquad
         S_{ij} = \mu\, \tilde S_{ij} \begin{cases}
@@ -23,9 +24,10 @@ class JDSHHasher(AffinityHasher):
         1 + l_2 e^{\tilde S_{ij} - \max} & \tilde S_{ij} > \mathrm{right} \\
         1 & \text{otherwise} \end{cases}
 
-    The tails begin two standard deviations of a half Gaussian left of the mode of the distribution
-    of :math:`\tilde S`, and four scales of a half Laplace distribution right of it; both are fitted
-    on batches of the training pairs.
+    Exponents are at most 0: entries beyond min and max, as those of a row with itself, count as if
+    they were there. The tails begin two standard deviations of a half Gaussian left of the mode of
+    the distribution of :math:`\tilde S`, and four scales of a half Laplace distribution right of
+    it; both are fitted on batches of the training pairs.
 
     With the unit rows :math:`B` of the real codes, the loss of a batch is
 
@@ -58,14 +60,15 @@ class JDSHHasher(AffinityHasher):
 
     Attributes
     ----------
-    reweighting_ : tuple
+    reweighting_ : dict of str to float
         Where the tails begin (``left``, ``right``) and end (``low``, ``high``).
 
     Notes
     -----
     Affinity, weighting and loss were read in public code. The published setting, transferred to
     features, is ``JDSHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=300,
-    optimizer="sgd", learning_rate=0.01, watch_fraction=0)``, which on MIRFlickr has
+    optimizer="sgd", learning_rate=0.01, center=False,
+    watch_fraction=0)``, which on MIRFlickr has
     ``image_weight=0.5, text_weight=0.1, joint_weight=0.4, left_weight=0.1``.
 
     The paper gives the ends and the beginnings of the tails as constants for the features of one
@@ -124,7 +127,7 @@ class JDSHHasher(AffinityHasher):
 
     def _target(self, run, batch):
         tails = {"left_weight": self.left_weight, "right_weight": self.right_weight}
-        return self.scale * F.reweight(super()._target(run, batch), self.reweighting_, **tails)
+        return self.scale * F.reweight(super()._target(run, batch), **self.reweighting_, **tails)
 
     def _reconstruct(self, networks, features, codes, s):
         image, text = F.unit_rows(codes["image"]), F.unit_rows(codes["text"])

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from ..._torch.weights import linear
+from ..._torch.weights import linear as linear
 
 
 class Encoder(nn.Module):
@@ -98,6 +98,29 @@ class NormalizedEncoder(Encoder):
 
     def _normalized(self, hidden):
         return self.norm(hidden)
+
+
+class MinMaxEncoder(Encoder):
+    """An encoder whose bits split halfway between their extremes; encoding has running means."""
+
+    middle: torch.Tensor
+
+    def __init__(self, n_features, n_hidden, n_bits, generator):
+        super().__init__(n_features, n_hidden, n_bits, generator)
+        self.register_buffer("middle", torch.zeros(n_bits))
+
+    def project(self, z, embedded):
+        """Return the code before the tanh, (m, c), from features and their hidden layer."""
+        code = super().project(z, embedded)
+        if not self.training or len(code) == 1:
+            return code - self.middle
+        middle = (code.amax(dim=0) + code.amin(dim=0)) / 2
+        self.middle.lerp_(middle.detach(), 0.1 if self.middle.any() else 1.0)  # the first as it is
+        return code - middle
+
+
+# Those whose codes `encoding.encode` computes; a class that derives from one computes others.
+IN_NUMPY = (Encoder, Autoencoder, NormalizedEncoder, MinMaxEncoder)
 
 
 def normalized_layer(n_inputs, n_outputs, generator):

@@ -1,11 +1,11 @@
 """Base of the hashers that learn from labels."""
 
 import pandas as pd
-import torch
 
 from ..._ranking.relevance import check_labels, held_labels
 from .._docs import hasher
 from .base import DeepHasher
+from .lazy import torch
 
 
 @hasher

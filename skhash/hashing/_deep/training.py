@@ -18,6 +18,7 @@ from ..._torch.runs import hold_out as held_out_rows
 from ..._torch.threads import threads
 from ..._torch.weights import from_numpy, to_numpy
 from .._pairs import CHUNK, block_statistics, dense_rows, paired_score, warn_of_rows
+from .networks import IN_NUMPY
 from .starts import begin_linear
 from .watch import (
     FEW,
@@ -71,6 +72,12 @@ def wake(hasher):
         live = Trained(networks.to(device), device)
         keep(hasher, hasher.image_state_, live)
     return live
+
+
+def encode(hasher, block, values):
+    """Return the real codes of all rows of a block by a fitted hasher's live networks."""
+    with threads(1):
+        return wake(hasher).encode(block, values, hasher.alpha_)
 
 
 def _states(hasher):
@@ -275,6 +282,7 @@ def train(hasher, former, pairs, validation=None, *, phases, seed, go_on=False):
         states = {name: to_numpy(network) for name, network in live.networks.items()}
         hasher.image_state_, hasher.text_state_ = (states.pop(block) for block in BLOCKS)
         hasher.training_state_ = states
+        hasher._in_numpy = all(type(live.networks[block]) in IN_NUMPY for block in BLOCKS)
         parameters = hasher.get_params(deep=False)
         hasher._fitted_with = {n: v for n, v in parameters.items() if n != "random_state"}
         left_out = pairs.take(run.watched) if validation is None else validation

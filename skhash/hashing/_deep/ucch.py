@@ -1,11 +1,9 @@
 """Unsupervised contrastive cross-modal hashing."""
 
-import torch
-
 from .._docs import hasher
 from .._parameters import count, not_negative, positive, share
-from . import functional as F
 from .base import DeepHasher, sharpness
+from .lazy import F, torch
 
 
 @hasher

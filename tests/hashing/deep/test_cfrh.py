@@ -61,9 +61,9 @@ def test_reweighted_affinity_equals_the_formula():
     plain = CFRHHasher(n_image_features=8, scale=1.0).affinity(X)
     fitted = _functional.fit_reweighting(plain[~np.eye(40, dtype=bool)])
     expected = plain.copy()
-    low, high = plain < fitted.left, plain > fitted.right
-    expected[low] *= 1 + 0.1 * np.exp(-(plain[low] - fitted.low))
-    expected[high] *= 1 + 0.2 * np.exp(np.minimum(plain[high] - fitted.high, 0))
+    low, high = plain < fitted["left"], plain > fitted["right"]
+    expected[low] *= 1 + 0.1 * np.exp(-(plain[low] - fitted["low"]))
+    expected[high] *= 1 + 0.2 * np.exp(np.minimum(plain[high] - fitted["high"], 0))
     assert low.any()
     assert high[~np.eye(40, dtype=bool)].any()
     reweighted = CFRHHasher(n_image_features=8, scale=1.4, reweight=True).affinity(X)

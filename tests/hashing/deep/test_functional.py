@@ -52,7 +52,7 @@ def test_rownorm_joint_similarity_is_the_product_with_unit_rows():
 
 
 def test_reweight_pushes_both_tails_out_and_leaves_the_middle():
-    fitted = F.Reweighting(left=-0.5, right=0.5, low=-1.0, high=1.0)
+    fitted = {"left": -0.5, "right": 0.5, "low": -1.0, "high": 1.0}
     s = np.linspace(-1.0, 1.0, M * M).reshape(M, M)
     expected = np.empty_like(s)
     for i in range(M):
@@ -63,7 +63,7 @@ def test_reweight_pushes_both_tails_out_and_leaves_the_middle():
             elif v > 0.5:
                 v *= 1 + 0.2 * np.exp(v - 1.0)
             expected[i, j] = v
-    np.testing.assert_allclose(F.reweight(t(s), fitted), expected, atol=1e-12)
+    np.testing.assert_allclose(F.reweight(t(s), **fitted), expected, atol=1e-12)
 
 
 def test_reweighting_finds_the_scales_of_a_gaussian_and_a_laplace_half():
@@ -71,15 +71,15 @@ def test_reweighting_finds_the_scales_of_a_gaussian_and_a_laplace_half():
     left = -0.2 - np.abs(rng.normal(scale=0.1, size=200_000))
     right = -0.2 + rng.exponential(scale=0.05, size=200_000)
     fitted = F.fit_reweighting(np.concatenate([left, right]))
-    assert fitted.left == pytest.approx(-0.2 - 2 * 0.1, abs=0.02)
-    assert fitted.right == pytest.approx(-0.2 + 4 * 0.05, abs=0.02)
-    assert (fitted.low, fitted.high) == (left.min(), right.max())
+    assert fitted["left"] == pytest.approx(-0.2 - 2 * 0.1, abs=0.02)
+    assert fitted["right"] == pytest.approx(-0.2 + 4 * 0.05, abs=0.02)
+    assert (fitted["low"], fitted["high"]) == (left.min(), right.max())
 
 
 def test_reweighting_of_constant_entries_has_no_tails():
     fitted = F.fit_reweighting(np.full(10, 0.3))
     s = torch.full((2, 2), 0.3)
-    assert torch.equal(F.reweight(s, fitted), s)
+    assert torch.equal(F.reweight(s, **fitted), s)
 
 
 def test_join_groups_gives_rows_of_a_group_their_own_affinity():

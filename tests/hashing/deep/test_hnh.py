@@ -22,7 +22,7 @@ def test_affinity_equals_the_formula(eight):
     X = eight.astype(float) - eight.astype(float).mean(axis=0)
     expected = -np.ones((8, 8))
     for weight, block in ((0.7, X[:, :5]), (0.3, X[:, 5:])):
-        cosine = unit(block) @ unit(block).T
+        cosine = np.maximum(unit(block) @ unit(block).T, 0)
         for i in range(8):
             for j in range(8):
                 expected[i, j] += (

@@ -1,0 +1,75 @@
+"""
+Search by text over HTTP
+========================
+
+A saved text pipeline and a saved index behind FastAPI. The guide explains how to train, save and
+serve; this is the whole server:
+
+    SERVICE_FOLDER=model uvicorn --app-dir examples --factory service:create --port 8000
+
+    curl "http://127.0.0.1:8000/search?text=two+dogs+on+a+beach&k=3"
+"""
+
+import os
+import time
+import warnings
+
+_started = time.perf_counter()  # before the imports, which take most of the time
+
+from pathlib import Path
+
+import joblib
+import numpy as np
+from fastapi import FastAPI, Query
+
+from skhash.retrieval import HammingRetriever
+
+_imported = time.perf_counter()
+
+
+def resident():
+    """Return the memory that this process holds, in megabytes, where Linux tells it."""
+    pages = Path("/proc/self/statm")
+    held = int(pages.read_text().split()[1]) if pages.exists() else 0
+    return held * os.sysconf("SC_PAGE_SIZE") / 1e6 if held else float("nan")
+
+
+def create():
+    """Load `SERVICE_FOLDER`/text.joblib and `SERVICE_FOLDER`/index, and make the app."""
+    folder = Path(os.environ["SERVICE_FOLDER"])
+    text = joblib.load(folder / "text.joblib", mmap_mode="r")
+    index = HammingRetriever.open(folder / "index")
+    loaded = time.perf_counter()
+    with warnings.catch_warnings(action="ignore"):  # of words that it may not know
+        index.kneighbors(text.transform(["warm up"]), 1)  # loads the compiled engine
+    ready = time.perf_counter()
+    print(
+        f"ready after {ready - _started:.2f} s (imports {_imported - _started:.2f}, models "
+        f"{loaded - _imported:.2f}, first search {ready - loaded:.2f}; processor "
+        f"{time.process_time():.2f} s), {index.n_samples_fit_} items, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'all cores')}, "
+        f"{resident():.0f} MB resident",
+        flush=True,
+    )
+    app = FastAPI(title="Search by text")
+
+    @app.get("/health")
+    def health():
+        return {"status": "ok", "items": index.n_samples_fit_, "resident_mb": resident()}
+
+    @app.get("/search")
+    def search(
+        text_: str = Query(alias="text", min_length=1, max_length=1000),
+        k: int = Query(default=10, ge=1, le=100),
+        label: str | None = None,
+    ):
+        codes = text.transform([text_])
+        n_asked = index.n_samples_fit_ if label else min(k, index.n_samples_fit_)
+        distances, rows = (found[0] for found in index.kneighbors(codes, n_asked))
+        labels = np.full(len(rows), None) if index.y_ is None else index.y_[rows]
+        wanted = np.flatnonzero(labels.astype(str) == label) if label else np.arange(len(rows))
+        return [
+            {"row": int(rows[i]), "distance": int(distances[i]), "label": str(labels[i])}
+            for i in wanted[:k]
+        ]
+
+    return app
