@@ -34,3 +34,23 @@ def pyplot():
 
     yield pyplot
     pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def two_processes():
+    """A client of two worker processes of Dask, started by the first test that needs them."""
+    distributed = pytest.importorskip("distributed")
+    local = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(**local) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def cluster(two_processes):
+    """The workers that Dask uses in a test, which may kill them: they start again."""
+    two_processes.wait_for_workers(2)
+    with two_processes.as_current():
+        yield two_processes

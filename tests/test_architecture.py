@@ -27,6 +27,7 @@ HOMES = {
     "PIL": {"features", "datasets", "metrics"},
     "faiss": {"retrieval"},
     "numba": COMPILED,
+    "pymilvus": set(),  # by name, and by its users
     "pooch": {"datasets"},
     "h5py": {"datasets"},
     "dask": {"features"},

@@ -61,7 +61,7 @@ def check_labels(y, n_rows, name="labels", rows="codes"):
     Parameters
     ----------
     y : array-like or sparse matrix of shape (n_rows,) or (n_rows, n_labels)
-        The labels.
+        The labels; those of Dask are computed.
     n_rows : int
         Number of rows that are labelled.
     name : str, default="labels"

@@ -16,8 +16,10 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from .._blocks import BLOCKS, block_of, named_columns, table_columns
 from .._hamming.comparable import compare_read
+from .._hamming.shards import shard_codes
 from .._inputs.checks import check_choice
 from .._inputs.ids import check_ids
+from .._inputs.lazy import is_lazy, refuse_lazy
 from ..codes import count_bits, pack_read, read_codes
 from .reranking import Asymmetric, Rescored, check_rerank, read_vectors
 from .scores import METRICS_AT_K, average_precisions, ndcg_scores, scores_at_k
@@ -96,6 +98,8 @@ class RetrievalScorer(BaseEstimator):
         The modality of the queries and of the database; ``"mean"`` is the mean of both.
     gallery : table or array, default=None
         Database that is transformed and searched; ``None`` searches the scored rows themselves.
+        Dask workers transform and search an array or a dataframe of Dask, which must give binary
+        codes.
     gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         Ids, classes or label indicators of the database.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
@@ -183,12 +187,15 @@ class RetrievalScorer(BaseEstimator):
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
         check_rerank(self.rerank, self.n_candidates)
+        refuse_lazy(X, "the rows that are scored")
         encode = partial(_ENCODE[self.rerank], estimator)
         queries = encode(X)
         if y is None and groups is not None:
             y = check_ids(groups, "groups", len(queries["image"][0]))
         gallery, gallery_y = queries, y
         if self.gallery is not None:
+            if self.rerank is not None:
+                refuse_lazy(self.gallery, "a gallery that is re-ranked")
             gallery, gallery_y = encode(self.gallery), self.gallery_y
         scores = [
             self._score_queries(*self._sides(queries[source], gallery[target]), y, gallery_y).mean()
@@ -264,7 +271,12 @@ def _with_real_output(estimator):
 
 
 def encode_halves(estimator, X):
-    """Transform pairs and split the result, an array by the names that the estimator gives it."""
+    """Transform pairs and split the result, an array by the names that the estimator gives it.
+
+    Those of Dask are transformed by the workers, which keep the codes.
+    """
+    if is_lazy(X):
+        return shard_codes(X, partial(encode_halves, estimator))
     codes = estimator.transform(X)
     return halves(codes, columns=_names(estimator, codes))
 
@@ -284,7 +296,7 @@ def halves(codes, n_bits=None, columns=None):
     Parameters
     ----------
     codes : table, array or sparse matrix of shape (n_samples, n_columns)
-        Codes or features of pairs.
+        Codes or features of pairs; or an array or a dataframe of Dask, whose workers split it.
     n_bits : int, default=None
         Length in bits that each code must have.
     columns : list of str, default=None
@@ -292,9 +304,11 @@ def halves(codes, n_bits=None, columns=None):
 
     Returns
     -------
-    dict of str to ndarray
+    dict of str to ndarray or ShardedCodes
         The blocks ``"image"`` and ``"text"``, of equal width.
     """
+    if is_lazy(codes):
+        return shard_codes(codes, partial(halves, n_bits=n_bits))
     columns = table_columns(codes) or columns
     codes = codes.toarray() if sparse.issparse(codes) else codes
     blocks = paired_codes(read_codes(codes, packed=n_bits is not None), columns)

@@ -4,11 +4,13 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
+from ._pairs import CHUNK
 
 _READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
 
@@ -19,6 +21,19 @@ def _refuse_other_sparse(X):
             f"sparse features must be CSR, since rows are read a batch at a time, got {X.format}: "
             "use X.tocsr()."
         )
+
+
+def _read(X, check):
+    """Check features; those of half precision in a memory map stay there, to be read in parts.
+
+    Everything that reads features casts the rows that it takes, with `dense_rows`.
+    """
+    if not (isinstance(X, np.ndarray) and X.dtype == np.float16 and X.ndim == 2 and is_mapped(X)):
+        return check(X)
+    check(X[:2])  # what does not depend on the values
+    for rows in gen_batches(len(X), CHUNK):
+        check_array(X[rows], input_name="X", **_READ)
+    return np.asarray(X)
 
 
 def check_pairs(hasher, X, *, reset):
@@ -43,14 +58,9 @@ def check_pairs(hasher, X, *, reset):
     columns = table_columns(X)
     named = reset and columns is not None and hasher.n_image_features is None
     n_named = _count_named(columns) if named else None
-    features: Any = validate_data(
-        hasher,
-        X,
-        reset=reset,
-        ensure_min_samples=2 if reset else 1,
-        ensure_min_features=2 if reset else 1,
-        **_READ,
-    )
+    least = 2 if reset else 1
+    options = {"reset": reset, "ensure_min_samples": least, "ensure_min_features": least, **_READ}
+    features: Any = _read(X, lambda rows: validate_data(hasher, rows, **options))
     if not reset:
         n_image = hasher.n_image_features_
     else:
@@ -182,7 +192,7 @@ def check_block(hasher, X, block):
             f"the {block} block has a column of the other, got {others[0]!r}: give the columns of "
             "one block alone."
         )
-    X = check_array(X, input_name="X", **_READ)
+    X = _read(X, lambda rows: check_array(rows, input_name="X", **_READ))
     n_image = hasher.n_image_features_
     expected = n_image if block == "image" else hasher.n_features_in_ - n_image
     if X.shape[1] != expected:

@@ -7,6 +7,7 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._hamming.comparable import compare_read
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import casting_features
 from .._ranking.scores import average_precisions
 
@@ -110,6 +111,25 @@ def paired_score(image, text, y):
     return float(np.mean(both))
 
 
+class TakenRows:
+    """Some rows of a memory map, read when they are asked for.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+        The map.
+    rows : ndarray of shape (m,), int
+        The rows.
+    """
+
+    def __init__(self, values, rows):
+        self.values, self.rows = values, rows
+        self.shape = len(rows), values.shape[1]
+
+    def __getitem__(self, rows):
+        return self.values[self.rows[rows]]
+
+
 class Pairs:
     """The rows that a hasher learns from, and their groups and labels, where there are any.
 
@@ -124,9 +144,12 @@ class Pairs:
     def __len__(self):
         return self.blocks["image"].shape[0]
 
-    def take(self, rows):
-        """Return some of the pairs."""
-        blocks = {name: block[rows] for name, block in self.blocks.items()}
+    def take(self, rows, *, in_files=False):
+        """Return some of the pairs; with `in_files`, features of memory maps stay there."""
+        blocks = {
+            name: TakenRows(block, rows) if in_files and is_mapped(block) else block[rows]
+            for name, block in self.blocks.items()
+        }
         groups, labels = (None if ids is None else ids[rows] for ids in (self.groups, self.labels))
         return Pairs(**blocks, groups=groups, labels=labels)
 

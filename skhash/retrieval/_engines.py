@@ -9,13 +9,16 @@ from sklearn.utils.validation import check_is_fitted
 from .._blocks import table_columns
 from .._hamming import search as _search
 from .._hamming.search import TakenWords
+from .._hamming.shards import ShardedWords
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
+from .._inputs.lazy import refuse_lazy
 from .._ranking.reranking import Asymmetric, Rescored, check_rerank
 from .._ranking.scorer import paired_codes
 from ._index import read_blocks
 from ._ivf import updated_lists
 from ._rerank import ANSWERS, RerankMixin
-from ._rows import is_mapped, words_of
+from ._rows import words_of
 
 # Where more than this part of the rows is removed, the others are searched in a copy.
 _FEW_REMOVED = 8
@@ -49,6 +52,7 @@ class EnginesMixin(RerankMixin):
         `by_bits`.
         """
         check_is_fitted(self)
+        refuse_lazy(X, "queries")
         searches, blocks = [], read_blocks(self, X, reset=False)
         for block, codes in blocks.items():
             words, some = words_of(codes)[:, :], vectors
@@ -165,6 +169,8 @@ class EnginesMixin(RerankMixin):
     def _some(self, block, passing, n_queries):
         """Do so for the rows that pass a filter: few are copied, of many the others are masked."""
         words, (mask, n_items) = self.words_[block], passing
+        if isinstance(words, ShardedWords):
+            return words, None, mask
         if _COPY * n_items < n_queries * (len(mask) - n_items):
             rows = np.flatnonzero(mask)
             return TakenWords(words, rows), rows, None
@@ -175,7 +181,8 @@ class EnginesMixin(RerankMixin):
         words, _, keep = self._items(block)
         if keep is None:
             return words
-        return TakenWords(words, np.flatnonzero(keep))
+        rows = np.flatnonzero(keep)
+        return words.taken(rows) if isinstance(words, ShardedWords) else TakenWords(words, rows)
 
     def _ranking(self, queries, block):
         """Return queries and the words of all items, for a ranking of these."""

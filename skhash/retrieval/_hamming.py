@@ -59,7 +59,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     ----------
     words_ : dict of str to ndarray of shape (n_words, n_samples_fit_), unsigned
         The packed codes, word by word: under ``"codes"``, or ``"image"`` and ``"text"`` if paired.
-        For packed codes of a memory map, something of that shape that is sliced as an array is.
+        For packed codes of a memory map, and for those of Dask workers, something of that shape
+        that is sliced as an array is.
     y_ : ndarray of shape (n_samples_fit_,) or (n_samples_fit_, n_labels), or None
         What was given as `y`, of all rows.
     vectors_ : ndarray of shape (n_samples_fit_, n_features), float16 or float32, or None

@@ -5,10 +5,13 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import named_columns, table_columns
+from .._inputs.arrays import is_mapped
+from .._inputs.lazy import is_lazy
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
-from ._rows import is_mapped, words_of
+from ._rows import words_of
+from ._sharded import read_sharded
 
 # Kinds of labels that NumPy would convert into one another.
 _LABEL_KINDS = {
@@ -89,7 +92,12 @@ def _real_for_bytes(index, codes, columns, blocks):
 
 
 def read_words(index, X, *, reset):
-    """Return the words of each block of codes in `X`, as `read_blocks` reads them."""
+    """Return the words of each block of codes in `X`, as `read_blocks` reads them.
+
+    `X` may be of Dask, too: then workers hold the words.
+    """
+    if is_lazy(X):
+        return read_sharded(index, X, read_words, reset=reset)
     parts = read_blocks(index, X, reset=reset)
     return {block: words_of(part) for block, part in parts.items()}
 

@@ -7,7 +7,8 @@ from .._estimators import fitting
 from ._engines import EnginesMixin
 from ._ids import Ids, check_unique, read_ids
 from ._index import check_labels, join_labels, read_words
-from ._rows import join_words
+from ._rows import join_words, take_words
+from ._sharded import refuse_sharded
 
 
 class ItemsMixin(EnginesMixin):
@@ -20,7 +21,7 @@ class ItemsMixin(EnginesMixin):
         ----------
         X : array-like or dataframe of shape (n_samples, n_columns), bool, uint8, int8 or float
             The codes. Packed codes of a ``numpy.memmap`` stay in their file, which must not
-            change; all others are copied.
+            change; those of a Dask array or dataframe stay on its workers; all others are copied.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             Classes or label indicators of the rows; likewise.
         ids : array-like of shape (n_samples,), int or str, default=None
@@ -239,6 +240,7 @@ class ItemsMixin(EnginesMixin):
             self._n_trained = self.n_samples_fit_
 
     def _update(self, words, y, ids, vectors=None):
+        refuse_sharded(self, "be replaced: remove these items and append their new codes")
         n_samples = next(iter(words.values())).shape[1]
         if len(ids) != n_samples:
             raise ValueError(
@@ -275,9 +277,7 @@ class ItemsMixin(EnginesMixin):
         if self._keep is None:
             return
         rows, n_trained = np.flatnonzero(self._keep), self._n_items_trained()
-        self.words_ = {
-            block: np.ascontiguousarray(held[:, rows]) for block, held in self.words_.items()
-        }
+        self.words_ = {block: take_words(held, rows) for block, held in self.words_.items()}
         self.y_ = None if self.y_ is None else np.array(self.y_[rows])
         self.vectors_ = None if self.vectors_ is None else np.array(self.vectors_[rows])
         self._ids = self._ids.taken(rows)
