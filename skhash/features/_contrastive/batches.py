@@ -6,7 +6,6 @@ generator; ``numpy.random.default_rng([seed, round, epoch])`` makes each epoch r
 own.
 """
 
-import warnings
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from ..._inputs.checks import check_choice
+from ..._inputs.messages import warn
 
 
 def deal(groups, batching, rng, labels=None):
@@ -254,11 +254,10 @@ def cluster(image, text, batch_size, rng, *, on="joint", n_clusters=None):
     labels = kmeans.fit_predict(z).astype(np.int64)
     sizes = np.bincount(labels, minlength=n_clusters)
     if sizes.max() / n_rows > (1 + 1 / n_clusters) / 2:
-        warnings.warn(
+        warn(
             f"one of {n_clusters} clusters holds {sizes.max()} of {n_rows} rows: this round's "
             "batches are random; train longer before clustering, or change n_clusters.",
             ConvergenceWarning,
-            stacklevel=2,
         )
         return None, sizes
     return labels, sizes

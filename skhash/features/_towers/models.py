@@ -6,7 +6,6 @@ completely, so it is the key under which a process keeps the loaded model.
 """
 
 import json
-import warnings
 from contextlib import nullcontext
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ..._inputs.messages import warn
 from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
 from .strangers import CONFIG, code_free, own_folder, read_document, stamp, tokenizer_options
@@ -162,11 +162,9 @@ def _with_local_text_tower(name, config, hub):
     options, unknown = tokenizer_options(text)
     if unknown:
         text["tokenizer_kwargs"] = options
-        warnings.warn(
+        warn(
             f"tokenizer_kwargs of {name!r} has options that are ignored ({', '.join(unknown)}): "
             "only those of open_clip are used, and code that comes with a model is never run.",
-            UserWarning,
-            stacklevel=2,
         )
     tower = text.get("hf_model_name")
     if tower:
@@ -282,11 +280,9 @@ def load_model(located, device, compiled=False):
             ) from error
     check_unchanged(located)
     if located.weights is None:
-        warnings.warn(
+        warn(
             f"{located.name!r} has random weights, because pretrained=None: its embeddings mean "
             "nothing, which is right for tests only.",
-            UserWarning,
-            stacklevel=2,
         )
     model.eval().to(device)
     if compiled:
