@@ -4,13 +4,19 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn import get_config
+from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
 from .._inputs.checks import check_integer
 
-_READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+_READ: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": (np.float32, np.float64),
+    "ensure_all_finite": False,  # checked here: scikit-learn recommends estimators that take NaN
+}
+_CHUNK = 4096  # rows that are checked at once
 
 
 def _refuse_other_sparse(X):
@@ -56,9 +62,35 @@ def check_pairs(hasher, X, *, reset):
     else:
         n_image = n_named if named else _check_given(hasher.n_image_features, features.shape[1])
     _check_sides(columns, n_image)
+    _check_finite(features)
     if reset:
         hasher.n_image_features_ = n_image
     return {"image": features[:, :n_image], "text": features[:, n_image:]}
+
+
+def _check_finite(features):
+    """Raise an error that names the rows with values that are not finite."""
+    if get_config()["assume_finite"]:
+        return
+    rows = []
+    for part in gen_batches(features.shape[0], _CHUNK):
+        chunk = features[part]
+        finite = np.isfinite(chunk.data if sparse.issparse(chunk) else chunk)
+        if not finite.all():
+            if sparse.issparse(chunk):
+                bad = np.unique(
+                    np.repeat(np.arange(chunk.shape[0]), np.diff(chunk.indptr))[~finite]
+                )
+            else:
+                bad = np.flatnonzero(~finite.all(axis=1))
+            rows += (part.start + bad).tolist()
+    if rows:
+        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+        raise ValueError(
+            f"Input X contains NaN or infinity in {len(rows)} of {features.shape[0]} rows (rows "
+            f"{shown}): drop these rows, and their labels and groups. After "
+            "CLIPFeaturizer(on_error='nan'), its errors_ lists the images that could not be read."
+        )
 
 
 def _count_named(columns):
@@ -183,6 +215,7 @@ def check_block(hasher, X, block):
             "one block alone."
         )
     X = check_array(X, input_name="X", **_READ)
+    _check_finite(X)
     n_image = hasher.n_image_features_
     expected = n_image if block == "image" else hasher.n_features_in_ - n_image
     if X.shape[1] != expected:
