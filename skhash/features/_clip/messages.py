@@ -80,11 +80,11 @@ def warn_of_cut(troubles, n_distinct):
     )
 
 
-def warn_of_failed(failed, n_rows):
-    """Warn of rows that became NaN."""
+def warn_of_failed(failed, n_rows, became="became NaN"):
+    """Warn of rows whose images could not be read, and of what became of them."""
     shown = [f"row {row} ({item}): {why}" for row, item, why in failed[:3].itertuples(index=False)]
     warn(
-        f"the images of {len(failed)} of {n_rows} rows cannot be read and became NaN, all are "
+        f"the images of {len(failed)} of {n_rows} rows cannot be read and {became}, all are "
         f"listed in errors_: {'; '.join(shown)}{'; ...' if len(failed) > 3 else ''}",
     )
 
