@@ -206,9 +206,23 @@ def fetch(address, *, weights_dir, local_files_only):
     if local_files_only:
         raise unavailable(address, weights_dir, "local_files_only=True forbids a download")
     try:
+        ask_hub()
         return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=weights_dir))
     except (OSError, RuntimeError) as error:
         raise unavailable(address, weights_dir, root_cause(error)) from error
+
+
+def ask_hub():
+    """Ask the hub once for anything, and raise an OSError if it does not answer.
+
+    A download asks five times for each file that it may be, and waits longer each time.
+    """
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    except Exception as error:  # of an HTTP library that differs between versions of the client
+        raise OSError(f"{constants.ENDPOINT} does not answer") from error
 
 
 def root_cause(error):
@@ -220,10 +234,11 @@ def root_cause(error):
 def unavailable(address, weights_dir, cause):
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    hint = "" if "local_files_only" in cause else "; local_files_only=True asks no network"
     return OSError(
         f"{address!r} is not in the cache folder {str(weights_dir or HF_HUB_CACHE)!r} and could "
         f"not be fetched ({cause}): fetch it once while online, give the path of a local copy of "
-        "the weights as pretrained, or set pretrained=None for random weights."
+        f"the weights as pretrained, or set pretrained=None for random weights{hint}."
     )
 
 

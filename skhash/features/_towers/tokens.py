@@ -7,7 +7,7 @@ from typing import Any
 
 from ..._inputs.messages import warn
 from ..._libraries import import_with_torchvision
-from .models import check_unchanged, need_transformers, root_cause, unavailable
+from .models import ask_hub, check_unchanged, need_transformers, root_cause, unavailable
 from .strangers import own_folder, tokenizer_options
 
 # Tokenizers of transformers keep the length to cut at: threads would change it for each other.
@@ -87,9 +87,13 @@ def from_disk_first(load, local_files_only):
     """
     try:
         return load(True)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as missing:
         if local_files_only:
             raise
+        try:
+            ask_hub()
+        except OSError as error:
+            raise missing from error
         return load(False)
 
 
