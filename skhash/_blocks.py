@@ -7,6 +7,7 @@ names: they must hold pairs, and the number of leading image columns says where 
 """
 
 import numbers
+from importlib.util import find_spec
 from typing import Any
 
 import narwhals as nw
@@ -194,6 +195,11 @@ def output_container(transformer):
 
 def _check_container(container):
     check_choice(container, "transform", ("default", "pandas", "polars"))
+    if container == "polars" and not find_spec("polars"):
+        raise ImportError(
+            "set_output(transform='polars') needs polars, which is not installed: pip install "
+            "polars, or choose 'pandas'."
+        )
     return container
 
 

@@ -189,3 +189,13 @@ def test_a_sparse_result_fits_no_dataframe():
     doubler = Doubler().set_output(transform="pandas")
     with pytest.raises(ValueError, match="a sparse result cannot be a pandas dataframe"):
         doubler._wrap_output(sparse.csr_matrix((2, 2)), ["image__0", "text__0"], block_table)
+
+
+def test_polars_is_asked_for_where_it_is_chosen(monkeypatch):
+    monkeypatch.setattr("skhash._blocks.find_spec", lambda name: None)
+    doubler = Doubler()
+    with pytest.raises(ImportError, match="needs polars, which is not installed: pip install pol"):
+        doubler.set_output(transform="polars")
+    assert isinstance(doubler.fit_transform(block_table), np.ndarray)
+    with config_context(transform_output="polars"), pytest.raises(ImportError, match="polars"):
+        doubler.fit_transform(block_table)
