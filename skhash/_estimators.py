@@ -92,8 +92,10 @@ def split_towers(estimator):
 
     Parameters
     ----------
-    estimator : Pipeline or estimator
-        Fitted; or a single fitted estimator with ``encode_image`` and ``encode_text``.
+    estimator : Pipeline, search or estimator
+        Fitted; or a single fitted estimator with ``encode_image`` and ``encode_text``. Of a search,
+        such as :class:`~sklearn.model_selection.GridSearchCV`, also as a step, the best estimator
+        is taken.
 
     Returns
     -------
@@ -104,7 +106,8 @@ def split_towers(estimator):
     Raises
     ------
     ValueError
-        If a step works on both modalities at once, or no step encodes.
+        If a step works on both modalities at once, no step encodes, or a search has no best
+        estimator, because of ``refit=False``.
 
     Examples
     --------
@@ -122,7 +125,9 @@ def split_towers(estimator):
     [[8]]
     """
     check_is_fitted(estimator)
+    estimator = _unwrap(estimator)
     steps = estimator.steps if isinstance(estimator, Pipeline) else [("encode", estimator)]
+    steps = [(name, _unwrap(step)) for name, step in steps]
     last = steps[-1][1]
     if not (_passes(last) or _encodes(last) or hasattr(last, "transform")):
         steps = steps[:-1]
@@ -142,6 +147,22 @@ def split_towers(estimator):
         for block in BLOCKS
     }
     return Bunch(**pipelines)
+
+
+def _unwrap(estimator):
+    """Return the estimator that a search has chosen or that is frozen; any other as it is."""
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "cv_results_"):
+            raise ValueError(
+                f"{type(estimator).__name__} has no best estimator to split, because refit=False: "
+                "fit it with refit=True, or give a fitted pipeline."
+            )
+        else:
+            return estimator
 
 
 def _passes(step):

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -7,6 +9,13 @@ from skhash import make_table
 settings.register_profile("patient", deadline=None)  # no test asserts a time
 settings.register_profile("thorough", deadline=None, max_examples=20_000)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Skip a test where SKHASH_DATA names no folder; an empty value names none."""
+    if not os.environ.get("SKHASH_DATA"):
+        pytest.skip("needs the Wiki data set in the folder that SKHASH_DATA names")
 
 
 @pytest.fixture

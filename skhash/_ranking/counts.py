@@ -4,8 +4,6 @@ A ranking is a sequence of *buckets*: sets of items at the same distance, in unk
 only need to know how many items of each grade of relevance a bucket has.
 """
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import gen_batches
@@ -13,6 +11,7 @@ from sklearn.utils import gen_batches
 from .._hamming import search as _search
 from .._hamming.comparable import is_binary
 from .._inputs.checks import check_choice, check_n_jobs
+from .._inputs.messages import warn
 from .relevance import count_grades, encode_labels, grade, grade_itself
 from .reranking import Asymmetric, Rescored
 
@@ -71,11 +70,10 @@ def rankings(queries, gallery, y_query, y_gallery, *, graded=False, **options):
     if n_without == queries.shape[1]:
         raise ValueError(NOTHING_RELEVANT)
     if n_without:
-        warnings.warn(
+        warn(
             f"{n_without} of {queries.shape[1]} queries have no relevant item in the gallery and "
             "count as 0: leave them out, or state their number beside the score.",
             UndefinedMetricWarning,
-            stacklevel=2,
         )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn import get_config
 from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import validate_data
 
@@ -12,7 +13,11 @@ from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
 from ._pairs import CHUNK
 
-_READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+_READ: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": (np.float32, np.float64),
+    "ensure_all_finite": False,  # checked here: scikit-learn recommends estimators that take NaN
+}
 
 
 def _refuse_other_sparse(X):
@@ -31,8 +36,6 @@ def _read(X, check):
     if not (isinstance(X, np.ndarray) and X.dtype == np.float16 and X.ndim == 2 and is_mapped(X)):
         return check(X)
     check(X[:2])  # what does not depend on the values
-    for rows in gen_batches(len(X), CHUNK):
-        check_array(X[rows], input_name="X", **_READ)
     return np.asarray(X)
 
 
@@ -66,9 +69,35 @@ def check_pairs(hasher, X, *, reset):
     else:
         n_image = n_named if named else _check_given(hasher.n_image_features, features.shape[1])
     _check_sides(columns, n_image)
+    _check_finite(features)
     if reset:
         hasher.n_image_features_ = n_image
     return {"image": features[:, :n_image], "text": features[:, n_image:]}
+
+
+def _check_finite(features):
+    """Raise an error that names the rows with values that are not finite."""
+    if get_config()["assume_finite"]:
+        return
+    rows = []
+    for part in gen_batches(features.shape[0], CHUNK):
+        chunk = features[part]
+        finite = np.isfinite(chunk.data if sparse.issparse(chunk) else chunk)
+        if not finite.all():
+            if sparse.issparse(chunk):
+                bad = np.unique(
+                    np.repeat(np.arange(chunk.shape[0]), np.diff(chunk.indptr))[~finite]
+                )
+            else:
+                bad = np.flatnonzero(~finite.all(axis=1))
+            rows += (part.start + bad).tolist()
+    if rows:
+        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+        raise ValueError(
+            f"Input X contains NaN or infinity in {len(rows)} of {features.shape[0]} rows (rows "
+            f"{shown}): drop these rows, and their labels and groups. After "
+            "CLIPFeaturizer(on_error='nan'), its errors_ lists the images that could not be read."
+        )
 
 
 def _count_named(columns):
@@ -193,6 +222,7 @@ def check_block(hasher, X, block):
             "one block alone."
         )
     X = _read(X, lambda rows: check_array(rows, input_name="X", **_READ))
+    _check_finite(X)
     n_image = hasher.n_image_features_
     expected = n_image if block == "image" else hasher.n_features_in_ - n_image
     if X.shape[1] != expected:

@@ -1,7 +1,5 @@
 """Rows of features, a batch at a time, and the statistics that all methods need."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
@@ -9,6 +7,7 @@ from sklearn.utils import gen_batches
 from .._hamming.comparable import compare_read
 from .._inputs.arrays import is_mapped
 from .._inputs.checks import casting_features
+from .._inputs.messages import warn
 from .._ranking.scores import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
@@ -80,21 +79,17 @@ def _outlying(distances):
 def warn_of_rows(block, empty, outlying):
     """Warn of rows without any feature, and of rows far from all others."""
     if empty.size:
-        warnings.warn(
+        warn(
             f"{empty.size} rows of the {block} block are all zeros (rows {_listed(empty)}): they "
             "carry no similarity information; drop them, or widen the features (a larger "
             "max_features or a smaller min_df).",
-            UserWarning,
-            stacklevel=5,
         )
     if outlying.size:
-        warnings.warn(
+        warn(
             f"{outlying.size} rows of the {block} block are so far from all others (rows "
             f"{_listed(outlying)}) that the others will get nearly the same codes: correct or "
             "drop these rows, or scale the features with sklearn.preprocessing.RobustScaler and "
             "clip them.",
-            UserWarning,
-            stacklevel=5,
         )
 
 
