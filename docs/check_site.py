@@ -141,8 +141,9 @@ class Browser:
             deviceScaleFactor=1,
             mobile=screen == "phone",
         )
-        scheme = {"name": "prefers-color-scheme", "value": colours}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        media = {"prefers-color-scheme": colours, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in media.items()]
+        self.call("Emulation.setEmulatedMedia", features=features)
 
     def errors(self):
         """Return the errors of the console, and the files that were loaded from the network."""

@@ -1,3 +1,4 @@
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -12,6 +13,7 @@ author = "the skhash developers"
 copyright = "the skhash developers, BSD-3-Clause"
 version = release = skhash.__version__
 urls = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"].get("urls", {})
+os.environ["SKHASH_DOCS"] = ".."  # the diagrams of the gallery link to the pages of the same build
 
 extensions = [
     "sphinx.ext.autodoc",

@@ -8,13 +8,13 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.validation import check_is_fitted
 
-from .._estimators import fitting
+from .._estimators import Documented, fitting
 from .._inputs.checks import check_integer, check_parameter
 from .._inputs.seed import own_generator
 from ._items import as_images, describe_image, open_image
 
 
-class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PatchFeaturizer(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Image features from a dictionary of patches: no pretrained weights, no labels.
 
     Square patches of the pictures are whitened and clustered by k-means; the centres are the

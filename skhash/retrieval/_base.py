@@ -4,6 +4,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from .._estimators import Documented
 from .._hamming import search as _search
 from .._inputs.checks import (
     check_choice,
@@ -19,7 +20,7 @@ from ._ivf import import_faiss
 ALGORITHMS = (*_search.ALGORITHMS, "faiss-ivf")
 
 
-class Index(BaseEstimator):
+class Index(Documented, BaseEstimator):
     """Parameters and attributes of an index, which `HammingRetriever` describes."""
 
     n_neighbors: int
