@@ -437,7 +437,7 @@ class ContrastiveFeaturizer(BlockTransformer):
         return encode(self, block, items)
 
     def __getstate__(self):
-        state = super().__getstate__()
+        state: Any = super().__getstate__()
         if "history_" in state:  # not every format of files holds dataframes
             state = {**state, "history_": state["history_"].to_dict("list")}
         return state
