@@ -88,7 +88,8 @@ PARAMETERS = {
     **named(
         """n_bits hidden_units max_iter batch_size n_iter_no_change n_neighbors nprobe n_patterns
         patch_size stride n_patches n_samples n_captions n_resamples n_queries image_size width
-        image_layers text_layers embed_dim accumulation n_features n_tags n_labels""",
+        image_layers text_layers embed_dim accumulation n_features n_tags n_labels
+        n_candidates""",
         integer(),
     ),
     **named(
@@ -147,7 +148,7 @@ PARAMETERS = {
         gain direction metric kind mode space init target""",
         words,
     ),
-    **named("image_head text_head mmap_mode rotation transform", choice(None)),
+    **named("image_head text_head mmap_mode rotation transform rerank", choice(None)),
     "CLIPFeaturizer.normalize": flag,
     **named("fetch_mscoco.image fetch_wiki.text", words),
     "device": lambda value: isinstance(value, str),  # which there are, torch knows
@@ -156,7 +157,7 @@ PARAMETERS = {
         """image text estimator codes folder captions instances shards data_home path cache_dir
         weights_dir checkpoint_dir model transformer gallery gallery_y y y_gallery y_query X X_val
         y_val classes
-        groups query_codes gallery_codes query_items gallery_items query_balance gallery_balance
+        ids where groups vectors query_codes gallery_codes query_items gallery_items query_balance gallery_balance
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained
         image_column text_column label_column text_field split stop_words ngram_range token_pattern
