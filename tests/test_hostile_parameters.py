@@ -156,8 +156,8 @@ PARAMETERS = {
     **named(
         """image text estimator codes folder captions instances shards data_home path cache_dir
         weights_dir checkpoint_dir model transformer gallery gallery_y y y_gallery y_query X X_val
-        y_val classes
-        ids where groups vectors query_codes gallery_codes query_items gallery_items query_balance gallery_balance
+        y_val classes ids where vectors
+        groups query_codes gallery_codes query_items gallery_items query_balance gallery_balance
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained
         image_column text_column label_column text_field split stop_words ngram_range token_pattern
