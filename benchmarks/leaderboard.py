@@ -22,7 +22,7 @@ was; a cell is measured again if the parameters of its method or skhash's versio
 with ``--fresh``, which must be given after a change of the code or the data. Cheap methods come
 first. The command may run several times at once on one folder of results.
 
-    OMP_NUM_THREADS=1 python benchmarks/leaderboard.py [--on wiki wiki-apart clip-like a.npz]
+    OMP_NUM_THREADS=1 python benchmarks/leaderboard.py [--on wiki wiki-apart clip-like=12000 a.npz]
         [--seeds 5] [--bits 16 32 64 128] [--jobs 2] [--methods CFRH CCAHasher]
         [--own module.Class] [--estimate] [--budget 60] [--docs docs/leaderboard]
 """
@@ -37,7 +37,7 @@ from _cells import find_jobs, work
 from _methods import find_methods
 from _timing import header
 
-ON = ["wiki", "wiki-apart", "clip-like"]
+ON = ["wiki", "wiki-apart", "clip-like=12000"]
 
 
 def parse(arguments=None):

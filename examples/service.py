@@ -46,7 +46,8 @@ def create():
     print(
         f"ready after {ready - _started:.2f} s (imports {_imported - _started:.2f}, models "
         f"{loaded - _imported:.2f}, first search {ready - loaded:.2f}; processor "
-        f"{time.process_time():.2f} s), {index.n_samples_fit_} items, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'all cores')}, "
+        f"{time.process_time():.2f} s), {index.n_samples_fit_} items, "
+        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'all cores')}, "
         f"{resident():.0f} MB resident",
         flush=True,
     )

@@ -6,6 +6,8 @@ it in either form, and ``transform`` encodes all blocks that are present. Arrays
 names: they must hold pairs, and the number of leading image columns says where the image ends.
 """
 
+import numbers
+from importlib.util import find_spec
 from typing import Any
 
 import narwhals as nw
@@ -193,6 +195,11 @@ def output_container(transformer):
 
 def _check_container(container):
     check_choice(container, "transform", ("default", "pandas", "polars"))
+    if container == "polars" and not find_spec("polars"):
+        raise ImportError(
+            "set_output(transform='polars') needs polars, which is not installed: pip install "
+            "polars, or choose 'pandas'."
+        )
     return container
 
 
@@ -202,10 +209,11 @@ def make_table(image=None, text=None):
     Parameters
     ----------
     image : array-like, default=None
-        One image per row. A two-dimensional numeric or boolean array (dense or sparse) is a block
-        of features or codes and becomes the columns ``image__0``, ``image__1``, ...; a
-        one-dimensional sequence (paths, pictures) becomes the column ``image``. A dataframe keeps
-        its column names, which get the prefix ``image__`` where they lack it.
+        One image per row. A two-dimensional numeric or boolean array (NumPy, sparse or a tensor of
+        torch) or a list of vectors of one length is a block of features or codes and becomes the
+        columns ``image__0``, ``image__1``, ...; a one-dimensional sequence (paths, pictures)
+        becomes the column ``image``. A dataframe keeps its column names, which get the prefix
+        ``image__`` where they lack it.
     text : array-like, default=None
         One text per row, likewise.
 
@@ -216,8 +224,11 @@ def make_table(image=None, text=None):
 
     Raises
     ------
+    TypeError
+        If a tensor cannot become an array, since it needs a gradient or is not on the CPU.
     ValueError
-        If neither is given, or the two have different numbers of rows.
+        If neither is given, the two have different numbers of rows, or the vectors of a list have
+        different lengths.
 
     Examples
     --------
@@ -250,6 +261,7 @@ def _block_frame(block, values):
     if columns is not None:
         named = [name if name.startswith(f"{block}__") else f"{block}__{name}" for name in columns]
         return nw.from_native(values, eager_only=True).to_pandas().set_axis(named, axis=1)
+    values = _as_matrix(block, values)
     if isinstance(values, np.ndarray) and values.ndim == 2:
         return pd.DataFrame(values, columns=block_names(block, range(values.shape[1])))
     if isinstance(values, np.ndarray) and values.ndim > 2:
@@ -260,3 +272,44 @@ def _block_frame(block, values):
     for row, value in enumerate(values):  # one by one: NumPy would unpack a list of equal arrays
         column[row] = value
     return pd.DataFrame({block: column})
+
+
+def _as_matrix(block, values):
+    """Return a tensor as an array and a list of vectors as a matrix; anything else as it is."""
+    if _is_tensor(values):
+        return _to_array(block, values)
+    if not isinstance(values, (list, tuple)):
+        return values
+    rows = [_to_array(block, row) if _is_tensor(row) else row for row in values]
+    if not rows or not all(map(_is_vector, rows)):
+        return rows
+    lengths = list(map(len, rows))
+    for row, length in enumerate(lengths):
+        if length != lengths[0]:
+            raise ValueError(
+                f"{block} is a list of vectors, which must have one length, got {length} numbers "
+                f"in row {row} beside {lengths[0]} in row 0: give vectors of one length."
+            )
+    return np.array(rows)
+
+
+def _is_tensor(values):
+    return hasattr(values, "detach") and hasattr(values, "__array__")
+
+
+def _is_vector(row):
+    if isinstance(row, np.ndarray):
+        return row.ndim == 1 and row.dtype.kind in "biuf"
+    kinds = (numbers.Real, np.bool_)  # a bool of Python is a number
+    is_list = isinstance(row, (list, tuple)) and len(row) > 0
+    return is_list and all(isinstance(value, kinds) for value in row)
+
+
+def _to_array(block, tensor):
+    try:
+        return np.asarray(tensor)
+    except (RuntimeError, TypeError) as error:
+        raise TypeError(
+            f"{block} is a tensor that NumPy cannot read ({str(error).splitlines()[0]}): give "
+            "tensor.detach().float().cpu().numpy()."
+        ) from error

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._blocks import BLOCKS
 
 _PUBLIC = ("features", "hashing", "hashing.supervised", "retrieval", "metrics")
+_HELD = ("retrieval._ids.Ids",)  # what fitted estimators hold beside arrays
 
 
 @contextmanager
@@ -91,8 +92,10 @@ def split_towers(estimator):
 
     Parameters
     ----------
-    estimator : Pipeline or estimator
-        Fitted; or a single fitted estimator with ``encode_image`` and ``encode_text``.
+    estimator : Pipeline, search or estimator
+        Fitted; or a single fitted estimator with ``encode_image`` and ``encode_text``. Of a search,
+        such as :class:`~sklearn.model_selection.GridSearchCV`, also as a step, the best estimator
+        is taken.
 
     Returns
     -------
@@ -103,7 +106,8 @@ def split_towers(estimator):
     Raises
     ------
     ValueError
-        If a step works on both modalities at once, or no step encodes.
+        If a step works on both modalities at once, no step encodes, or a search has no best
+        estimator, because of ``refit=False``.
 
     Examples
     --------
@@ -121,7 +125,9 @@ def split_towers(estimator):
     [[8]]
     """
     check_is_fitted(estimator)
+    estimator = _unwrap(estimator)
     steps = estimator.steps if isinstance(estimator, Pipeline) else [("encode", estimator)]
+    steps = [(name, _unwrap(step)) for name, step in steps]
     last = steps[-1][1]
     if not (_passes(last) or _encodes(last) or hasattr(last, "transform")):
         steps = steps[:-1]
@@ -143,6 +149,22 @@ def split_towers(estimator):
     return Bunch(**pipelines)
 
 
+def _unwrap(estimator):
+    """Return the estimator that a search has chosen or that is frozen; any other as it is."""
+    while True:
+        if isinstance(estimator, FrozenEstimator):
+            estimator = estimator.estimator
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        elif hasattr(estimator, "cv_results_"):
+            raise ValueError(
+                f"{type(estimator).__name__} has no best estimator to split, because refit=False: "
+                "fit it with refit=True, or give a fitted pipeline."
+            )
+        else:
+            return estimator
+
+
 def _passes(step):
     return step is None or step == "passthrough"
 
@@ -158,9 +180,9 @@ def _modality_step(step, block):
 def trusted_types():
     """Name the types of this library that a file of skops may contain.
 
-    These are the public estimators and scorers, and the steps of :func:`split_towers`, by the names
-    that ``skops.io.get_untrusted_types`` gives them. There is no function among them. Arrays,
-    numbers, and scikit-learn's own estimators are trusted by skops itself.
+    These are the public estimators and scorers, the steps of :func:`split_towers`, and the ids of
+    an index, by the names that ``skops.io.get_untrusted_types`` gives them. There is no function
+    among them. Arrays, numbers, and scikit-learn's own estimators are trusted by skops itself.
 
     Returns
     -------
@@ -183,4 +205,5 @@ def trusted_types():
         module = import_module(f".{part}", __package__)
         found += [getattr(module, name) for name in module.__all__]
     types = [value for value in found if isinstance(value, type)]
-    return sorted(f"{t.__module__}.{t.__name__}" for t in types if issubclass(t, BaseEstimator))
+    names = [f"{t.__module__}.{t.__name__}" for t in types if issubclass(t, BaseEstimator)]
+    return sorted([*names, *(f"{__package__}.{name}" for name in _HELD)])

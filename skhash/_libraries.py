@@ -15,8 +15,10 @@ DEPENDENCIES = (
 )
 OPTIONAL = (
     *("numba", "faiss-cpu", "dask", "distributed", "pooch", "h5py", "pyarrow", "matplotlib"),
-    *("transformers", "timm", "polars"),
+    *("transformers", "timm", "polars", "fastapi", "uvicorn", "skops", "pymilvus"),
 )
+# Packages that are not called as their module, or that need extras of their own.
+_PACKAGES = {"faiss": "faiss-cpu", "dask": '"dask[dataframe,distributed]"'}
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _OPERATORS = ("nms", "qnms")
 _lock = threading.Lock()
@@ -108,7 +110,7 @@ def import_optional(module, *, extra, purpose):
     Raises
     ------
     ImportError
-        If it is not installed. The message names the extra.
+        If it is not installed. The message names the package and the extra.
     """
     try:
         return import_module(module)
@@ -117,8 +119,8 @@ def import_optional(module, *, extra, purpose):
         if error.name is None or error.name.partition(".")[0] != missing:
             raise
         raise ImportError(
-            f"{purpose} needs {missing}, which is not installed: "
-            f'pip install "scikit-hash[{extra}]".'
+            f"{purpose} needs {missing}, which is not installed: pip install "
+            f'{_PACKAGES.get(missing, missing)}, or pip install "scikit-hash[{extra}]".'
         ) from error
 
 

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -7,6 +9,13 @@ from skhash import make_table
 settings.register_profile("patient", deadline=None)  # no test asserts a time
 settings.register_profile("thorough", deadline=None, max_examples=20_000)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Skip a test where SKHASH_DATA names no folder; an empty value names none."""
+    if not os.environ.get("SKHASH_DATA"):
+        pytest.skip("needs the Wiki data set in the folder that SKHASH_DATA names")
 
 
 @pytest.fixture
@@ -34,3 +43,23 @@ def pyplot():
 
     yield pyplot
     pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def two_processes():
+    """A client of two worker processes of Dask, started by the first test that needs them."""
+    distributed = pytest.importorskip("distributed")
+    local = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with (
+        distributed.LocalCluster(**local) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def cluster(two_processes):
+    """The workers that Dask uses in a test, which may kill them: they start again."""
+    two_processes.wait_for_workers(2)
+    with two_processes.as_current():
+        yield two_processes

@@ -16,7 +16,7 @@ import skhash
 PACKAGE = Path(skhash.__file__).parent
 PUBLIC = ("datasets", "features", "hashing", "metrics", "retrieval")
 MODULES = sorted(PACKAGE.rglob("*.py"))
-COMPILED = {"engine_numba.py", "histograms_numba.py", "words_numba.py"}
+COMPILED = {"asymmetric_numba.py", "engine_numba.py", "histograms_numba.py", "words_numba.py"}
 # The folders and files where a heavy or optional library may be imported at all.
 HOMES = {
     "torch": {"_deep", "features", "_torch", "_libraries.py"},
@@ -27,6 +27,7 @@ HOMES = {
     "PIL": {"features", "datasets", "metrics"},
     "faiss": {"retrieval"},
     "numba": COMPILED,
+    "pymilvus": set(),  # by name, and by its users
     "pooch": {"datasets"},
     "h5py": {"datasets"},
     "dask": {"features"},

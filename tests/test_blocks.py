@@ -94,6 +94,43 @@ def test_make_table_keeps_pictures_whole():
         assert [picture.shape for picture in table["image"]] == [(4, 4, 3)] * 2
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bool", "int64"])
+def test_make_table_reads_tensors_and_lists_of_vectors_as_blocks(dtype):
+    torch = pytest.importorskip("torch")
+    expected = np.array([[1, 0, 1], [0, 1, 1]], dtype=dtype)
+    tensor = torch.from_numpy(expected)
+    for image in (tensor, list(tensor), list(expected), tuple(expected), expected.tolist()):
+        table = make_table(image=image, text=["a", "b"])
+        assert list(table.columns) == ["image__0", "image__1", "image__2", "text"]
+        np.testing.assert_array_equal(table.filter(like="image__"), expected)
+    assert set(make_table(image=tensor).dtypes) == {np.dtype(dtype)}
+
+
+def test_make_table_keeps_tensors_of_pictures_whole():
+    torch = pytest.importorskip("torch")
+    table = make_table(image=torch.zeros((2, 4, 4, 3), dtype=torch.uint8))
+    assert [picture.shape for picture in table["image"]] == [(4, 4, 3)] * 2
+
+
+def test_make_table_says_how_to_give_a_tensor_that_is_no_array():
+    torch = pytest.importorskip("torch")
+    for tensor in (torch.zeros((2, 3), requires_grad=True), torch.zeros((2, 3)).bfloat16()):
+        with pytest.raises(
+            TypeError, match=r"image is a .*give tensor\.detach\(\)\.float\(\)\.cpu"
+        ):
+            make_table(image=tensor)
+
+
+def test_make_table_names_the_vector_whose_length_differs():
+    with pytest.raises(ValueError, match=r"text is a list .* got 1 numbers in row 1 beside 2 in"):
+        make_table(text=[[1.0, 2.0], [1.0]])
+
+
+def test_make_table_keeps_lists_of_words_and_of_labels_whole():
+    for rows in ([["a", "b"], ["c"]], ["ab", "cd"], [b"ab", b"cd"]):
+        assert make_table(text=rows)["text"].tolist() == rows
+
+
 def test_make_table_joins_by_position_and_keeps_the_image_index():
     image = pd.DataFrame({"a": [1, 2]}, index=["x", "y"])
     text = pd.Series(["one", "two"], index=["y", "x"])
@@ -152,3 +189,13 @@ def test_a_sparse_result_fits_no_dataframe():
     doubler = Doubler().set_output(transform="pandas")
     with pytest.raises(ValueError, match="a sparse result cannot be a pandas dataframe"):
         doubler._wrap_output(sparse.csr_matrix((2, 2)), ["image__0", "text__0"], block_table)
+
+
+def test_polars_is_asked_for_where_it_is_chosen(monkeypatch):
+    monkeypatch.setattr("skhash._blocks.find_spec", lambda name: None)
+    doubler = Doubler()
+    with pytest.raises(ImportError, match="needs polars, which is not installed: pip install pol"):
+        doubler.set_output(transform="polars")
+    assert isinstance(doubler.fit_transform(block_table), np.ndarray)
+    with config_context(transform_output="polars"), pytest.raises(ImportError, match="polars"):
+        doubler.fit_transform(block_table)

@@ -27,11 +27,22 @@ def test_an_installed_module_is_imported():
     assert import_optional("math", extra="none", purpose="this test") is math
 
 
-def test_a_missing_module_names_its_extra():
-    with pytest.raises(
-        ImportError, match=r'fetching needs abacus_9.*pip install "scikit-hash\[beads\]"'
-    ):
+def test_a_missing_module_names_its_package_and_its_extra():
+    message = r'fetching needs abacus_9.*pip install abacus_9, or .*"scikit-hash\[beads\]"'
+    with pytest.raises(ImportError, match=message):
         import_optional("abacus_9.core", extra="beads", purpose="fetching")
+
+
+@pytest.mark.parametrize("module", ["faiss", "dask", "dask.dataframe"])
+def test_a_package_that_is_not_called_as_its_module_is_named_as_its_extra_lists_it(
+    module, monkeypatch
+):
+    extra = module.partition(".")[0]
+    (requirement,) = PROJECT["optional-dependencies"][extra]
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=r"pip install") as raised:
+        import_optional(module, extra=extra, purpose="this test")
+    assert requirement.partition(">")[0] in str(raised.value)
 
 
 def test_a_module_that_fails_for_want_of_another_is_not_called_missing(tmp_path, monkeypatch):

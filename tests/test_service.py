@@ -98,8 +98,8 @@ def get(address, **query):
 
 def test_the_start_is_told_with_time_threads_and_memory(server):
     assert re.match(
-        r"ready after \d+\.\d\d s \(imports .* models .* first search .*; processor \d+\.\d\d s\), 120 items, "
-        r"OMP_NUM_THREADS=1, (\d+|nan) MB resident\n",
+        r"ready after \d+\.\d\d s \(imports .* models .* first search .*; processor .* s\), "
+        r"120 items, OMP_NUM_THREADS=1, (\d+|nan) MB resident\n",
         server[1],
     ), server[1]
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -43,6 +45,12 @@ class Centre(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         return X - self.means_
+
+
+def search(estimator, **options):
+    """Search the parameters of an estimator, of which there are none to choose."""
+    options = {"scoring": lambda *_: 1.0, "cv": [([0, 1], [0, 1])], **options}
+    return GridSearchCV(estimator, {}, **options)
 
 
 class Index(BaseEstimator):
@@ -86,6 +94,27 @@ def test_a_last_step_without_transform_is_left_out():
 def test_a_single_estimator_can_be_split():
     towers = split_towers(Counter().fit(pairs))
     assert towers.text.transform(["two dogs"]).tolist() == [[2]]
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        lambda: search(fitted()).fit(pairs),
+        lambda: FrozenEstimator(search(fitted()).fit(pairs)),
+        lambda: Pipeline([("features", Counter()), ("centre", search(Centre()))]).fit(pairs),
+    ],
+    ids=["search", "frozen", "step"],
+)
+def test_the_best_estimator_of_a_search_is_split(whole):
+    towers = split_towers(whole())
+    expected = fitted().transform(pairs)
+    np.testing.assert_array_equal(towers.image.transform(list(pairs[:, 0])), expected[:, :1])
+    np.testing.assert_array_equal(towers.text.transform(list(pairs[:, 1])), expected[:, 1:])
+
+
+def test_a_search_without_a_best_estimator_cannot_be_split():
+    with pytest.raises(ValueError, match=r"GridSearchCV has no best estimator .* refit=True"):
+        split_towers(search(fitted(), refit=False).fit(pairs))
 
 
 @pytest.mark.parametrize("copy", [clone, lambda tower: pickle.loads(pickle.dumps(tower))])

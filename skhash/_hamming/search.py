@@ -1,11 +1,12 @@
 """Search and rank words: chooses the engine and shares the work among threads.
 
 A gallery is an array of words, or anything of the same shape whose ``gallery[:, part]`` gives words
-(codes in a file, say): that is read part by part.
+(codes in a file, say): that is read part by part. What Dask workers hold is searched by them.
 """
 
 import importlib
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from sklearn.utils import gen_batches, gen_even_slices
 from .._inputs.checks import check_choice, check_n_jobs
 from .._libraries import import_optional
 from . import engine_numpy as _popcount
+from .shards import ShardedWords, small_ids
 
 ALGORITHMS = ("auto", "numpy", "numba")
 _COMPILED = "skhash._hamming.engine_numba"
 _LITTLE = 1 << 24  # pairs of words to compare that are not worth loading the compiled engine
 _CHUNK = 1 << 23  # bytes of a gallery that is not in memory, read at a time
+_FOUND = 12  # bytes of a distance and a row
 _FEW = 16  # queries a thread: if there are fewer, threads share the gallery instead
 
 
@@ -30,7 +33,7 @@ def nearest(queries, gallery, k, *, keep=None, algorithm="auto", n_jobs=None, ve
     ----------
     queries : ndarray of shape (n_words, n_queries)
         Words of the queries.
-    gallery : ndarray of shape (n_words, n_codes)
+    gallery : ndarray or ShardedWords of shape (n_words, n_codes)
         Words of the gallery.
     k : int
         Number of neighbours, from 1 to the number of codes that count.
@@ -50,27 +53,27 @@ def nearest(queries, gallery, k, *, keep=None, algorithm="auto", n_jobs=None, ve
     rows : ndarray of shape (n_queries, k), int64
         Rows of the gallery; of equal distances the lowest row comes first.
     """
-    engine, options = _engine(algorithm, queries, gallery, verbose)
+    if isinstance(gallery, ShardedWords):
+        merge = partial(_merge_nearest, k)
+        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose, "keep": keep}
+        size = _FOUND * min(k, gallery.shape[1])
+        return gallery.search(nearest, queries, merge, _join_nearest, width=size, k=k, **options)
+    engine, options = find_engine(algorithm, queries, gallery, verbose)
 
-    def task(batch, words, part, first):
-        mask = _cut(keep, words, first)
-        n_found = part.stop - part.start if mask is None else np.count_nonzero(mask[part])
-        n_found = min(k, n_found)
-        if not n_found:
-            shape = len(queries[0, batch]), 0
-            return np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
-        distances, rows = engine.nearest(queries[:, batch], words, part, n_found, mask, **options)
-        return distances, rows + first
+    def find(batch, words, part, k, mask):
+        return engine.nearest(queries[:, batch], words, part, k, mask, **options)
 
-    def merge(results):
-        distances, rows = (np.hstack(arrays) for arrays in zip(*results, strict=True))
-        first = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(distances, first, axis=1), np.take_along_axis(rows, first, axis=1)
+    return share_nearest(find, queries, gallery, k, keep, n_jobs)
 
-    def join(results):
-        return tuple(map(np.concatenate, zip(*results, strict=True)))
 
-    return _share(task, queries, gallery, n_jobs, merge, join)
+def _merge_nearest(k, results):
+    distances, rows = (np.hstack(arrays) for arrays in zip(*results, strict=True))
+    first = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, first, axis=1), np.take_along_axis(rows, first, axis=1)
+
+
+def _join_nearest(results):
+    return tuple(map(np.concatenate, zip(*results, strict=True)))
 
 
 def within_radius(queries, gallery, radius, *, keep=None, algorithm="auto", n_jobs=None, verbose=0):
@@ -96,8 +99,12 @@ def within_radius(queries, gallery, radius, *, keep=None, algorithm="auto", n_jo
     starts : ndarray of shape (n_queries + 1,), int64
         Where the items of each query start.
     """
-    engine, options = _engine(algorithm, queries, gallery, verbose)
     radius = int(min(radius, _popcount.n_distances(gallery)))
+    if isinstance(gallery, ShardedWords):
+        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose, "keep": keep}
+        unite = _merge_balls, _join_balls
+        return gallery.search(within_radius, queries, *unite, radius=radius, **options)
+    engine, options = find_engine(algorithm, queries, gallery, verbose)
 
     def task(batch, words, part, first):
         mask = _cut(keep, words, first)
@@ -105,24 +112,26 @@ def within_radius(queries, gallery, radius, *, keep=None, algorithm="auto", n_jo
         distances, rows, starts = found
         return distances, rows + first, starts
 
-    def merge(results):
-        numbers = [np.repeat(np.arange(len(s) - 1), np.diff(s)) for _, _, s in results]
-        number, distances, rows = map(
-            np.concatenate, (numbers, *zip(*((d, r) for d, r, _ in results), strict=True))
-        )
-        order = np.lexsort((distances, number))  # stable: rows stay in order
-        return distances[order], rows[order], sum(s for _, _, s in results)
+    return _share(task, queries, gallery, n_jobs, _merge_balls, _join_balls)
 
-    def join(results):
-        distances, rows, starts = zip(*results, strict=True)
-        sizes = [np.diff(s) for s in starts]
-        return (
-            np.concatenate(distances),
-            np.concatenate(rows),
-            np.concatenate([[0], np.cumsum(np.concatenate(sizes))]),
-        )
 
-    return _share(task, queries, gallery, n_jobs, merge, join)
+def _merge_balls(results):
+    numbers = [np.repeat(np.arange(len(s) - 1), np.diff(s)) for _, _, s in results]
+    number, distances, rows = map(
+        np.concatenate, (numbers, *zip(*((d, r) for d, r, _ in results), strict=True))
+    )
+    order = np.lexsort((distances, number))  # stable: rows stay in order
+    return distances[order], rows[order], sum(s for _, _, s in results)
+
+
+def _join_balls(results):
+    distances, rows, starts = zip(*results, strict=True)
+    sizes = [np.diff(s) for s in starts]
+    return (
+        np.concatenate(distances),
+        np.concatenate(rows),
+        np.concatenate([[0], np.cumsum(np.concatenate(sizes))]),
+    )
 
 
 def histograms(
@@ -158,9 +167,15 @@ def histograms(
     ndarray of shape (n_queries, n_distances, n_grades), int64
         The counts.
     """
+    if isinstance(gallery, ShardedWords):
+        options = {"algorithm": algorithm, "n_jobs": n_jobs, "verbose": verbose, "keep": keep}
+        options |= {"y_query": y_query, "y_gallery": small_ids(y_query, y_gallery)}
+        size = 8 * n_grades * _popcount.n_distances(gallery)
+        unite = sum, np.concatenate
+        return gallery.search(histograms, queries, *unite, width=size, n_grades=n_grades, **options)
     if keep is not None:
         gallery, y_gallery = TakenWords(gallery, np.flatnonzero(keep)), y_gallery[..., keep]
-    engine, options = _engine(algorithm, queries, gallery, verbose)
+    engine, options = find_engine(algorithm, queries, gallery, verbose)
 
     def task(batch, words, part, first):
         y_words = y_gallery[..., first : first + words.shape[1]]
@@ -168,6 +183,44 @@ def histograms(
         return engine.histograms(queries[:, batch], words, part, *labels, n_grades, **options)
 
     return _share(task, queries, gallery, n_jobs, sum, np.concatenate)
+
+
+def share_nearest(find, queries, gallery, k, keep, n_jobs):
+    """Find the nearest codes on parts of the work, and unite what is found by (distance, row).
+
+    Parameters
+    ----------
+    find : callable
+        Function of a slice of the queries, words, a slice of them, the number of neighbours and a
+        mask of the words or None, to distances and rows.
+    queries, gallery, k, keep, n_jobs
+        As in `nearest`.
+
+    Returns
+    -------
+    distances, rows : ndarray of shape (n_queries, k)
+        What `find` returns.
+    """
+
+    def task(batch, words, part, first):
+        mask = _cut(keep, words, first)
+        n_found = part.stop - part.start if mask is None else np.count_nonzero(mask[part])
+        n_found = min(k, n_found)
+        if not n_found:
+            return None
+        distances, rows = find(batch, words, part, n_found, mask)
+        return distances, rows + first
+
+    def merge(results):
+        results = [result for result in results if result is not None]
+        return _merge_nearest(k, results) if results else None
+
+    def join(results):
+        if results[0] is None:  # no code of this part of the gallery counts
+            return None
+        return _join_nearest(results)
+
+    return _share(task, queries, gallery, n_jobs, merge, join)
 
 
 class TakenWords:
@@ -203,7 +256,7 @@ def _cut(keep, words, first):
     return None if keep is None else keep[first : first + words.shape[1]]
 
 
-def _engine(algorithm, queries, gallery, verbose):
+def find_engine(algorithm, queries, gallery, verbose):
     """Return the module that searches, and the options that its functions take."""
     check_choice(algorithm, "algorithm", ALGORITHMS)
     if algorithm == "auto":

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from .lazy import gathered
+
 _COLLECTIONS = (list, tuple, Set, Mapping, np.ndarray)
 _KINDS = "integers, strings, paths, booleans, floats or dates"
 
@@ -66,7 +68,7 @@ def as_array(values, name):
     Parameters
     ----------
     values : array-like
-        Ids, classes or indicators of labels.
+        Ids, classes or indicators of labels; those of Dask are computed.
     name : str
         What they are called in an error message.
 
@@ -75,6 +77,7 @@ def as_array(values, name):
     ndarray
         The values; of a list of strings, or of unlike things, an array of objects.
     """
+    values = gathered(values)
     if sparse.issparse(values):
         raise TypeError(
             f"{name} must be dense, got a sparse {type(values).__name__}: give an array."

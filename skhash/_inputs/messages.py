@@ -1,7 +1,11 @@
-"""Values as error messages quote them: on one line and shortened."""
+"""Values as messages quote them, on one line and shortened; warnings that point at the caller."""
 
 import re
 import reprlib
+import sys
+import warnings
+
+_WITHIN = {"skhash", "sklearn", "joblib"}
 
 
 class _Short(reprlib.Repr):
@@ -33,3 +37,22 @@ def cut(text, width=300):
     """Return a text, such as the message of another library, cut to a width."""
     text = str(text)[: width + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def warn(message, category=UserWarning):
+    """Warn, naming as the source the line that called this library, directly or by scikit-learn.
+
+    Parameters
+    ----------
+    message : str
+        The message.
+    category : type, default=UserWarning
+        Class of the warning.
+    """
+    frame, level = sys._getframe(1), 2
+    while (
+        frame.f_back is not None
+        and frame.f_globals.get("__name__", "").partition(".")[0] in _WITHIN
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

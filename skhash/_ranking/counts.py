@@ -4,8 +4,6 @@ A ranking is a sequence of *buckets*: sets of items at the same distance, in unk
 only need to know how many items of each grade of relevance a bucket has.
 """
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import gen_batches
@@ -13,7 +11,9 @@ from sklearn.utils import gen_batches
 from .._hamming import search as _search
 from .._hamming.comparable import is_binary
 from .._inputs.checks import check_choice, check_n_jobs
+from .._inputs.messages import warn
 from .relevance import count_grades, encode_labels, grade, grade_itself
+from .reranking import Asymmetric, Rescored
 
 TIES = ("expected", "optimistic", "pessimistic", "index")
 NOTHING_RELEVANT = (
@@ -70,11 +70,10 @@ def rankings(queries, gallery, y_query, y_gallery, *, graded=False, **options):
     if n_without == queries.shape[1]:
         raise ValueError(NOTHING_RELEVANT)
     if n_without:
-        warnings.warn(
+        warn(
             f"{n_without} of {queries.shape[1]} queries have no relevant item in the gallery and "
             "count as 0: leave them out, or state their number beside the score.",
             UndefinedMetricWarning,
-            stacklevel=2,
         )
 
 
@@ -95,7 +94,7 @@ def bucket_counts(
     Parameters
     ----------
     queries, gallery : ndarray of shape (n_words, n_codes) or (n_features, n_codes)
-        What `comparable` gives.
+        What `comparable` gives; or `Asymmetric` or `Rescored` queries and words.
     y_query, y_gallery : ndarray
         What `encode_labels` gives.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
@@ -114,7 +113,7 @@ def bucket_counts(
     counts : ndarray of shape (n_batch, n_buckets, n_grades), int64
         Numbers of items, nearest bucket first.
     distances : ndarray of shape (n_buckets,) or (n_batch, n_buckets)
-        Distances of the buckets, in bits; of real vectors the bucket's rank.
+        Distances of the buckets, in bits; of real vectors and what is re-ranked the bucket's rank.
     """
     check_choice(ties, "ties", TIES)
     check_n_jobs(n_jobs)
@@ -143,7 +142,9 @@ def bucket_counts(
 
 def _ranked_grades(queries, gallery, y_query, y_gallery, own, n_grades, engine):
     """Return the distances and grades of all items, nearest first and lowest row first."""
-    if is_binary(queries):
+    if isinstance(queries, Asymmetric | Rescored):
+        distances, rows = queries.rank(gallery, **engine)
+    elif is_binary(queries):
         distances, rows = _search.nearest(queries, gallery, gallery.shape[1], **engine)
     else:
         distances, rows = _by_cosine(queries, gallery)

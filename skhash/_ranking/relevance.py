@@ -26,9 +26,11 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
         Integers to compare for equality, or words of label bits to intersect.
     """
     if (y_query is None) != (y_gallery is None):
+        given, missing = ("gallery", "queries") if y_query is None else ("queries", "gallery")
         raise ValueError(
-            "labels are given on one side only: give y_query and y_gallery, or neither for rows "
-            "that are pairs."
+            f"labels are given on one side only, for the {given} and not for the {missing}: give "
+            "them for both, or for neither where rows are pairs. The labels of a retriever's "
+            "gallery are the y of its fit, those of the queries the y of score."
         )
     if y_query is None:
         if n_queries != n_gallery:
@@ -61,7 +63,7 @@ def check_labels(y, n_rows, name="labels", rows="codes"):
     Parameters
     ----------
     y : array-like or sparse matrix of shape (n_rows,) or (n_rows, n_labels)
-        The labels.
+        The labels; those of Dask are computed.
     n_rows : int
         Number of rows that are labelled.
     name : str, default="labels"

@@ -5,17 +5,23 @@ skhash.retrieval does not import skhash.metrics.
 """
 
 from contextlib import suppress
+from copy import copy
+from functools import partial
 
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 
 from .._blocks import BLOCKS, block_of, named_columns, table_columns
 from .._hamming.comparable import compare_read
+from .._hamming.shards import shard_codes
 from .._inputs.checks import check_choice
 from .._inputs.ids import check_ids
-from ..codes import count_bits, read_codes
+from .._inputs.lazy import is_lazy, refuse_lazy
+from ..codes import count_bits, pack_read, read_codes
+from .reranking import Asymmetric, Rescored, check_rerank, read_vectors
 from .scores import METRICS_AT_K, average_precisions, ndcg_scores, scores_at_k
 
 METRICS = ("map", *METRICS_AT_K, "ndcg")
@@ -92,6 +98,8 @@ class RetrievalScorer(BaseEstimator):
         The modality of the queries and of the database; ``"mean"`` is the mean of both.
     gallery : table or array, default=None
         Database that is transformed and searched; ``None`` searches the scored rows themselves.
+        Dask workers transform and search an array or a dataframe of Dask, which must give binary
+        codes.
     gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         Ids, classes or label indicators of the database.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
@@ -100,6 +108,16 @@ class RetrievalScorer(BaseEstimator):
         As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
     n_jobs : int, default=None
         Number of threads that rank binary codes; ``-1`` uses all cores.
+    rerank : {None, "asymmetric", "vectors"}, default=None
+        How an item's place is found, as in :class:`skhash.retrieval.HammingRetriever`.
+        ``"asymmetric"``: by the sum of the query's absolute real values on the bits that differ.
+        The real codes are those of the estimator with ``output="real"``, where it or its last step
+        has this parameter (a copy is set), or else what it returns. ``"vectors"``: the
+        `n_candidates` nearest by Hamming distance come first, ordered by the cosine between the
+        features that the last step gets, whose image and text halves must be of one space; then the
+        others, by Hamming distance.
+    n_candidates : int, default=100
+        Number of items that ``rerank="vectors"`` orders.
 
     Examples
     --------
@@ -124,6 +142,8 @@ class RetrievalScorer(BaseEstimator):
         ties="expected",
         normalize="hits",
         n_jobs=None,
+        rerank=None,
+        n_candidates=100,
     ):
         self.metric = metric
         self.k = k
@@ -133,6 +153,8 @@ class RetrievalScorer(BaseEstimator):
         self.ties = ties
         self.normalize = normalize
         self.n_jobs = n_jobs
+        self.rerank = rerank
+        self.n_candidates = n_candidates
 
     def __call__(self, estimator, X, y=None, *, groups=None):
         """Score a fitted estimator.
@@ -164,19 +186,31 @@ class RetrievalScorer(BaseEstimator):
         check_choice(self.direction, "direction", DIRECTIONS)
         if self.k is None and self.metric in METRICS_AT_K:
             raise ValueError(f"metric={self.metric!r} needs a cut-off, got k=None: give k.")
-        queries = encode_halves(estimator, X)
+        check_rerank(self.rerank, self.n_candidates)
+        refuse_lazy(X, "the rows that are scored")
+        encode = partial(_ENCODE[self.rerank], estimator)
+        queries = encode(X)
         if y is None and groups is not None:
-            y = check_ids(groups, "groups", len(queries["image"]))
+            y = check_ids(groups, "groups", len(queries["image"][0]))
         gallery, gallery_y = queries, y
         if self.gallery is not None:
-            gallery, gallery_y = encode_halves(estimator, self.gallery), self.gallery_y
+            if self.rerank is not None:
+                refuse_lazy(self.gallery, "a gallery that is re-ranked")
+            gallery, gallery_y = encode(self.gallery), self.gallery_y
         scores = [
-            self._score_queries(
-                *compare_read(queries[source], gallery[target]), y, gallery_y
-            ).mean()
+            self._score_queries(*self._sides(queries[source], gallery[target]), y, gallery_y).mean()
             for source, target in DIRECTIONS[self.direction]
         ]
         return float(np.mean(scores))
+
+    def _sides(self, query, item):
+        """Return queries and gallery, each given as its codes and its vectors or None."""
+        if self.rerank is None:
+            return compare_read(query[0], item[0])
+        words, gallery = compare_read(*(pack_read(codes) for codes, _ in (query, item)))
+        if self.rerank == "asymmetric":
+            return Asymmetric(words, query[0]), gallery
+        return Rescored(words, query[1], item[1], self.n_candidates), gallery
 
     def _score_queries(self, *sides):
         options = {"k": self.k, "ties": self.ties, "n_jobs": self.n_jobs}
@@ -191,13 +225,69 @@ class RetrievalScorer(BaseEstimator):
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
 
 
+def _codes(estimator, X):
+    halves = encode_halves(estimator, X)
+    return {block: (codes, None) for block, codes in halves.items()}
+
+
+def _real_codes(estimator, X):
+    real = _codes(_with_real_output(estimator), X)
+    for codes, _ in real.values():
+        Asymmetric.of(codes[:1])
+    return real
+
+
+def _codes_and_vectors(estimator, X):
+    fitted = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(fitted, Pipeline) and len(fitted) > 1:
+        X = fitted[:-1].transform(X)
+        codes, names = encode_halves(fitted[-1], X), _names(fitted[:-1], X)
+    else:
+        codes, names = encode_halves(fitted, X), None
+    try:
+        vectors = halves(X, columns=names)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "rerank='vectors' compares the features of both modalities, which must be of one "
+            f"space, before the last step; {error}"
+        ) from error
+    return {
+        block: (codes[block], read_vectors(vectors[block], len(codes[block]))) for block in codes
+    }
+
+
+_ENCODE = {None: _codes, "asymmetric": _real_codes, "vectors": _codes_and_vectors}
+
+
+def _with_real_output(estimator):
+    """Return a fitted estimator whose hasher gives real codes; the given one is not changed."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if isinstance(estimator, Pipeline):
+        (name, last), new = estimator.steps[-1], copy(estimator)
+        new.steps = [*estimator.steps[:-1], (name, _with_real_output(last))]
+        return new
+    has_output = hasattr(estimator, "get_params") and "output" in estimator.get_params(deep=False)
+    return copy(estimator).set_params(output="real") if has_output else estimator
+
+
 def encode_halves(estimator, X):
-    """Transform pairs and split the result, an array by the names that the estimator gives it."""
-    codes, names = estimator.transform(X), []
+    """Transform pairs and split the result, an array by the names that the estimator gives it.
+
+    Those of Dask are transformed by the workers, which keep the codes.
+    """
+    if is_lazy(X):
+        return shard_codes(X, partial(encode_halves, estimator))
+    codes = estimator.transform(X)
+    return halves(codes, columns=_names(estimator, codes))
+
+
+def _names(estimator, codes):
+    """Return the names of columns that an estimator gives, or None."""
+    names = []
     with suppress(AttributeError, NotImplementedError, TypeError, ValueError):  # not all have names
         names = [str(name) for name in estimator.get_feature_names_out()]
     told = np.shape(codes)[1:] == (len(names),) and any(map(block_of, names))
-    return halves(codes, columns=names if told else None)
+    return names if told else None
 
 
 def halves(codes, n_bits=None, columns=None):
@@ -206,7 +296,7 @@ def halves(codes, n_bits=None, columns=None):
     Parameters
     ----------
     codes : table, array or sparse matrix of shape (n_samples, n_columns)
-        Codes or features of pairs.
+        Codes or features of pairs; or an array or a dataframe of Dask, whose workers split it.
     n_bits : int, default=None
         Length in bits that each code must have.
     columns : list of str, default=None
@@ -214,9 +304,11 @@ def halves(codes, n_bits=None, columns=None):
 
     Returns
     -------
-    dict of str to ndarray
+    dict of str to ndarray or ShardedCodes
         The blocks ``"image"`` and ``"text"``, of equal width.
     """
+    if is_lazy(codes):
+        return shard_codes(codes, partial(halves, n_bits=n_bits))
     columns = table_columns(codes) or columns
     codes = codes.toarray() if sparse.issparse(codes) else codes
     blocks = paired_codes(read_codes(codes, packed=n_bits is not None), columns)

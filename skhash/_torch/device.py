@@ -43,7 +43,16 @@ def resolve_device(device):
         tensor.cpu()  # refuses "meta", which holds no numbers
     except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
-            "device must be 'auto' or a device that torch finds here, such as 'cpu' or 'cuda', "
-            f"got {shorten(device)}."
+            "device must be 'auto' or a device that torch finds here, "
+            f"{_found(torch)}, got {shorten(device)}."
         ) from error
     return tensor.device
+
+
+def _found(torch):
+    """List the devices for a message, and say if GPUs are none of them."""
+    if n_gpus := torch.cuda.device_count():
+        return ", ".join(["'cpu'", *(f"'cuda:{number}'" for number in range(n_gpus))])
+    if torch.version.cuda is None and getattr(torch.version, "hip", None) is None:
+        return "which is 'cpu', since this build of torch is for CPUs"
+    return "which is 'cpu', since torch finds no GPU (nvidia-smi lists those of the driver)"

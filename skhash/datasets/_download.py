@@ -45,15 +45,23 @@ def fetch_files(name, files, *, url, data_home=None, download_if_missing=True):
         places.append(Path(os.environ["SKHASH_DATA"]).expanduser())
     if home not in places:
         places.append(home)
-    for folder in (folder for place in places for folder in (place, place / name)):
-        if all((folder / file).is_file() for file in files):
+    folders = [folder for place in places for folder in (place, place / name)]
+    lacking = [[file for file in files if not (folder / file).is_file()] for folder in folders]
+    for folder, missing in zip(folders, lacking, strict=True):
+        if not missing:
             return folder
     by_hand = "pass such a folder as data_home, or name it in the environment variable SKHASH_DATA"
     if url is None or not download_if_missing:
         way_out = "there is no download of them" if url is None else "set download_if_missing=True"
+        nearest = min(range(len(folders)), key=lambda place: len(lacking[place]))
+        partly = (
+            f"; {folders[nearest]} lacks {', '.join(lacking[nearest])}"
+            if len(lacking[nearest]) < len(files)
+            else ""
+        )
         raise FileNotFoundError(
             f"no folder holds all of {', '.join(files)}, looked in {', '.join(map(str, places))} "
-            f"and in their subfolders {name}: {way_out}, {by_hand}."
+            f"and in their subfolders {name}{partly}: {way_out}, {by_hand}."
         )
     folder = Path(get_data_home(data_home), name)
     try:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils import Bunch
 from .._blocks import make_table
 from .._inputs.cells import is_path, lone_surrogate
 from .._inputs.checks import check_choice
-from .._inputs.messages import cut, shorten
+from .._inputs.messages import cut, shorten, warn
 from ._folder import PictureFolder
 
 
@@ -87,7 +86,7 @@ def pair_bunch(
         raise ValueError(f"{source} holds no pair whose picture is in {folder}: check both paths.")
     dropped = [path for (path, _), found in zip(first, there, strict=True) if not found]
     what = f"{(~kept).sum()} rows of {source} whose picture is missing"
-    warn_dropped(dropped, what, stacklevel=3)  # past the loader
+    warn_dropped(dropped, what)
     image = [image for image, is_kept in zip(images, kept, strict=True) if is_kept]
     text = np.array(texts, dtype=object)[kept]
     bunch = describe(make_table(image=image, text=text), group[kept], dropped, title)
@@ -110,14 +109,12 @@ def describe(frame, group, dropped, title):
     )
 
 
-def warn_dropped(dropped, what, *, stacklevel):
+def warn_dropped(dropped, what):
     """Warn if rows were dropped."""
     if dropped:
         shown = ", ".join(map(cut, dropped[:3])) + (", ..." if len(dropped) > 3 else "")
-        warnings.warn(
+        warn(
             f"{what} were dropped: {shown}; the attribute dropped lists them.",
-            UserWarning,
-            stacklevel=stacklevel + 1,
         )
 
 

@@ -1,7 +1,6 @@
 """Texts as bags of words."""
 
 import sys
-import warnings
 from collections.abc import Mapping
 from functools import cache
 from numbers import Integral
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._blocks import output_container
 from .._estimators import fitting
 from .._inputs.checks import check_choice, check_flag, check_integer, check_parameter, check_real
+from .._inputs.messages import warn
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
@@ -153,7 +153,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
             If texts hold none of the terms, here and in ``transform``.
         """
         with fitting(self) as new:
-            _warn_of_unknown(new._fit(X), stacklevel=3)
+            _warn_of_unknown(new._fit(X))
         return self
 
     def fit_transform(self, X, y=None):
@@ -267,7 +267,7 @@ class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
         return terms if terms is None or isinstance(terms, str) else _normalized(terms)
 
     def _finish(self, features):
-        _warn_of_unknown(features, stacklevel=5)  # past scikit-learn's wrapping of the method
+        _warn_of_unknown(features)
         if not self.sparse_output:
             return features.toarray()
         container = output_container(self)
@@ -299,13 +299,11 @@ def _normalized(texts):
     return [normalize("NFC", text) if isinstance(text, str) else text for text in texts]
 
 
-def _warn_of_unknown(features, *, stacklevel):
+def _warn_of_unknown(features):
     n_unknown = int((np.diff(features.indptr) == 0).sum())
     if n_unknown:
-        warnings.warn(
+        warn(
             f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
             "terms and become rows of zeros, whose codes and neighbours mean nothing: give texts "
             "with other words, or learn more terms in fit.",
-            UserWarning,
-            stacklevel=stacklevel,
         )

@@ -266,6 +266,13 @@ def _to_rgb(image, exif_orientation):
     return image if turn is None else image.transpose(Image.Transpose[turn])
 
 
+def progress_bar(n_items, unit, verbose):
+    """Return a bar of progress, which is shown if `verbose` says so."""
+    from tqdm import tqdm
+
+    return tqdm(total=n_items, unit=f" {unit}", disable=not verbose)
+
+
 def distinct(items):
     """Find the distinct items: paths, bytes and texts by value, objects by identity.
 

@@ -9,9 +9,12 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators import fitting
-from .._inputs.checks import check_integer, check_parameter
+from .._inputs.checks import check_choice, check_integer, check_parameter, check_verbose
 from .._inputs.seed import own_generator
-from ._items import as_images, describe_image, open_image
+from ._clip.messages import failed_rows, refuse, warn_of_failed
+from ._items import as_images, distinct, open_image, progress_bar
+
+_IN_MEMORY = 1 << 31  # bytes of resized pictures that fit_transform keeps; more are opened again
 
 
 class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -39,9 +42,15 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
     stride : int, default=3
         Distance between neighbouring patches, in pixels.
     n_patches : int, default=40000
-        Number of patches to learn the dictionary from, drawn evenly from all pictures.
+        Number of patches to learn the dictionary from, drawn evenly from all distinct pictures.
+    on_error : {"raise", "nan"}, default="raise"
+        What a picture that cannot be read does: raise a ValueError that names its row and path, or
+        give a row of NaN, one warning and a line of `errors_`; ``fit`` leaves it out. The number of
+        rows never changes.
     random_state : int, RandomState instance, Generator or None, default=None
         Seed of the patches drawn and of k-means.
+    verbose : int, default=0
+        Whether to show a bar with the pictures a second and the time left.
 
     Attributes
     ----------
@@ -51,6 +60,10 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Matrix that decorrelates them.
     patterns_ : ndarray of shape (n_patterns, 3 * patch_size**2), float32
         The centres, whitened.
+    errors_ : DataFrame of shape (n_failed, 3)
+        With ``on_error="nan"``, the pictures that the last `fit`, `fit_transform` or `transform`
+        could not read: ``row`` in `X`, ``item`` (the path or the kind of the picture) and
+        ``message``.
 
     References
     ----------
@@ -75,14 +88,18 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         patch_size=8,
         stride=3,
         n_patches=40000,
+        on_error="raise",
         random_state=None,
+        verbose=0,
     ):
         self.n_patterns = n_patterns
         self.image_size = image_size
         self.patch_size = patch_size
         self.stride = stride
         self.n_patches = n_patches
+        self.on_error = on_error
         self.random_state = random_state
+        self.verbose = verbose
 
     def fit(self, X, y=None):
         """Learn the dictionary of patches.
@@ -102,9 +119,31 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If a picture cannot be read, a parameter is out of range, or there are fewer patches
-            than patterns.
+            If a picture cannot be read and `on_error` is ``"raise"``, a parameter is out of range,
+            or there are fewer patches than patterns.
         """
+        self._fit(X, keep=False)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Learn the dictionary of patches and compute the features, opening each picture once.
+
+        Parameters
+        ----------
+        X : sequence of shape (n_samples,)
+            As in `fit`.
+        y : object, default=None
+            Not used.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_patterns), float32
+            As in `transform`.
+        """
+        return self._fit(X, keep=True)
+
+    def _fit(self, X, *, keep):
+        """Learn the dictionary; with `keep`, return the features of the pictures."""
         for name in ("n_patterns", "image_size", "patch_size", "stride", "n_patches"):
             check_parameter(self, name, check_integer)
         if self.patch_size > self.image_size:
@@ -112,13 +151,23 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
                 f"patch_size={self.patch_size} is more than image_size={self.image_size}: "
                 "a patch must fit into a picture."
             )
+        check_choice(self.on_error, "on_error", ("raise", "nan"))
+        check_verbose(self.verbose)
         images = as_images(X)
+        first, inverse = distinct(images)
         rng = own_generator(self.random_state)
-        each = -(-self.n_patches // len(images))
-        drawn = []
-        for row, image in enumerate(images):
-            patches = self._patches(image, row)
+        each = -(-self.n_patches // len(first))
+        shape = len(first), self.image_size, self.image_size, 3
+        kept = np.empty(shape, np.uint8) if keep and np.prod(shape) <= _IN_MEMORY else None
+        drawn, troubles = [], {}
+        for position, pixels in self._read(images, first, troubles):
+            if kept is not None:
+                kept[position] = pixels
+            patches = self._patches(pixels)
             drawn.append(patches[rng.permutation(len(patches))[:each]])
+        if not drawn:
+            message = next(iter(troubles.values()))
+            raise ValueError(f"none of the images can be read, the first one: {message}.")
         patches = np.concatenate(drawn)
         if len(patches) < self.n_patterns:
             raise ValueError(
@@ -137,7 +186,16 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         with fitting(self) as new:
             new.mean_, new.whitening_, new.patterns_ = mean, whitening, kmeans.cluster_centers_
             new._n_features_out = self.n_patterns
-        return self
+            if self.on_error == "nan":
+                new.errors_ = failed_rows(troubles, images, inverse)
+        if not keep:
+            if troubles:
+                warn_of_failed(self.errors_, len(images), became="were left out")
+            return None
+        if kept is None:
+            return self._transform(images, first, inverse)
+        read = ((row, kept[row]) for row in range(len(first)) if row not in troubles)
+        return self._finish(read, troubles, images, inverse)
 
     def transform(self, X):
         """Compute the features of pictures.
@@ -155,31 +213,51 @@ class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Raises
         ------
         ValueError
-            If a picture cannot be read.
+            If a picture cannot be read and `on_error` is ``"raise"``.
         """
         check_is_fitted(self)
         images = as_images(X)
-        features = np.empty((len(images), len(self.patterns_)), dtype=np.float32)
+        return self._transform(images, *distinct(images))
+
+    def _transform(self, images, first, inverse):
+        troubles = {}
+        return self._finish(self._read(images, first, troubles), troubles, images, inverse)
+
+    def _finish(self, read, troubles, images, inverse):
+        """Compute the features of pixels by their positions, and report what was not read."""
+        features = np.full((inverse.max() + 1, len(self.patterns_)), np.nan, np.float32)
         lengths = np.square(self.patterns_).sum(axis=1)
-        for row, image in enumerate(images):
-            patches = (self._patches(image, row) - self.mean_) @ self.whitening_
+        for position, pixels in read:
+            patches = (self._patches(pixels) - self.mean_) @ self.whitening_
             squares = np.square(patches).sum(axis=1, keepdims=True) + lengths
             distances = np.sqrt(np.maximum(squares - 2 * patches @ self.patterns_.T, 0))
             activations = distances.mean(axis=1, keepdims=True) - distances
-            features[row] = np.maximum(activations, 0).mean(axis=0)
-        return features
+            features[position] = np.maximum(activations, 0).mean(axis=0)
+        if self.on_error == "nan":
+            self.errors_ = failed_rows(troubles, images, inverse)
+        if troubles:
+            warn_of_failed(self.errors_, len(images))
+        return features if len(features) == len(images) else features[inverse]
 
-    def _patches(self, image, row):
+    def _read(self, images, first, troubles):
+        """Yield the position and the pixels of each distinct picture; note why others have none."""
+        side = self.image_size, self.image_size
+        with progress_bar(len(first), "images", self.verbose) as progress:
+            for position, row in enumerate(first):
+                image = images[row]
+                try:
+                    pixels = np.asarray(open_image(image).resize(side))
+                except ValueError as error:
+                    troubles[position] = str(error)
+                    if self.on_error == "raise":
+                        refuse(troubles, images, first, "image")
+                else:
+                    yield position, pixels
+                progress.update()
+
+    def _patches(self, pixels):
         """Cut a picture into patches, one a row, each less its own brightness."""
-        try:
-            picture = open_image(image)
-        except ValueError as error:
-            raise ValueError(
-                f"an image cannot be read, row {row} ({describe_image(image)}): {error}; "
-                "repair or drop it."
-            ) from error
-        pixels = picture.resize((self.image_size, self.image_size))
-        array = np.asarray(pixels, dtype=np.float32) / 255
+        array = pixels.astype(np.float32) / 255
         side = self.patch_size
         windows = sliding_window_view(array, (side, side), axis=(0, 1))
         patches = windows[:: self.stride, :: self.stride].reshape(-1, 3 * side * side)

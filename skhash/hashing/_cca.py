@@ -6,6 +6,7 @@ from sklearn.utils.extmath import svd_flip
 
 from ._docs import hasher
 from ._linear import LinearHasher, itq_rotation
+from ._mapped import mean_squares, products, stack
 from ._parameters import choice, count, not_negative
 
 
@@ -74,16 +75,17 @@ class CCAHasher(LinearHasher):
     n_iter: int = count(50)
 
     _least_components = 128
+    _reads_maps = True
 
     def _directions(self, image, text, rng):
         first, second = (_whitening(x, self.ridge) for x in (image, text))
-        cross = (image @ first).T @ (text @ second) / len(image)
+        cross = products(image @ first, text @ second) / len(image)
         u, self.correlations_, v = linalg.svd(cross, full_matrices=False)
         u, v = svd_flip(u, v)  # else rounding decides where the rotation begins
         weights = np.minimum(self.correlations_, 1) ** self.power
         maps = first @ u * weights, second @ v.T * weights  # pyright: ignore
         if self.rotation == "itq":
-            stacked = np.vstack([image @ maps[0], text @ maps[1]])
+            stacked = stack(image @ maps[0], text @ maps[1])
             rotation = itq_rotation(stacked, self.n_bits, rng, self.n_iter)
             return maps[0] @ rotation, maps[1] @ rotation
         if self.n_bits > len(weights):
@@ -96,6 +98,6 @@ class CCAHasher(LinearHasher):
 
 def _whitening(x, ridge):
     """Return the scale that gives each axis unit variance, less where the ridge outweighs it."""
-    variances = np.mean(x**2, axis=0)
+    variances = mean_squares(x)
     penalty = ridge * variances.mean()
     return np.diag(np.maximum(variances + penalty, np.finfo(np.float64).tiny) ** -0.5)

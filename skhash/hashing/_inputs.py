@@ -4,13 +4,20 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
+from sklearn import get_config
+from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
+from ._pairs import CHUNK
 
-_READ: dict[str, Any] = {"accept_sparse": "csr", "dtype": (np.float32, np.float64)}
+_READ: dict[str, Any] = {
+    "accept_sparse": "csr",
+    "dtype": (np.float32, np.float64),
+    "ensure_all_finite": False,  # checked here: scikit-learn recommends estimators that take NaN
+}
 
 
 def _refuse_other_sparse(X):
@@ -19,6 +26,17 @@ def _refuse_other_sparse(X):
             f"sparse features must be CSR, since rows are read a batch at a time, got {X.format}: "
             "use X.tocsr()."
         )
+
+
+def _read(X, check):
+    """Check features; those of half precision in a memory map stay there, to be read in parts.
+
+    Everything that reads features casts the rows that it takes, with `dense_rows`.
+    """
+    if not (isinstance(X, np.ndarray) and X.dtype == np.float16 and X.ndim == 2 and is_mapped(X)):
+        return check(X)
+    check(X[:2])  # what does not depend on the values
+    return np.asarray(X)
 
 
 def check_pairs(hasher, X, *, reset):
@@ -43,22 +61,43 @@ def check_pairs(hasher, X, *, reset):
     columns = table_columns(X)
     named = reset and columns is not None and hasher.n_image_features is None
     n_named = _count_named(columns) if named else None
-    features: Any = validate_data(
-        hasher,
-        X,
-        reset=reset,
-        ensure_min_samples=2 if reset else 1,
-        ensure_min_features=2 if reset else 1,
-        **_READ,
-    )
+    least = 2 if reset else 1
+    options = {"reset": reset, "ensure_min_samples": least, "ensure_min_features": least, **_READ}
+    features: Any = _read(X, lambda rows: validate_data(hasher, rows, **options))
     if not reset:
         n_image = hasher.n_image_features_
     else:
         n_image = n_named if named else _check_given(hasher.n_image_features, features.shape[1])
     _check_sides(columns, n_image)
+    _check_finite(features)
     if reset:
         hasher.n_image_features_ = n_image
     return {"image": features[:, :n_image], "text": features[:, n_image:]}
+
+
+def _check_finite(features):
+    """Raise an error that names the rows with values that are not finite."""
+    if get_config()["assume_finite"]:
+        return
+    rows = []
+    for part in gen_batches(features.shape[0], CHUNK):
+        chunk = features[part]
+        finite = np.isfinite(chunk.data if sparse.issparse(chunk) else chunk)
+        if not finite.all():
+            if sparse.issparse(chunk):
+                bad = np.unique(
+                    np.repeat(np.arange(chunk.shape[0]), np.diff(chunk.indptr))[~finite]
+                )
+            else:
+                bad = np.flatnonzero(~finite.all(axis=1))
+            rows += (part.start + bad).tolist()
+    if rows:
+        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+        raise ValueError(
+            f"Input X contains NaN or infinity in {len(rows)} of {features.shape[0]} rows (rows "
+            f"{shown}): drop these rows, and their labels and groups. After "
+            "CLIPFeaturizer(on_error='nan'), its errors_ lists the images that could not be read."
+        )
 
 
 def _count_named(columns):
@@ -182,7 +221,8 @@ def check_block(hasher, X, block):
             f"the {block} block has a column of the other, got {others[0]!r}: give the columns of "
             "one block alone."
         )
-    X = check_array(X, input_name="X", **_READ)
+    X = _read(X, lambda rows: check_array(rows, input_name="X", **_READ))
+    _check_finite(X)
     n_image = hasher.n_image_features_
     expected = n_image if block == "image" else hasher.n_features_in_ - n_image
     if X.shape[1] != expected:

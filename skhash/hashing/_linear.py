@@ -8,10 +8,14 @@ from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
+from .._inputs.arrays import is_mapped
 from ._base import PairHasher
 from ._docs import hasher
+from ._mapped import MappedRows
 from ._pairs import CHUNK, block_statistics, warn_of_rows
 from ._parameters import count
+
+_ROWS = 1 << 17  # rows that are rotated at a time
 
 
 @hasher
@@ -37,6 +41,7 @@ class LinearHasher(PairHasher):
     n_components: int | None = count(None, none=True)
 
     _least_components = 512
+    _reads_maps = False  # whether a method takes `MappedRows`
 
     def _directions(self, image, text, rng):
         """Return the map of each modality, (r, n_bits), from reduced features, (n, r)."""
@@ -48,7 +53,8 @@ class LinearHasher(PairHasher):
 
     def _learn(self, pairs, seed):
         rng = np.random.default_rng(seed)
-        blocks = {b: standardize(b, pairs.blocks[b], center=self.center) for b in BLOCKS}
+        options = {"center": self.center, "mapped": self._reads_maps}
+        blocks = {b: standardize(b, pairs.blocks[b], **options) for b in BLOCKS}
         axes = {b: self._axes(blocks[b][0], rng) for b in BLOCKS}
         reduced = {b: blocks[b][0] @ axes[b] for b in BLOCKS}
         directions = self._directions(reduced["image"], reduced["text"], rng)
@@ -81,7 +87,7 @@ class LinearHasher(PairHasher):
         return codes
 
 
-def standardize(block, values, *, center):
+def standardize(block, values, *, center, mapped=False):
     """Centre features and divide them by their common spread, without making a CSR matrix dense.
 
     Parameters
@@ -92,10 +98,12 @@ def standardize(block, values, *, center):
         The features.
     center : bool
         Whether to subtract the mean.
+    mapped : bool, default=False
+        Whether features of a memory map stay there.
 
     Returns
     -------
-    x : ndarray or LinearOperator of shape (n, d), float64
+    x : ndarray, LinearOperator or MappedRows of shape (n, d), float64
         The features, of which ``x @ w`` and ``x.T @ y`` can be taken.
     mean : ndarray of shape (d,)
         What was subtracted.
@@ -107,6 +115,8 @@ def standardize(block, values, *, center):
     mean, scale = mean.astype(np.float64), spread * np.sqrt(values.shape[1])
     if sparse.issparse(values):
         return CenteredSparse(values, mean, scale), mean, scale
+    if mapped and is_mapped(values) and len(values) > max(CHUNK, values.shape[1]):
+        return MappedRows(values, mean, scale), mean, scale
     return (values - mean) / scale, mean, scale
 
 
@@ -127,6 +137,8 @@ class CenteredSparse(LinearOperator):
 def covariance(x):
     """Return the covariance of centred features, (n, d) to (d, d)."""
     n_rows = x.shape[0]
+    if isinstance(x, MappedRows):
+        return x.covariance()
     if isinstance(x, np.ndarray):
         return x.T @ x / n_rows
     products = (x.values.T @ x.values).toarray()
@@ -237,7 +249,11 @@ def itq_rotation(z, n_bits, rng, n_iter=50):
     used = z[:, :n_axes]
     rotation = random_rotation(n_bits, rng)[:n_axes]
     for _ in range(n_iter):
-        u, _, v = linalg.svd(used.T @ signs(used @ rotation), full_matrices=False)
+        crossed = np.zeros((n_axes, n_bits))
+        for rows in gen_batches(len(used), _ROWS):
+            nearest = signs(used[rows] @ rotation.astype(used.dtype))
+            crossed += used[rows].T @ nearest.astype(used.dtype, copy=False)
+        u, _, v = linalg.svd(crossed, full_matrices=False)
         rotation = u @ v
     return np.vstack([rotation, np.zeros((z.shape[1] - n_axes, n_bits))])
 

@@ -1,13 +1,13 @@
 """Rows of features, a batch at a time, and the statistics that all methods need."""
 
-import warnings
-
 import numpy as np
 from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._hamming.comparable import compare_read
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import casting_features
+from .._inputs.messages import warn
 from .._ranking.scores import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
@@ -79,21 +79,17 @@ def _outlying(distances):
 def warn_of_rows(block, empty, outlying):
     """Warn of rows without any feature, and of rows far from all others."""
     if empty.size:
-        warnings.warn(
+        warn(
             f"{empty.size} rows of the {block} block are all zeros (rows {_listed(empty)}): they "
             "carry no similarity information; drop them, or widen the features (a larger "
             "max_features or a smaller min_df).",
-            UserWarning,
-            stacklevel=5,
         )
     if outlying.size:
-        warnings.warn(
+        warn(
             f"{outlying.size} rows of the {block} block are so far from all others (rows "
             f"{_listed(outlying)}) that the others will get nearly the same codes: correct or "
             "drop these rows, or scale the features with sklearn.preprocessing.RobustScaler and "
             "clip them.",
-            UserWarning,
-            stacklevel=5,
         )
 
 
@@ -110,6 +106,25 @@ def paired_score(image, text, y):
     return float(np.mean(both))
 
 
+class TakenRows:
+    """Some rows of a memory map, read when they are asked for.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+        The map.
+    rows : ndarray of shape (m,), int
+        The rows.
+    """
+
+    def __init__(self, values, rows):
+        self.values, self.rows = values, rows
+        self.shape = len(rows), values.shape[1]
+
+    def __getitem__(self, rows):
+        return self.values[self.rows[rows]]
+
+
 class Pairs:
     """The rows that a hasher learns from, and their groups and labels, where there are any.
 
@@ -124,9 +139,12 @@ class Pairs:
     def __len__(self):
         return self.blocks["image"].shape[0]
 
-    def take(self, rows):
-        """Return some of the pairs."""
-        blocks = {name: block[rows] for name, block in self.blocks.items()}
+    def take(self, rows, *, in_files=False):
+        """Return some of the pairs; with `in_files`, features of memory maps stay there."""
+        blocks = {
+            name: TakenRows(block, rows) if in_files and is_mapped(block) else block[rows]
+            for name, block in self.blocks.items()
+        }
         groups, labels = (None if ids is None else ids[rows] for ids in (self.groups, self.labels))
         return Pairs(**blocks, groups=groups, labels=labels)
 

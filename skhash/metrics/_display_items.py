@@ -48,6 +48,10 @@ def open_image(item):
         else:
             with Image.open(BytesIO(item) if isinstance(item, bytes) else item) as opened:
                 image = ImageOps.exif_transpose(opened)
+        is_deep = image.mode.startswith("I;16") and not isinstance(item, np.ndarray)
+        if is_deep or (image.mode == "I" and image.format in {"PNG", "PPM"}):
+            # Scaled from 16 bits: Pillow's own conversion would make all above 255 white.
+            image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
         if image.mode.startswith(("I", "F")) or not all(image.size):
             raise ValueError(f"{image.size[0]} x {image.size[1]} pixels of mode {image.mode}")
         image = image.convert("RGBA")

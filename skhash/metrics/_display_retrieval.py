@@ -138,8 +138,8 @@ class RetrievalDisplay:
         y_query=None,
         y_gallery=None,
         *,
-        n_queries=4,
-        n_neighbors=5,
+        n_queries=None,
+        n_neighbors=None,
         mark_relevant=True,
         name=None,
         ax=None,
@@ -162,10 +162,10 @@ class RetrievalDisplay:
             ``None`` means that row i of the gallery alone is relevant to query i.
         y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
             The same for the items.
-        n_queries : int, default=4
-            Number of queries shown, the first ones.
-        n_neighbors : int, default=5
-            Number of results shown.
+        n_queries : int, default=None
+            Number of queries shown, the first ones; ``None`` means 4, or all where there are fewer.
+        n_neighbors : int, default=None
+            Number of results shown; ``None`` means 5, or all where there are fewer.
         mark_relevant : bool, default=True
             Whether to mark the results; ``False`` needs no labels.
         name : str, default=None
@@ -192,6 +192,8 @@ class RetrievalDisplay:
         queries, gallery = comparable(query_codes, gallery_codes)
         query_items = _check_items(query_items, queries.shape[1], "query")
         gallery_items = _check_items(gallery_items, gallery.shape[1], "gallery")
+        n_queries = min(4, len(query_items)) if n_queries is None else n_queries
+        n_neighbors = min(5, len(gallery_items)) if n_neighbors is None else n_neighbors
         n_queries = check_integer(n_queries, "n_queries", high=len(query_items))
         n_neighbors = check_integer(n_neighbors, "n_neighbors", high=len(gallery_items))
         check_flag(mark_relevant, "mark_relevant")

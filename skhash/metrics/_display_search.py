@@ -1,6 +1,5 @@
 """What a search over hashers found: quality against the code length and against seconds."""
 
-import warnings
 from itertools import cycle
 from textwrap import fill
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .._inputs.messages import warn
 from ._display import CURVES, GREY, hide_spines, subplots
 from ._display_labels import label_beside, label_ends
 from ._search_results import name_score, read_search
@@ -187,11 +187,9 @@ class HasherSearchDisplay:
         """
         *points, candidates, finished, failed = read_search(search, hasher, metric, names)
         if failed:
-            warnings.warn(
+            warn(
                 f"no finite score for {', '.join(failed)}: not drawn. Fit the search with "
                 "error_score='raise' to find out why.",
-                UserWarning,
-                stacklevel=2,
             )
         chosen = np.flatnonzero(candidates == getattr(search, "best_index_", -1))
         display = cls(

@@ -7,7 +7,9 @@ import pandas as pd
 
 from .._blocks import table_columns
 from .._hamming.comparable import compare_read, is_binary
+from .._hamming.shards import ShardedCodes
 from .._inputs.checks import check_choice, check_integer, check_real
+from .._inputs.lazy import refuse_lazy
 from .._inputs.seed import check_seed, own_generator
 from .._ranking.buckets import (
     bucket_average_precision,
@@ -56,7 +58,8 @@ def retrieval_report(
         ``text__*``, or an array of image codes and then text codes of the same length. An array
         does not show where its texts begin: it is split in the middle, and the report says so.
     gallery : array-like or dataframe of shape (n_gallery, n_columns), default=None
-        Paired codes that are searched; ``None`` searches `codes`.
+        Paired codes that are searched; ``None`` searches `codes`. Those of a Dask array or
+        dataframe, which must be binary, are searched by the workers that hold them.
     y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
         Ids, classes or label indicators of the queries; ``None`` means that row i answers query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
@@ -120,6 +123,7 @@ def retrieval_report(
     alone = gallery is None
     if alone and y_gallery is not None:
         raise ValueError("y_gallery is given without a gallery: give gallery too, or y alone.")
+    refuse_lazy(codes, "the codes of the queries")
     queries = halves(codes, n_bits)
     items, y_items = (queries, y) if alone else (halves(gallery, n_bits), y_gallery)
     labels = encode_labels(y, y_items, len(queries["image"]), len(items["image"]))
@@ -133,8 +137,9 @@ def retrieval_report(
         elif source != target:
             raise ValueError(NOTHING_RELEVANT)
     rng = own_generator(random_state)
+    length = count_bits(queries["image"], n_bits)
     rows["random codes"] = score(
-        *(_random_like(side["image"], n_bits, rng) for side in (queries, items))
+        *(_random_like(side["image"], length, rng) for side in (queries, items))
     )
     frame = pd.DataFrame(
         [_summarise(scores, confidence_level, n_resamples, rng) for scores in rows.values()],
@@ -193,9 +198,11 @@ def _summarise(scores, confidence_level, n_resamples, rng):
 
 def _random_like(codes, n_bits, rng):
     """Draw codes of the same shape: fair bits, or real vectors in every direction alike."""
+    if isinstance(codes, ShardedCodes):
+        return codes.random_like(n_bits, rng)
     if format_of(codes) == "real":
         return rng.standard_normal(codes.shape)
-    return rng.random((len(codes), count_bits(codes, n_bits))) < 0.5
+    return rng.random((len(codes), n_bits)) < 0.5
 
 
 def _describe_gallery(n_items, alone):

@@ -16,6 +16,7 @@ from .._inputs.checks import (
     check_real,
     check_verbose,
 )
+from .._ranking.reranking import check_rerank
 from ._ids import Ids
 from ._ivf import import_faiss
 
@@ -34,8 +35,11 @@ class Index(BaseEstimator):
     nprobe: int
     n_lists: int | None
     verbose: int
+    rerank: str | None
+    n_candidates: int
     words_: dict[str, Any]
     y_: Any
+    vectors_: Any
     paired_: bool
     packed_: bool
     n_samples_fit_: int
@@ -99,6 +103,8 @@ class Index(BaseEstimator):
         check_parameter(self, "nprobe", check_integer)
         check_parameter(self, "n_lists", check_integer, optional=True)
         check_verbose(self.verbose)
+        check_rerank(self.rerank, self.n_candidates)
+        check_parameter(self, "n_candidates", check_integer)
         if self.algorithm == "faiss-ivf":
             import_faiss()
 

@@ -1,20 +1,25 @@
 """Searching the words of an index: what is asked, which rows are looked at, by which engine."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from .._blocks import table_columns
 from .._hamming import search as _search
 from .._hamming.search import TakenWords
+from .._hamming.shards import ShardedWords
+from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
-from ._base import Index
-from ._index import read_words
+from .._inputs.lazy import refuse_lazy
+from .._ranking.reranking import Asymmetric, Rescored, check_rerank
+from .._ranking.scorer import paired_codes
+from ._index import read_blocks
 from ._ivf import updated_lists
-from ._rows import is_mapped
+from ._rerank import ANSWERS, RerankMixin
+from ._rows import words_of
 
-# The block of the index that answers the queries of a block.
-_ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
 # Where more than this part of the rows is removed, the others are searched in a copy.
 _FEW_REMOVED = 8
 # Copying the word of a row takes as long as comparing it with so many queries.
@@ -37,21 +42,33 @@ class Passing(NamedTuple):
     n_items: int
 
 
-class EnginesMixin(Index):
+class EnginesMixin(RerankMixin):
     """Engines of an index."""
 
-    def _searches(self, X):
-        """Pair the words of each block of queries with the block of the index that answers it."""
-        check_is_fitted(self)
-        words = read_words(self, X, reset=False)
-        return [(words[block][:, :], _ANSWERS[block]) for block in words]
+    def _searches(self, X, vectors=None, *, by_bits=False):
+        """Pair each block of queries with the block of the index that answers it.
 
-    def _one_search(self, X):
-        """Return the words of the queries, of the index itself if `X` is None, and the block."""
+        Queries are words; or `Asymmetric` or `Rescored` queries, if `rerank` says so and not
+        `by_bits`.
+        """
+        check_is_fitted(self)
+        refuse_lazy(X, "queries")
+        searches, blocks = [], read_blocks(self, X, reset=False)
+        for block, codes in blocks.items():
+            words, some = words_of(codes)[:, :], vectors
+            if vectors is not None and len(blocks) == 2:
+                some = paired_codes(np.asarray(vectors), table_columns(vectors))[block]
+            queries = words if by_bits else self._reranked(codes, words, block, some)
+            searches.append((queries, ANSWERS[block]))
+        return searches
+
+    def _one_search(self, X, vectors=None, *, by_bits=False):
+        """Return the queries, those of the index itself if `X` is None, and the block."""
         check_is_fitted(self)
         if X is None and not self.paired_:
-            return np.ascontiguousarray(self._only_items("codes")[:, :]), "codes"
-        searches = [] if X is None else self._searches(X)
+            words = np.ascontiguousarray(self._only_items("codes")[:, :])
+            return (words if by_bits else self._own_queries(words)), "codes"
+        searches = [] if X is None else self._searches(X, vectors, by_bits=by_bits)
         if len(searches) != 1:
             raise ValueError(
                 "pairs search a paired index in two directions, so their neighbours are ambiguous: "
@@ -62,6 +79,7 @@ class EnginesMixin(Index):
     def _check_n_neighbors(self, n_neighbors, n_items):
         k = self.n_neighbors if n_neighbors is None else n_neighbors
         k = check_integer(k, "n_neighbors")
+        check_rerank(self.rerank, self.n_candidates, k)
         if k > n_items:
             raise ValueError(
                 f"n_neighbors must be at most the number of items, got n_neighbors={k} "
@@ -74,8 +92,8 @@ class EnginesMixin(Index):
 
         Parameters
         ----------
-        queries : ndarray of shape (n_words, n_queries)
-            Words of the queries.
+        queries : ndarray of shape (n_words, n_queries), Asymmetric or Rescored
+            Words of the queries, or what takes their place.
         block : str
             The block to search.
         k : int
@@ -85,11 +103,16 @@ class EnginesMixin(Index):
 
         Returns
         -------
-        distances : ndarray of shape (n_queries, k), int32
-            Distances in bits, ascending.
+        distances : ndarray of shape (n_queries, k), int32 or float64
+            Distances, ascending.
         rows : ndarray of shape (n_queries, k), int64
             Rows of the index; of equal distances the lowest row comes first.
         """
+        if isinstance(queries, Rescored):
+            n_passing = len(self) if passing is None else passing.n_items
+            n_candidates = min(max(k, self.n_candidates), n_passing)
+            _, rows = self._nearest(queries.words, block, n_candidates, passing)
+            return queries.rescore(rows, k)
         if passing is None and self.algorithm == "faiss-ivf":
             lists, words, rows = self._inverted_lists(block)
             options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}
@@ -99,7 +122,10 @@ class EnginesMixin(Index):
                 words, rows, keep = self._items(block)
             else:
                 words, rows, keep = self._some(block, passing, queries.shape[1])
-            distances, found = _search.nearest(queries, words, k, keep=keep, **self._engine())
+            find = partial(_search.nearest, queries)
+            if isinstance(queries, Asymmetric):
+                find = queries.nearest
+            distances, found = find(words, k, keep=keep, **self._engine())
         return distances, found if rows is None else rows[found]
 
     def _within_radius(self, queries, block, radius):
@@ -143,6 +169,8 @@ class EnginesMixin(Index):
     def _some(self, block, passing, n_queries):
         """Do so for the rows that pass a filter: few are copied, of many the others are masked."""
         words, (mask, n_items) = self.words_[block], passing
+        if isinstance(words, ShardedWords):
+            return words, None, mask
         if _COPY * n_items < n_queries * (len(mask) - n_items):
             rows = np.flatnonzero(mask)
             return TakenWords(words, rows), rows, None
@@ -153,7 +181,14 @@ class EnginesMixin(Index):
         words, _, keep = self._items(block)
         if keep is None:
             return words
-        return TakenWords(words, np.flatnonzero(keep))
+        rows = np.flatnonzero(keep)
+        return words.taken(rows) if isinstance(words, ShardedWords) else TakenWords(words, rows)
+
+    def _ranking(self, queries, block):
+        """Return queries and the words of all items, for a ranking of these."""
+        if isinstance(queries, Rescored) and self._keep is not None:
+            queries = queries.taken(np.flatnonzero(self._keep))
+        return queries, self._only_items(block)
 
     def _inverted_lists(self, block):
         """Return faiss's lists of all items of a block, the items' words, and their rows."""

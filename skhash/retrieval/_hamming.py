@@ -45,14 +45,26 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         where a list would hold less than 39 codes.
     verbose : int, default=0
         Whether to print a line when an engine compiles its code, which happens once.
+    rerank : {None, "asymmetric", "vectors"}, default=None
+        How the items that a query finds are ordered. ``None``: by Hamming distance.
+        ``"asymmetric"``: by the sum of the query's absolute real values on the bits that differ,
+        over all items, exactly; queries are real codes, of a hasher with ``output="real"``.
+        ``"vectors"``: the `n_candidates` nearest by Hamming distance, of equal ones the lowest
+        rows, are ordered by cosine distance between vectors of queries and items. Equal ones are
+        ordered by row.
+    n_candidates : int, default=100
+        Number of items that ``rerank="vectors"`` orders, at least `n_neighbors`.
 
     Attributes
     ----------
     words_ : dict of str to ndarray of shape (n_words, n_samples_fit_), unsigned
         The packed codes, word by word: under ``"codes"``, or ``"image"`` and ``"text"`` if paired.
-        For packed codes of a memory map, something of that shape that is sliced as an array is.
+        For packed codes of a memory map, and for those of Dask workers, something of that shape
+        that is sliced as an array is.
     y_ : ndarray of shape (n_samples_fit_,) or (n_samples_fit_, n_labels), or None
         What was given as `y`, of all rows.
+    vectors_ : ndarray of shape (n_samples_fit_, n_features), float16 or float32, or None
+        What was given as `vectors`; a memory map stays one.
     paired_ : bool
         Whether the index holds an image and a text code a row.
     packed_ : bool
@@ -95,6 +107,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         nprobe=8,
         n_lists=None,
         verbose=0,
+        rerank=None,
+        n_candidates=100,
     ):
         self.n_neighbors = n_neighbors
         self.radius = radius
@@ -104,6 +118,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         self.nprobe = nprobe
         self.n_lists = n_lists
         self.verbose = verbose
+        self.rerank = rerank
+        self.n_candidates = n_candidates
 
     @staticmethod
     def as_scorer(
@@ -116,6 +132,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         ties="expected",
         normalize="hits",
         n_jobs=None,
+        rerank=None,
+        n_candidates=100,
     ):
         """Make a scorer for pipelines that end with codes, before a retriever.
 
@@ -137,6 +155,10 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
             As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
         n_jobs : int, default=None
             Number of threads that rank binary codes; ``-1`` uses all cores.
+        rerank : {None, "asymmetric", "vectors"}, default=None
+            As in :class:`skhash.metrics.RetrievalScorer`.
+        n_candidates : int, default=100
+            As in :class:`skhash.metrics.RetrievalScorer`.
 
         Returns
         -------
@@ -152,4 +174,6 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
             ties=ties,
             normalize=normalize,
             n_jobs=n_jobs,
+            rerank=rerank,
+            n_candidates=n_candidates,
         )

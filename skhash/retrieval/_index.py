@@ -5,10 +5,13 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import named_columns, table_columns
+from .._inputs.arrays import is_mapped
+from .._inputs.lazy import is_lazy
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
-from ._rows import is_mapped, words_of
+from ._rows import words_of
+from ._sharded import read_sharded
 
 # Kinds of labels that NumPy would convert into one another.
 _LABEL_KINDS = {
@@ -17,8 +20,8 @@ _LABEL_KINDS = {
 }
 
 
-def read_words(index, X, *, reset):
-    """Return the words of each block of codes in `X`.
+def read_blocks(index, X, *, reset):
+    """Return each block of codes in `X`.
 
     Parameters
     ----------
@@ -32,8 +35,8 @@ def read_words(index, X, *, reset):
 
     Returns
     -------
-    dict of str to ndarray or MappedWords of shape (n_words, n_samples), unsigned
-        The words of ``"codes"``, or of ``"image"`` and ``"text"``, or of one of these.
+    dict of str to ndarray of shape (n_samples, n_columns), bool, uint8, int8 or float
+        The codes ``"codes"``, or of ``"image"`` and ``"text"``, or of one of these.
     """
     columns = table_columns(X)
     named = index.paired is not False and columns is not None
@@ -43,6 +46,8 @@ def read_words(index, X, *, reset):
     if blocks:
         X = codes  # without column names, so that texts may search an index of images
     packed = format_of(codes) == "packed"
+    if not reset and index.packed_ and index.rerank == "asymmetric" and codes.dtype.kind == "f":
+        return _real_for_bytes(index, codes, columns, blocks)
     if reset:
         index.packed_ = packed
         index.paired_ = bool(index.paired) or len(blocks) == 2
@@ -68,6 +73,32 @@ def read_words(index, X, *, reset):
         # Only the number and the names of the columns: the values have been checked.
         validate_data(index, X=X, skip_check_array=True, reset=reset)  # pyright: ignore[reportArgumentType]
         parts = paired_codes(codes, columns) if index.paired_ else {"codes": codes}
+    return parts
+
+
+def _real_for_bytes(index, codes, columns, blocks):
+    """Return real codes of queries by block, for an index of packed codes."""
+    parts = {"codes": codes}
+    if index.paired_:
+        parts = {blocks[0]: codes} if len(blocks) == 1 else paired_codes(codes, columns)
+    n_bytes = index.n_features_in_ // (1 + index.paired_)
+    for part in parts.values():
+        if -(-part.shape[1] // 8) != n_bytes:
+            raise ValueError(
+                f"the real codes have {part.shape[1]} values, the packed codes of the index "
+                f"{n_bytes} bytes: give codes of the same length."
+            )
+    return parts
+
+
+def read_words(index, X, *, reset):
+    """Return the words of each block of codes in `X`, as `read_blocks` reads them.
+
+    `X` may be of Dask, too: then workers hold the words.
+    """
+    if is_lazy(X):
+        return read_sharded(index, X, read_words, reset=reset)
+    parts = read_blocks(index, X, reset=reset)
     return {block: words_of(part) for block, part in parts.items()}
 
 

@@ -7,25 +7,31 @@ from .._estimators import fitting
 from ._engines import EnginesMixin
 from ._ids import Ids, check_unique, read_ids
 from ._index import check_labels, join_labels, read_words
-from ._rows import join_words
+from ._rows import join_words, take_words
+from ._sharded import refuse_sharded
 
 
 class ItemsMixin(EnginesMixin):
     """Items of an index."""
 
-    def fit(self, X, y=None, *, ids=None):
+    def fit(self, X, y=None, *, ids=None, vectors=None):
         """Index codes.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_samples, n_columns), bool, uint8, int8 or float
             The codes. Packed codes of a ``numpy.memmap`` stay in their file, which must not
-            change; all others are copied.
+            change; those of a Dask array or dataframe stay on its workers; all others are copied.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
             Classes or label indicators of the rows; likewise.
         ids : array-like of shape (n_samples,), int or str, default=None
             Ids of the rows, no two of them equal; paths become strings. ``None``: the id of an item
             is the number at which it was added, counted from 0 and never used again.
+        vectors : array-like or memmap of shape (n_samples, n_features), default=None
+            Vectors of the rows for ``rerank="vectors"``, float16 or float32: the features that the
+            hasher gets. Those of a paired index are in one space for both modalities, image vectors
+            in the first half of the columns. An array or a memory map is neither copied nor
+            changed, and of a memory map only the rows of candidates are read.
 
         Returns
         -------
@@ -41,9 +47,9 @@ class ItemsMixin(EnginesMixin):
             If a parameter is out of range, the codes are empty, not finite or not pairs, labels or
             ids are missing or of another length, labels are lists, or two ids are equal.
         """
-        return self._add("fit", X, y, ids)
+        return self._add("fit", X, y, ids, vectors)
 
-    def partial_fit(self, X, y=None, *, ids=None):
+    def partial_fit(self, X, y=None, *, ids=None, vectors=None):
         """Append codes to the index; their rows are numbered after the last.
 
         All codes are in memory afterwards, those of a mapped index too.
@@ -57,6 +63,8 @@ class ItemsMixin(EnginesMixin):
         ids : array-like of shape (n_samples,), int or str, default=None
             Their ids, if the index was fitted with ids. The id of an item that was removed may be
             given again.
+        vectors : array-like of shape (n_samples, n_features), default=None
+            Their vectors, if the index has vectors; all are in memory afterwards.
 
         Returns
         -------
@@ -71,9 +79,9 @@ class ItemsMixin(EnginesMixin):
             If codes or labels do not fit those of the index in width, format or kind, or an id is
             in use.
         """
-        return self._add("append" if hasattr(self, "words_") else "fit", X, y, ids)
+        return self._add("append" if hasattr(self, "words_") else "fit", X, y, ids, vectors)
 
-    def update(self, X, ids, y=None):
+    def update(self, X, ids, y=None, *, vectors=None):
         """Replace the codes of items; their ids and rows stay.
 
         All codes are in memory afterwards, those of a mapped index too.
@@ -86,6 +94,8 @@ class ItemsMixin(EnginesMixin):
             The items, no two of them equal.
         y : array-like of shape (n_ids,) or (n_ids, n_labels), default=None
             Their new labels; ``None`` keeps those that they have.
+        vectors : array-like of shape (n_ids, n_features), default=None
+            Their new vectors, if the index has vectors; all are in memory afterwards.
 
         Returns
         -------
@@ -103,7 +113,8 @@ class ItemsMixin(EnginesMixin):
         with fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=False)
             y = None if y is None else check_labels(y, n_samples)
-            new._change("update", words=words, y=y, ids=read_ids(ids))
+            vectors = new._read_vectors(vectors, n_samples, reset=False)
+            new._change("update", words=words, y=y, ids=read_ids(ids), vectors=vectors)
         return self
 
     def remove(self, ids):
@@ -162,7 +173,7 @@ class ItemsMixin(EnginesMixin):
             new._change("compact")
         return self
 
-    def _add(self, operation, X, y, ids):
+    def _add(self, operation, X, y, ids, vectors):
         self._check_parameters()
         if operation == "fit" and self._journal is not None:
             raise ValueError(
@@ -173,7 +184,8 @@ class ItemsMixin(EnginesMixin):
             words, n_samples = new._read_codes(X, reset=operation == "fit")
             y = None if y is None else check_labels(y, n_samples)
             ids = None if ids is None else read_ids(ids)
-            new._change(operation, words=words, y=y, ids=ids)
+            vectors = new._read_vectors(vectors, n_samples, reset=operation == "fit")
+            new._change(operation, words=words, y=y, ids=ids, vectors=vectors)
         return self
 
     def _read_codes(self, X, *, reset):
@@ -196,15 +208,15 @@ class ItemsMixin(EnginesMixin):
         operation : {"fit", "append", "update", "remove", "compact"}
             The method below that makes the change; it checks ids and labels against those held.
         **arrays : dict or ndarray or None
-            ``words`` by block, ``y`` and ``ids``, as they were read.
+            ``words`` by block, ``y``, ``ids`` and ``vectors``, as they were read.
         """
         getattr(self, f"_{operation}")(**arrays)
         self._record(operation, arrays)
 
-    def _fit(self, words, y, ids):
+    def _fit(self, words, y, ids, vectors=None):
         n_samples = next(iter(words.values())).shape[1]
         self._ids = Ids.first(ids, n_samples)
-        self.words_, self.y_ = words, y
+        self.words_, self.y_, self.vectors_ = words, y, vectors
         self.n_samples_fit_ = self._n_items = self._n_trained = n_samples
         self._keep = None
         self._lists, self._dense = {}, {}
@@ -212,10 +224,12 @@ class ItemsMixin(EnginesMixin):
             for block in words:
                 self._inverted_lists(block)
 
-    def _append(self, words, y, ids):
+    def _append(self, words, y, ids, vectors=None):
         n_samples = next(iter(words.values())).shape[1]
         self._ids = self._ids.extended(ids, n_samples, self._keep)
         self.y_ = join_labels(self.y_, y)
+        if vectors is not None:
+            self.vectors_ = np.concatenate([self.vectors_, vectors])
         self.words_ = {block: join_words(self.words_[block], words[block]) for block in words}
         if self._keep is not None:
             self._keep = np.concatenate([self._keep, np.ones(n_samples, dtype=bool)])
@@ -225,7 +239,8 @@ class ItemsMixin(EnginesMixin):
         if len(self) > 2 * self._n_items_trained():
             self._n_trained = self.n_samples_fit_
 
-    def _update(self, words, y, ids):
+    def _update(self, words, y, ids, vectors=None):
+        refuse_sharded(self, "be replaced: remove these items and append their new codes")
         n_samples = next(iter(words.values())).shape[1]
         if len(ids) != n_samples:
             raise ValueError(
@@ -237,6 +252,9 @@ class ItemsMixin(EnginesMixin):
             places = np.arange(self.n_samples_fit_)
             places[rows] = self.n_samples_fit_ + np.arange(n_samples)
             self.y_ = np.asarray(join_labels(self.y_, y))[places]
+        if vectors is not None:
+            self.vectors_ = np.array(self.vectors_)
+            self.vectors_[rows] = vectors
         changed = {block: np.array(held[:, :]) for block, held in self.words_.items()}
         for block, held in changed.items():
             held[:, rows] = words[block][:, :]
@@ -259,10 +277,9 @@ class ItemsMixin(EnginesMixin):
         if self._keep is None:
             return
         rows, n_trained = np.flatnonzero(self._keep), self._n_items_trained()
-        self.words_ = {
-            block: np.ascontiguousarray(held[:, rows]) for block, held in self.words_.items()
-        }
+        self.words_ = {block: take_words(held, rows) for block, held in self.words_.items()}
         self.y_ = None if self.y_ is None else np.array(self.y_[rows])
+        self.vectors_ = None if self.vectors_ is None else np.array(self.vectors_[rows])
         self._ids = self._ids.taken(rows)
         self.n_samples_fit_, self._n_trained, self._keep = len(rows), n_trained, None
         self._dense = {}

@@ -14,7 +14,7 @@ from ._engines import EnginesMixin
 class QueriesMixin(EnginesMixin):
     """Queries to an index."""
 
-    def kneighbors(self, X=None, n_neighbors=None, return_distance=True):
+    def kneighbors(self, X=None, n_neighbors=None, return_distance=True, *, vectors=None):
         """Find the nearest items of each query, as arrays of distances and rows.
 
         Parameters
@@ -25,22 +25,26 @@ class QueriesMixin(EnginesMixin):
             Number of neighbours; ``None`` takes that of the constructor.
         return_distance : bool, default=True
             Whether to return the distances.
+        vectors : array-like of shape (n_queries, n_features), default=None
+            Vectors of the queries, with ``rerank="vectors"``.
 
         Returns
         -------
-        distances : ndarray of shape (n_queries, n_neighbors), int32
-            Distances in bits, ascending; only if `return_distance`.
+        distances : ndarray of shape (n_queries, n_neighbors), int32 or float64
+            Distances in bits, ascending; only if `return_distance`. With ``rerank="asymmetric"``
+            sums of the query's values, with ``rerank="vectors"`` cosine distances (float64).
         rows : ndarray of shape (n_queries, n_neighbors), int64
             Rows of the index.
 
         Raises
         ------
         ValueError
-            If there are fewer items than neighbours asked for, or the queries do not fit the index.
+            If there are fewer items or candidates than neighbours asked for, or the queries or
+            their vectors do not fit the index.
         """
         check_flag(return_distance, "return_distance")
         held, alone = at_once(self), X is None
-        queries, block = held._one_search(X)
+        queries, block = held._one_search(X, vectors)
         k = held._check_n_neighbors(n_neighbors, len(held) - alone)
         distances, rows = held._nearest(queries, block, k + alone)
         if alone:
@@ -52,7 +56,7 @@ class QueriesMixin(EnginesMixin):
         return (distances, rows) if return_distance else rows
 
     def radius_neighbors(self, X=None, radius=None, return_distance=True):
-        """Find all items within a distance of each query.
+        """Find all items within a Hamming distance of each query, whatever `rerank` says.
 
         Parameters
         ----------
@@ -77,7 +81,7 @@ class QueriesMixin(EnginesMixin):
         """
         check_flag(return_distance, "return_distance")
         held = at_once(self)
-        queries, block = held._one_search(X)
+        queries, block = held._one_search(X, by_bits=True)
         radius = check_real(self.radius if radius is None else radius, "radius", "[0, inf]")
         distances, rows, starts = held._within_radius(queries, block, radius)
         if X is None:
@@ -88,7 +92,7 @@ class QueriesMixin(EnginesMixin):
         distances, rows = _split(distances, starts), _split(rows, starts)
         return (distances, rows) if return_distance else rows
 
-    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity"):
+    def kneighbors_graph(self, X=None, n_neighbors=None, mode="connectivity", *, vectors=None):
         """Build the graph from each query to its nearest items.
 
         Parameters
@@ -98,7 +102,9 @@ class QueriesMixin(EnginesMixin):
         n_neighbors : int, default=None
             Number of neighbours; ``None`` takes that of the constructor.
         mode : {"connectivity", "distance"}, default="connectivity"
-            Whether an edge weighs 1, or its distance in bits.
+            Whether an edge weighs 1, or its distance as in :meth:`kneighbors`.
+        vectors : array-like of shape (n_queries, n_features), default=None
+            Vectors of the queries, with ``rerank="vectors"``.
 
         Returns
         -------
@@ -112,20 +118,22 @@ class QueriesMixin(EnginesMixin):
         """
         check_choice(mode, "mode", ("connectivity", "distance"))
         held = at_once(self)
-        distances, rows = held.kneighbors(X, n_neighbors)
+        distances, rows = held.kneighbors(X, n_neighbors, vectors=vectors)
         n_queries, k = rows.shape
         weights = distances if mode == "distance" else np.ones(rows.shape)
         starts = np.arange(0, n_queries * k + 1, k)
         parts = weights.ravel().astype(np.float64), rows.ravel(), starts
         return sparse.csr_matrix(parts, shape=(n_queries, held.n_samples_fit_))
 
-    def predict(self, X):
+    def predict(self, X, *, vectors=None):
         """Return the label of the nearest item of each query.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns)
             Codes of the queries.
+        vectors : array-like of shape (n_queries, n_features), default=None
+            Vectors of the queries, with ``rerank="vectors"``.
 
         Returns
         -------
@@ -143,13 +151,14 @@ class QueriesMixin(EnginesMixin):
             raise ValueError(
                 "the index has no labels to predict: call fit(X, y), or kneighbors for the rows."
             )
-        _, rows = held.kneighbors(X, 1)
+        _, rows = held.kneighbors(X, 1, vectors=vectors)
         return held.y_[rows[:, 0]]
 
-    def score(self, X, y=None):
+    def score(self, X, y=None, *, vectors=None):
         """Compute the mean average precision of queries against the index.
 
-        All items are ranked, exactly, whatever the `algorithm`.
+        All items are ranked, exactly, whatever the `algorithm`. With ``rerank="vectors"`` the
+        `n_candidates` nearest come first, ordered anew, then the others by Hamming distance.
 
         Parameters
         ----------
@@ -158,6 +167,8 @@ class QueriesMixin(EnginesMixin):
         y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
             Their ids, classes or label indicators; ``None``, where the index has no labels either,
             means that item i of the index alone is relevant to query i.
+        vectors : array-like of shape (n_queries, n_features), default=None
+            Vectors of the queries, with ``rerank="vectors"``; of pairs, image vectors first.
 
         Returns
         -------
@@ -173,18 +184,18 @@ class QueriesMixin(EnginesMixin):
         if self.algorithm != "faiss-ivf":
             options["algorithm"] = self.algorithm
         held = at_once(self)
-        searches = held._searches(X)
+        searches = held._searches(X, vectors)
         if not len(held):
             raise ValueError("the index holds no items to rank: append some with partial_fit.")
         gallery_y = held.y_ if held.y_ is None or held._keep is None else held.y_[held._keep]
         scores = [
-            average_precisions(queries, held._only_items(block), y, gallery_y, **options).mean()
+            average_precisions(*held._ranking(queries, block), y, gallery_y, **options).mean()
             for queries, block in searches
         ]
         return float(np.mean(scores))
 
     def recall_against_exact(self, X, n_neighbors=None):
-        """Measure how many of the nearest items :meth:`kneighbors` finds.
+        """Measure how many of the nearest items by Hamming distance the `algorithm` finds.
 
         Of several items at the distance of the last neighbour, one is as good as another.
 
@@ -207,7 +218,7 @@ class QueriesMixin(EnginesMixin):
             As in :meth:`kneighbors`.
         """
         held = at_once(self)
-        queries, block = held._one_search(X)
+        queries, block = held._one_search(X, by_bits=True)
         k = held._check_n_neighbors(n_neighbors, len(held))
         found, _ = held._nearest(queries, block, k)
         exact, _ = _search.nearest(queries, held._only_items(block), k, n_jobs=self.n_jobs)

@@ -8,6 +8,7 @@ from sklearn.utils import gen_batches
 
 from .._inputs.checks import check_integer
 from .._inputs.ids import as_array, check_ids
+from .._ranking.reranking import check_rerank
 from ._base import at_once
 from ._engines import EnginesMixin, Passing
 from ._ids import read_ids
@@ -19,7 +20,7 @@ _PAIRS = 1 << 22  # neighbours that are held at a time, of all queries together
 class ResultsMixin(EnginesMixin):
     """Tables of results of an index."""
 
-    def search(self, X=None, n_neighbors=None, *, where=None, groups=None):
+    def search(self, X=None, n_neighbors=None, *, where=None, groups=None, vectors=None):
         """Find the nearest items of each query, as a table of ids, distances and labels.
 
         Parameters
@@ -37,14 +38,18 @@ class ResultsMixin(EnginesMixin):
             Group of each row, removed ones included, or a function that gets ``y_`` and returns
             them. A query finds at most one item of a group, the nearest; of several as near, that
             of the lowest row.
+        vectors : array-like of shape (n_queries, n_features), default=None
+            Vectors of the queries, with ``rerank="vectors"``. Where groups need them, there are
+            more candidates than `n_candidates`.
 
         Returns
         -------
         DataFrame
             A row for each result, with the columns ``query`` (position of the query), ``rank``
-            (from 1), ``id``, ``distance`` (in bits), and ``label`` if the index has labels; of
-            label indicators, a tuple of the columns that are not 0. Results of a query are ordered
-            by distance, then by row. There are fewer than `n_neighbors` where fewer items pass.
+            (from 1), ``id``, ``distance`` (as in :meth:`kneighbors`), and ``label`` if the index
+            has labels; of label indicators, a tuple of the columns that are not 0. Results of a
+            query are ordered by distance, then by row. There are fewer than `n_neighbors` where
+            fewer items pass.
 
         Raises
         ------
@@ -71,8 +76,9 @@ class ResultsMixin(EnginesMixin):
         0      0     1  a.jpg         1   cat
         """
         held = at_once(self)
-        queries, block = held._one_search(X)
+        queries, block = held._one_search(X, vectors)
         k = check_integer(held.n_neighbors if n_neighbors is None else n_neighbors, "n_neighbors")
+        check_rerank(held.rerank, held.n_candidates, k)
         itself = held._item_rows() if X is None else np.full(queries.shape[1], -1)
         passing = held._passing(where)
         if groups is None:
@@ -153,7 +159,7 @@ class ResultsMixin(EnginesMixin):
             n_found, lacking = min(n_passing, _GROW * n_found), []
             for batch in gen_batches(len(left), max(1, _PAIRS // n_found)):
                 some = left[batch]
-                asked = np.ascontiguousarray(queries[:, some])
+                asked = queries[:, some]
                 distances, rows = self._nearest(asked, block, n_found, passing)
                 counted = _first_of_groups(rows, groups, rows != itself[some][:, None])
                 done = (counted.sum(axis=1) >= wanted) | (n_found == n_passing)

@@ -1,11 +1,11 @@
 """From codes to words, part by part, so that codes on disk stay there."""
 
-import mmap
-
 import numpy as np
 from sklearn.utils import gen_batches
 
 from .._hamming.engine_numpy import to_words
+from .._hamming.shards import ShardedWords
+from .._inputs.arrays import is_mapped
 from ..codes import format_of, pack_read
 
 _PART = 1 << 20  # entries of an array that are read at a time
@@ -38,13 +38,6 @@ class MappedWords:
         return np.require(to_words(self.rows[codes])[words], requirements="A")
 
 
-def is_mapped(array):
-    """Say whether an array is a view of a file."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array, mmap.mmap)
-
-
 def words_of(codes):
     """Return the words of codes in any format.
 
@@ -73,13 +66,27 @@ def words_of(codes):
 
 
 def join_words(first, second):
-    """Copy two sets of words into one array."""
+    """Copy two sets of words into one array; those of Dask workers stay where they are."""
+    if isinstance(first, ShardedWords):
+        if not isinstance(second, ShardedWords):
+            raise TypeError(
+                "the codes of the index are on Dask workers, got codes in the memory of this "
+                "process: give dask.array.from_array(codes)."
+            )
+        return first.join(second)
     n_first, n_second = first.shape[1], second.shape[1]
     words = np.empty((len(first), n_first + n_second), dtype=first.dtype)
     for held, start in ((first, 0), (second, n_first)):
         for part in parts(held):
             words[:, start + part.start : start + part.stop] = held[:, part]
     return words
+
+
+def take_words(words, rows):
+    """Copy the words of some codes, in the order of their rows."""
+    if isinstance(words, ShardedWords):
+        return words.taken(rows)
+    return np.ascontiguousarray(words[:, rows])
 
 
 def parts(array):

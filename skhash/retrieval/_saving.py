@@ -24,10 +24,10 @@ class SavingMixin(EnginesMixin):
     def save(self, path):
         """Save the index in a folder, without pickle.
 
-        Codes, labels and ids become ``.npy`` files, everything else ``index.json``; the user guide
-        describes the format. Removed items are left out, so that the opened index has the rows
-        that :meth:`compact` would give. An index that exists is replaced in the last step: a crash
-        leaves the old one or the new one. Processes that have opened the old one keep it.
+        Codes, labels, ids and vectors become ``.npy`` files, everything else ``index.json``; the
+        user guide describes the format. Removed items are left out, so that the opened index has
+        the rows that :meth:`compact` would give. An index that exists is replaced in the last step:
+        a crash leaves the old one or the new one. Processes that have opened the old one keep it.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class SavingMixin(EnginesMixin):
         ids = held._ids.values
         if ids is None and rows is not None:
             ids = np.arange(held.n_samples_fit_)  # numbers are no longer those of the rows
-        by_row = {"y": held.y_, "ids": ids}
+        by_row = {"y": held.y_, "ids": ids, "vectors": held.vectors_}
         arrays = held.words_ | {name: a for name, a in by_row.items() if a is not None}
         journal = held._journal
         if journal is None or realpath(path) != realpath(journal.folder):
@@ -150,7 +150,7 @@ class SavingMixin(EnginesMixin):
             index.feature_names_in_ = np.array(fields["feature_names_in_"], dtype=object)
         index._n_trained, index._n_items = fields["n_trained"], index.n_samples_fit_
         index._keep = None
-        index.y_ = arrays.pop("y", None)
+        index.y_, index.vectors_ = arrays.pop("y", None), arrays.pop("vectors", None)
         index._ids = Ids(arrays.pop("ids", None), fields["own_ids"], fields["n_added"])
         index.words_ = arrays
         for operation, changed in records:
@@ -179,8 +179,18 @@ class SavingMixin(EnginesMixin):
         if operation == "remove":
             return arrays
         words = {block: arrays[block] for block in self.words_}
-        for block, held in self.words_.items():
-            new = words[block]
-            if new.dtype != held.dtype or new.shape[:-1] != held.shape[:-1]:
-                raise ValueError(block)
-        return {"words": words, "y": arrays.get("y"), "ids": arrays.get("ids")}
+        held = {**self.words_, "vectors": self.vectors_}
+        for name, new in {**words, "vectors": arrays.get("vectors")}.items():
+            if (new is None) != (held[name] is None):
+                raise ValueError(name)
+            if new is not None and (
+                new.dtype != held[name].dtype
+                or _item_shape(name, new) != _item_shape(name, held[name])
+            ):
+                raise ValueError(name)
+        others = {name: arrays.get(name) for name in ("y", "ids", "vectors")}
+        return {"words": words, **others}
+
+
+def _item_shape(name, array):
+    return array.shape[1:] if name == "vectors" else array.shape[:-1]

@@ -15,6 +15,8 @@ save, and ``<array>`` is one of
 * ``ids``, where ids were given, or where items were removed and the numbers of the others are no
   longer 0, 1, ...: of shape ``(n_samples,)``; int64 or strings of fixed width. No two are equal;
   numbers ascend.
+* ``vectors``, where there are vectors: of shape ``(n_samples, n_features)``, float16, float32 or
+  float64; image vectors in the first half of the columns if the index is paired.
 
 **index.json** is an object in UTF-8 of
 
@@ -38,7 +40,7 @@ checksums and headers are compared with index.json before an array is read, and 
 array is compared as text, never parsed.
 
 Only items that are not removed are written; there may be none. **Version 1** has no ``ids``,
-``own_ids`` and ``n_added``, and at least one item.
+``vectors``, ``own_ids`` and ``n_added``, and at least one item.
 """
 
 import hashlib
@@ -55,7 +57,7 @@ from .._hamming.engine_numpy import to_words
 from .._inputs.checks import check_choice
 
 FORMAT, VERSION = "skhash.HammingRetriever", 2
-NAMES = re.compile(r"(codes|image|text|y|ids)-[0-9a-f]{16}\.npy")
+NAMES = re.compile(r"(codes|image|text|y|ids|vectors)-[0-9a-f]{16}\.npy")
 _MAGIC = b"\x93NUMPY\x01\x00"
 _STRINGS = re.compile(r"<U[1-9]\d*")
 _LABELS = re.compile(r"[<|][biufcSUmM]\d+(\[\d*[a-zA-Zμ]+\])?")
@@ -191,7 +193,7 @@ def _is_sound(document):
         return False
     none = to_words(np.empty((0, n_bytes), dtype=np.uint8))
     files = {name: NAMES.fullmatch(entry["file"]) for name, entry in arrays.items()}
-    y, ids = arrays.pop("y", None), arrays.pop("ids", None)
+    y, ids, vectors = (arrays.pop(name, None) for name in ("y", "ids", "vectors"))
     first, names = document["version"] == 1, document["feature_names_in_"]
     return (
         all(match and match[1] == name for name, match in files.items())
@@ -203,7 +205,20 @@ def _is_sound(document):
         and (y is None or len(y["shape"]) <= 2)
         and (names is None or len(names) == n_columns)
         and min(1, n_samples) <= document["n_trained"] <= n_samples
+        and (vectors is None or (not first and _are_sound_vectors(document, vectors)))
         and (ids is None if first else _are_sound_ids(document, ids))
+    )
+
+
+def _are_sound_vectors(document, vectors):
+    """Say whether the entry of the vectors fits the attributes."""
+    shape = vectors["shape"]
+    return (
+        vectors["dtype"] in ("<f2", "<f4", "<f8")
+        and len(shape) == 2
+        and shape[0] == document["n_samples_fit_"]
+        and shape[1] > 0
+        and not (document["paired_"] and shape[1] % 2)
     )
 
 

@@ -37,7 +37,7 @@ def write_index(folder, fields, arrays, rows=None, journal=None):
     fields : dict
         Entries of index.json from ``parameters`` to ``n_added``.
     arrays : dict of str to array
-        The words of each block, ``y`` if there are labels, and ``ids`` if there are some.
+        The words of each block, and those of ``y``, ``ids`` and ``vectors`` that there are.
     rows : ndarray of shape (n_items,), int64, default=None
         Which rows of the arrays are written; ``None`` means all.
     journal : Journal, default=None
@@ -99,7 +99,7 @@ def _sweep(folder):
 
 def _write_array(folder, name, array, rows):
     path = folder / f"{name}-{secrets.token_hex(8)}.npy"
-    dtype, by_row = array.dtype.newbyteorder("<"), name in ("y", "ids")
+    dtype, by_row = array.dtype.newbyteorder("<"), name in ("y", "ids", "vectors")
     shape = array.shape
     if rows is not None:
         shape = (len(rows), *shape[1:]) if by_row else (shape[0], len(rows))

@@ -46,6 +46,14 @@ def test_order_of_places_is_data_home_then_skhash_data_then_default(tmp_path, mo
     assert find(data_home=tmp_path / "empty") == shared
 
 
+def test_an_empty_skhash_data_names_no_folder(tmp_path, monkeypatch, home):
+    default = write(home / "skhash_data")
+    write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SKHASH_DATA", "")
+    assert find() == default
+
+
 def test_default_is_not_looked_in_when_data_home_is_given(tmp_path, home):
     write(home / "skhash_data")
     with pytest.raises(FileNotFoundError, match="no folder holds all of"):
@@ -56,8 +64,24 @@ def test_default_is_not_looked_in_when_data_home_is_given(tmp_path, home):
 def test_folder_that_lacks_a_file_counts_as_missing(tmp_path, lacking):
     write(tmp_path / "data")
     (tmp_path / "data" / lacking).unlink()
-    with pytest.raises(FileNotFoundError, match=r"no folder holds all of a\.list, b\.mat"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no folder holds all of a\.list, b\.mat"
+    ) as raised:
         find(data_home=tmp_path / "data")
+    assert f"; {tmp_path / 'data'} lacks {lacking}: " in str(raised.value)
+
+
+def test_of_several_folders_the_one_that_holds_most_of_the_files_is_said_to_lack_some(tmp_path):
+    folder = write(tmp_path / "toy", FILES[:1])
+    with pytest.raises(FileNotFoundError) as raised:
+        find(data_home=tmp_path)
+    assert f"; {folder} lacks {FILES[1]}: " in str(raised.value)
+
+
+def test_where_no_file_is_found_no_folder_is_named_for_what_it_lacks(tmp_path):
+    with pytest.raises(FileNotFoundError) as raised:
+        find(data_home=tmp_path)
+    assert "lacks" not in str(raised.value)
 
 
 def test_missing_files_name_the_folders_and_the_ways_out(tmp_path, monkeypatch, home):

@@ -24,22 +24,6 @@ dask = pytest.importorskip("dask")
 frames = pytest.importorskip("dask.dataframe")
 
 
-@pytest.fixture(scope="module")
-def two_processes():
-    from distributed import Client, LocalCluster
-
-    local = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
-    with LocalCluster(**local) as cluster, Client(cluster, set_as_default=False) as client:
-        yield client
-
-
-@pytest.fixture
-def cluster(two_processes):
-    """The workers that Dask uses in a test."""
-    with two_processes.as_current():
-        yield two_processes
-
-
 @pytest.fixture
 def one_process():
     with dask.config.set(scheduler="synchronous"):

@@ -4,9 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn import config_context
 
 from skhash import make_table
 from skhash.hashing import CFRHHasher
+from skhash.hashing._inputs import check_block
 
 
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array, pd.DataFrame])
@@ -40,13 +42,26 @@ def test_an_array_without_a_split_names_both_remedies(pairs):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("place", ["fit", "transform"])
-def test_features_must_be_finite(hasher, pairs, value, place):
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, np.float64])
+@pytest.mark.parametrize("place", ["fit", "transform", "encode_image"])
+def test_rows_that_are_not_finite_are_listed(hasher, pairs, value, container, place, monkeypatch):
+    monkeypatch.setattr("skhash.hashing._inputs._CHUNK", 8)
     bad = pairs.copy()
-    bad[4, 2] = value
-    model = hasher()
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
-        model.fit(bad) if place == "fit" else model.fit(pairs).transform(bad)
+    bad[[4, 5, 20, 21, 22, 29], 2] = value
+    model = hasher() if place == "fit" else hasher().fit(pairs)
+    bad = container(bad[:, :6] if place == "encode_image" else bad)
+    message = r"NaN or infinity in 6 of 30 rows \(rows 4, 5, 20, 21, 22, \.\.\.\): drop these rows"
+    with pytest.raises(ValueError, match=message) as raised:
+        getattr(model, place)(bad)
+    assert "errors_" in str(raised.value)
+    assert "HistGradientBoosting" not in str(raised.value)
+
+
+def test_features_are_not_checked_where_scikit_learn_may_assume_that_they_are_finite(hasher, pairs):
+    model = hasher().fit(pairs)
+    bad = np.full((2, 6), np.nan)
+    with config_context(assume_finite=True):
+        np.testing.assert_array_equal(check_block(model, bad, "image"), bad)
 
 
 @pytest.mark.parametrize(("kept", "missing"), [("image__", "text"), ("text__", "image")])

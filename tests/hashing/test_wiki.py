@@ -1,7 +1,5 @@
 """CFRH's defaults on real data: no collapse, and the quality that the documentation claims."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -9,10 +7,7 @@ from skhash.datasets import fetch_wiki
 from skhash.hashing import CFRHHasher
 from skhash.metrics import mean_average_precision
 
-pytestmark = pytest.mark.skipif(
-    "SKHASH_DATA" not in os.environ,
-    reason="needs the Wiki data set in the folder that SKHASH_DATA names",
-)
+pytestmark = pytest.mark.usefixtures("shared_data")
 
 
 @pytest.mark.parametrize(("n_bits", "to_text", "to_image"), [(16, 0.21, 0.49), (64, 0.23, 0.52)])

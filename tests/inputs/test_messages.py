@@ -1,7 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
-from skhash._inputs.messages import cut, shorten
+from skhash._inputs.messages import cut, shorten, warn
 
 HUGE = 8_000_000
 
@@ -42,3 +44,18 @@ def test_a_value_stays_on_one_line():
 def test_an_integer_that_python_refuses_to_write_is_called_huge():
     assert shorten(10**5000) == "a huge int"
     assert shorten([10**5000]) == "a huge list"
+
+
+def test_a_warning_names_the_line_that_called_the_library():
+    namespace = {"__name__": "skhash.deep", "warn": warn}
+    exec("def inner():\n warn('odd')\ndef outer():\n inner()", namespace)
+    with pytest.warns(UserWarning, match="odd") as caught:
+        namespace["outer"]()
+    assert caught[0].filename == __file__
+
+
+def test_a_warning_of_a_thread_that_the_library_alone_runs_is_given_all_the_same():
+    namespace = {"__name__": "skhash.deep", "warn": warn}
+    with ThreadPoolExecutor(1) as pool, pytest.warns(RuntimeWarning, match="odd") as caught:
+        pool.submit(eval, "warn('odd', RuntimeWarning)", namespace).result()
+    assert len(caught) == 1

@@ -204,8 +204,9 @@ def test_pairs_score_the_inverse_rank_of_the_paired_row():
 def test_queries_without_relevant_items_are_reported(metric):
     query, gallery, _, _ = example()
     message = "3 of 4 queries have no relevant item in the gallery and count as 0"
-    with pytest.warns(UndefinedMetricWarning, match=message):
+    with pytest.warns(UndefinedMetricWarning, match=message) as caught:
         metric(query, gallery, [1, 9, 9, 9], [1] * 12)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.filterwarnings("ignore:3 of 4 queries")

@@ -8,6 +8,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skhash import make_table
 from skhash.metrics import RetrievalDisplay
 from skhash.metrics._display import BLUE, ORANGE
+from skhash.metrics._display_items import open_image
 
 pytestmark = pytest.mark.usefixtures("pyplot")
 WORDS = [f"text {row}" for row in range(8)]
@@ -177,3 +178,18 @@ def test_an_unreadable_image_is_told(tmp_path):
     items = [tmp_path / "nothing.png"] * 8
     with pytest.raises(ValueError, match=r"cannot read an image \('.*nothing.png': .*No such file"):
         RetrievalDisplay.from_codes(*example(), WORDS[:6], items, mark_relevant=False)
+
+
+def test_fewer_queries_and_items_than_are_shown_by_default_are_all_shown(pyplot):
+    codes = np.eye(3, 8, dtype=bool)
+    display = RetrievalDisplay.from_codes(codes, codes, list("abc"), list("abc"))
+    assert np.shape(display.distances) == (3, 3)
+
+
+def test_pictures_of_16_bits_are_scaled(tmp_path):
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    path = tmp_path / "grey.png"
+    Image.fromarray(ramp).save(path)
+    for item in (path, Image.fromarray(ramp)):
+        shown = np.asarray(open_image(item))[..., 0]
+        np.testing.assert_array_equal(shown, (ramp / 257).round())

@@ -32,3 +32,16 @@ def test_the_number_one_is_not_the_string_one():
 
 def test_no_labels_means_pairs():
     assert grade(*encode_labels(None, None, 3, 3), 2).tolist() == np.eye(3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("sides", "message"),
+    [
+        (([1, 2], None), "for the queries and not for the gallery: give them for both"),
+        ((None, [1, 2]), "for the gallery and not for the queries: give them for both"),
+    ],
+)
+def test_the_side_without_labels_is_named_in_words_that_fit_every_signature(sides, message):
+    with pytest.raises(ValueError, match=f"on one side only, {message}") as raised:
+        encode_labels(*sides, 2, 2)
+    assert "y_query" not in str(raised.value)

@@ -6,7 +6,8 @@ import pytest
 import sklearn
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
+from sklearn.exceptions import UndefinedMetricWarning
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_val_score, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -197,3 +198,16 @@ def test_labels_of_queries_alone_are_an_error():
     X, ids = example()
     with pytest.raises(ValueError, match="labels are given on one side only"):
         RetrievalScorer(gallery=X)(identity, X, ids)
+
+
+def test_a_warning_names_the_line_that_started_the_search_of_scikit_learn():
+    pairs, y = np.random.default_rng(0).normal(size=(8, 4)), [0, 1, 2, 2, 0, 3, 4, 4]
+    with pytest.warns(UndefinedMetricWarning, match="no relevant item") as caught:
+        cross_val_score(
+            FunctionTransformer(),
+            pairs,
+            y,
+            scoring=RetrievalScorer(gallery=pairs[:7], gallery_y=[0, 1, 2, 2, 0, 3, 7]),
+            cv=KFold(2),
+        )
+    assert {warning.filename for warning in caught} == {__file__}

@@ -37,3 +37,18 @@ def test_both_that_use_torch_resolve_devices_alike(pairs):
 def test_what_is_no_device_is_named(device):
     with pytest.raises(TypeError, match=r"device must be a str or a torch\.device, got "):
         resolve_device(device)
+
+
+@pytest.mark.parametrize(
+    ("n_gpus", "version", "message"),
+    [
+        (0, None, "which is 'cpu', since this build of torch is for CPUs, got"),
+        (0, "12.8", "which is 'cpu', since torch finds no GPU .*, got"),
+        (2, "12.8", "finds here, 'cpu', 'cuda:0', 'cuda:1', got"),
+    ],
+)
+def test_a_message_lists_the_devices_that_are_here(n_gpus, version, message, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    monkeypatch.setattr(torch.version, "cuda", version)
+    with pytest.raises(ValueError, match=message):
+        resolve_device("cuda:99")

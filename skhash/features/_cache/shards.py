@@ -21,13 +21,13 @@ the folder again; a shard with anything wrong is left out.
 
 import hashlib
 import time
-import warnings
 from collections import defaultdict
 from contextlib import suppress
 
 import numpy as np
 from sklearn.utils import gen_batches
 
+from ..._inputs.messages import warn
 from .files import BLOCK, INDEX, KEY, SHARD, gathered, only_one, open_shard, write_shard
 
 _MANY = 32  # shards of like size that are merged
@@ -211,11 +211,9 @@ class Shards:
 
     def _report(self, name):
         self._damaged.add(name)
-        warnings.warn(
+        warn(
             f"{self.folder / name} is damaged and left out: what it held is computed again, so "
             "delete it.",
-            UserWarning,
-            stacklevel=2,
         )
         return False
 

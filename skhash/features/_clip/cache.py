@@ -64,7 +64,7 @@ def open_cache(cache_dir, located, modality, parameters):
     try:
         return FeatureStore(cache_dir, fingerprint, located.embed_dim)
     except OSError as error:
-        warn_of_cache(cache_dir, error, depth=1)
+        warn_of_cache(cache_dir, error)
         return None
 
 
@@ -123,7 +123,7 @@ def recalled(store, items, encode):
             if reads:
                 found, vectors = store.get(keys)
         except OSError as error:
-            warn_of_cache(store.folder.parent, error, depth=1)
+            warn_of_cache(store.folder.parent, error)
             reads = keeps = False
         if vectors is not None and found.any():
             yield (block.start + np.flatnonzero(found)).tolist(), vectors[found], {}
@@ -151,6 +151,6 @@ def _keep(store, items, keys, vectors):
     try:
         store.put([keys[row] for row in np.flatnonzero(sound)], vectors[sound])
     except OSError as error:
-        warn_of_cache(store.folder.parent, error, depth=2)
+        warn_of_cache(store.folder.parent, error)
         return False
     return True

@@ -15,7 +15,7 @@ from ..._inputs.checks import (
 )
 from ..._torch.device import check_device, resolve_device
 from ..._torch.generator import generator_lock
-from .._items import as_images, as_texts, distinct, take
+from .._items import as_images, as_texts, distinct, progress_bar, take
 from .._towers.models import load_model, locate, read_config
 from .._towers.tokens import load_tokenizer
 from .cache import open_cache, recalled
@@ -222,9 +222,9 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
             if store is not None:
                 encode = partial(recalled, store, encode=encode)
         vectors = np.full((len(first), located.embed_dim), np.nan, np.float32)
-        troubles = {}
+        troubles, unit = {}, f"{self.modality}s"
         batches = encode(take(items, first))
-        with closing(batches), self._progress(len(first)) as progress:
+        with closing(batches), progress_bar(len(first), unit, self.verbose) as progress:
             for positions, embeddings, trouble in batches:
                 if trouble and is_strict:
                     refuse(trouble, items, first, self.modality)
@@ -310,11 +310,6 @@ class CLIPFeaturizer(TransformerMixin, BaseEstimator):
         return embedded(
             batches, encoder, device, precision=self.precision, normalize=bool(self.normalize)
         )
-
-    def _progress(self, n_items):
-        from tqdm import tqdm
-
-        return tqdm(total=n_items, unit=f" {self.modality}s", disable=not self.verbose)
 
     def __sklearn_is_fitted__(self):
         return True

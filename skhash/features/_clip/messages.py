@@ -1,17 +1,13 @@
 """What CLIPFeaturizer says of items that it could not embed as they are.
 
-A dict of troubles maps the position of a distinct item to a message. `stacklevel` leads past
-``transform`` and scikit-learn's wrapping of it, to the caller.
+A dict of troubles maps the position of a distinct item to a message.
 """
-
-import warnings
 
 import pandas as pd
 
+from ..._inputs.messages import warn
 from .._items import describe_image, is_open_file
 from .._towers.models import differs_from_tags
-
-_CALLER = 4
 
 
 def refuse(troubles, items, first, modality):
@@ -78,44 +74,36 @@ def failed_rows(troubles, images, inverse):
 def warn_of_cut(troubles, n_distinct):
     """Warn of texts that were cut."""
     message = next(iter(troubles.values()))
-    warnings.warn(
+    warn(
         f"{len(troubles)} of {n_distinct} distinct texts were cut, each {message}: shorten or "
         "split them.",
-        UserWarning,
-        stacklevel=_CALLER,
     )
 
 
-def warn_of_failed(failed, n_rows):
-    """Warn of rows that became NaN."""
+def warn_of_failed(failed, n_rows, became="became NaN"):
+    """Warn of rows whose images could not be read, and of what became of them."""
     shown = [f"row {row} ({item}): {why}" for row, item, why in failed[:3].itertuples(index=False)]
-    warnings.warn(
-        f"the images of {len(failed)} of {n_rows} rows cannot be read and became NaN, all are "
+    warn(
+        f"the images of {len(failed)} of {n_rows} rows cannot be read and {became}, all are "
         f"listed in errors_: {'; '.join(shown)}{'; ...' if len(failed) > 3 else ''}",
-        UserWarning,
-        stacklevel=_CALLER,
     )
 
 
 def warn_of_preprocessing(located, pretrained):
     """Warn of a bare file of weights whose architecture has more than one way of preparing."""
     if tag := differs_from_tags(located):
-        warnings.warn(
+        warn(
             f"{str(pretrained)!r} does not say how its images were prepared, so that open_clip's "
             f"default is used, but {located.name!r} has weights that need another way (tag "
             f"{tag!r}): save the model as a folder with its preprocessing and give "
             "model_name='local-dir:<folder>'.",
-            UserWarning,
-            stacklevel=_CALLER,
         )
 
 
-def warn_of_cache(folder, error, *, depth):
-    """Warn of a cache that fails; `depth` counts the calls between ``transform`` and this one."""
-    warnings.warn(
+def warn_of_cache(folder, error):
+    """Warn of a cache that fails."""
+    warn(
         f"the cache {str(folder)!r} cannot be used any more ({type(error).__name__}: {error}): all "
         "embeddings are computed and returned, but not kept; free space, make the folder readable "
         "and writable, or set another cache_dir.",
-        UserWarning,
-        stacklevel=_CALLER + depth,
     )

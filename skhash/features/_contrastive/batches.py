@@ -6,7 +6,7 @@ generator; ``numpy.random.default_rng([seed, round, epoch])`` makes each epoch r
 own.
 """
 
-import warnings
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from ..._inputs.checks import check_choice
+from ..._inputs.messages import warn
 
 
 def deal(groups, batching, rng, labels=None):
@@ -23,6 +24,57 @@ def deal(groups, batching, rng, labels=None):
     return clustered_batches(
         labels, groups, batching.batch_size, batching.group_size, batching.hard_fraction, rng
     )
+
+
+def at_most_all_groups(batching, groups, n_parts=1):
+    """Lower the size of a batch to the number of groups, of which it holds one row each.
+
+    Parameters
+    ----------
+    batching : Batching
+        Which rows share a batch.
+    groups : ndarray of shape (n_rows,)
+        Group id of each row.
+    n_parts : int, default=1
+        Number of processes that share a batch, of which its size stays a multiple.
+
+    Returns
+    -------
+    Batching
+        The same, or with the smaller size.
+
+    Raises
+    ------
+    ValueError
+        If there are too few groups for a batch.
+    """
+    n_groups = len(np.unique(groups))
+    if n_groups < max(2, n_parts):
+        raise ValueError(
+            f"training needs rows of {max(2, n_parts)} groups at least, got {len(groups)} rows of "
+            f"{n_groups}: rows of one group are no negatives of each other."
+        )
+    size = min(batching.batch_size, n_groups // n_parts * n_parts)
+    return replace(batching, batch_size=size)
+
+
+def warn_of_few(batching, groups, *, clustered):
+    """Warn where batches are smaller than `batch_size`, or too few to be made of clusters."""
+    n_rows, n_groups = len(groups), len(np.unique(groups))
+    given = f"batch_size={batching.batch_size}"
+    if n_groups < batching.batch_size:
+        what = "rows" if n_rows == n_groups else "groups of rows"
+        means = (
+            "each epoch is one batch of all rows"
+            if n_rows == n_groups
+            else "a batch holds one row of each group"
+        )
+        warn(f"{given} is more than the {n_groups} {what}: {means}.")
+    elif clustered and n_rows < 2 * batching.batch_size:
+        warn(
+            f"clustered rounds need two batches at least, got {n_rows} rows for {given}: their "
+            "batches are random; lower batch_size, or give more rows."
+        )
 
 
 def random_batches(groups, batch_size, rng):
@@ -254,11 +306,10 @@ def cluster(image, text, batch_size, rng, *, on="joint", n_clusters=None):
     labels = kmeans.fit_predict(z).astype(np.int64)
     sizes = np.bincount(labels, minlength=n_clusters)
     if sizes.max() / n_rows > (1 + 1 / n_clusters) / 2:
-        warnings.warn(
+        warn(
             f"one of {n_clusters} clusters holds {sizes.max()} of {n_rows} rows: this round's "
             "batches are random; train longer before clustering, or change n_clusters.",
             ConvergenceWarning,
-            stacklevel=2,
         )
         return None, sizes
     return labels, sizes

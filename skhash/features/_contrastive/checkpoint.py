@@ -6,12 +6,12 @@ The file is what ``torch.save`` writes, followed by its SHA-256, 32 bytes.
 import hashlib
 import json
 import os
-import warnings
 from pathlib import Path
 
 import torch
 
 from ..._files import TEMPORARY, only_writer, regular, replaced
+from ..._inputs.messages import warn
 from .objective import own_rank
 
 _PART = 1 << 20  # bytes that are hashed at once
@@ -101,12 +101,10 @@ class Checkpoint:
         """Warn, once, of a checkpoint that could not be written; the next epoch tries again."""
         if not self.warned:
             self.warned = True
-            warnings.warn(
+            warn(
                 f"the checkpoint {self.path} cannot be written ({type(error).__name__}: {error}): "
                 "training goes on, and tries again after each epoch; free space, or make the "
                 "folder writable, so that an interrupted run need not begin anew.",
-                UserWarning,
-                stacklevel=6,
             )
 
 

@@ -97,7 +97,8 @@ class ContrastiveFeaturizer(BlockTransformer):
         What makes the second text: another pass with dropout, dropped words, or another caption of
         the same group.
     batch_size : int, default=128
-        **Batches.** Number of pairs in a batch, of all processes together.
+        **Batches.** Number of pairs in a batch, of all processes together; where there are fewer
+        pairs, or groups of pairs, their number.
     cluster_on : {"joint", "image", "text"}, default="joint"
         Features that are clustered.
     n_clusters : int, default=None
@@ -260,7 +261,7 @@ class ContrastiveFeaturizer(BlockTransformer):
         ------
         ValueError
             If a parameter is out of range, a block or an item is missing or cannot be read, there
-            are fewer rows than two batches, or all captions or images are equal.
+            is only one group of rows, or all captions or images are equal.
         TypeError
             If an item is neither an image nor a text.
         OSError
@@ -270,6 +271,9 @@ class ContrastiveFeaturizer(BlockTransformer):
 
         Warns
         -----
+        UserWarning
+            If there are fewer rows, or groups of them, than `batch_size`, or too few for batches of
+            clustered rows, which are random then.
         ConvergenceWarning
             If the loss stops being finite later, or Ctrl-C is pressed: the featurizer has the
             weights of the last whole epoch, or of the best one with `early_stopping`.
@@ -437,7 +441,7 @@ class ContrastiveFeaturizer(BlockTransformer):
         return encode(self, block, items)
 
     def __getstate__(self):
-        state = super().__getstate__()
+        state: Any = super().__getstate__()
         if "history_" in state:  # not every format of files holds dataframes
             state = {**state, "history_": state["history_"].to_dict("list")}
         return state

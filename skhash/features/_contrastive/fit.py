@@ -20,7 +20,7 @@ from ..._torch.weights import to_numpy
 from .._tables import remember_columns
 from .._towers.sources import build_towers
 from .._towers.towers import Towers, rebuild_towers
-from .batches import deal
+from .batches import deal, warn_of_few
 from .checkpoint import Checkpoint
 from .objective import Objective, n_processes, own_rank
 from .pairs import Pairs, check_training_pairs, raw_pairs
@@ -80,7 +80,10 @@ def fit(featurizer, X, groups, X_val, *, fresh):
         pairs.check()
         validation = None if held_out is None else Pairs(towers, held_out)
         objective = _make_objective(parameters.losses, towers, seed)
-        trainer = Trainer(objective, pairs, plan(parameters.stages), parameters, seed)
+        stages = plan(parameters.stages)
+        trainer = Trainer(objective, pairs, stages, parameters, seed)
+        clustered = any(stage.clustered for stage in stages)
+        warn_of_few(parameters.batching, pairs.groups, clustered=clustered)
         if not fresh:
             _live.drop(featurizer)  # these encoders are going to change
         patience = stopping.n_iter_no_change
@@ -174,7 +177,7 @@ def _hold_out(items, groups, fraction, seed):
 def _prepare(featurizer, parameters, items, groups, seed, *, fresh):
     """Check the pairs, and return the encoders to train, new ones or those that are there."""
     loading, positives = parameters.loading, parameters.positives
-    check_training_pairs(items, parameters.batching.batch_size)
+    check_training_pairs(items)
     if not fresh:
         _check_same_towers(loading, featurizer._fitted_with)
         live = _wake(featurizer)

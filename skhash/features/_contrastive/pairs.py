@@ -111,14 +111,8 @@ def raw_pairs(X, image_column, text_column):
     return items
 
 
-def check_training_pairs(items, batch_size):
+def check_training_pairs(items):
     """Raise an error if there is nothing to learn from."""
-    n_rows = len(items["image"])
-    if n_rows < 2 * batch_size:
-        raise ValueError(
-            f"training needs two batches at least, got {n_rows} rows for batch_size={batch_size}: "
-            "lower batch_size, or give more rows."
-        )
     if len({normalised(text) for text in items["text"]}) == 1:
         raise ValueError(
             "all captions are equal, so there is nothing to learn from: give captions that differ."

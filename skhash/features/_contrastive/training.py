@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from ..._hamming.comparable import comparable
 from ..._ranking.scores import scores_at_k
 from ..._torch.generator import seeded
-from .batches import cluster, deal
+from .batches import at_most_all_groups, cluster, deal
 from .objective import mean_over_processes, n_processes, own_rank, own_rows
 from .views import augment, other_captions, word_dropout
 
@@ -119,7 +119,8 @@ class Trainer:
 
     def go_on_with(self, pairs, parameters):
         """Take other pairs to train on, and parameters."""
-        self.pairs, self.batching = pairs, parameters.batching
+        self.pairs = pairs
+        self.batching = at_most_all_groups(parameters.batching, pairs.groups, n_processes())
         self.positives, self.optimization = parameters.positives, parameters.optimization
         self.n_batches = len(self._batches(0))
 
@@ -259,6 +260,9 @@ class Trainer:
         return deal(self.pairs.groups, self.batching, rng, labels)
 
     def _cluster(self, number):
+        if len(self.pairs) < 2 * self.batching.batch_size:  # one batch has no room to choose
+            self.labels, self.sizes = None, np.zeros(0, dtype=np.int64)
+            return
         rng = np.random.default_rng([self.seed, number, 2])
         found = cluster_pairs(self.pairs, self.objective.towers, self.batching, rng)
         self.labels, self.sizes = found

@@ -6,7 +6,6 @@ completely, so it is the key under which a process keeps the loaded model.
 """
 
 import json
-import warnings
 from contextlib import nullcontext
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -14,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ..._inputs.messages import warn
 from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
 from .strangers import CONFIG, code_free, own_folder, read_document, stamp, tokenizer_options
@@ -162,11 +162,9 @@ def _with_local_text_tower(name, config, hub):
     options, unknown = tokenizer_options(text)
     if unknown:
         text["tokenizer_kwargs"] = options
-        warnings.warn(
+        warn(
             f"tokenizer_kwargs of {name!r} has options that are ignored ({', '.join(unknown)}): "
             "only those of open_clip are used, and code that comes with a model is never run.",
-            UserWarning,
-            stacklevel=2,
         )
     tower = text.get("hf_model_name")
     if tower:
@@ -208,9 +206,23 @@ def fetch(address, *, weights_dir, local_files_only):
     if local_files_only:
         raise unavailable(address, weights_dir, "local_files_only=True forbids a download")
     try:
+        ask_hub()
         return Path(open_clip.download_pretrained({"hf_hub": address}, cache_dir=weights_dir))
     except (OSError, RuntimeError) as error:
         raise unavailable(address, weights_dir, root_cause(error)) from error
+
+
+def ask_hub():
+    """Ask the hub once for anything, and raise an OSError if it does not answer.
+
+    A download asks five times for each file that it may be, and waits longer each time.
+    """
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+    except Exception as error:  # of an HTTP library that differs between versions of the client
+        raise OSError(f"{constants.ENDPOINT} does not answer") from error
 
 
 def root_cause(error):
@@ -222,10 +234,11 @@ def root_cause(error):
 def unavailable(address, weights_dir, cause):
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    hint = "" if "local_files_only" in cause else "; local_files_only=True asks no network"
     return OSError(
         f"{address!r} is not in the cache folder {str(weights_dir or HF_HUB_CACHE)!r} and could "
         f"not be fetched ({cause}): fetch it once while online, give the path of a local copy of "
-        "the weights as pretrained, or set pretrained=None for random weights."
+        f"the weights as pretrained, or set pretrained=None for random weights{hint}."
     )
 
 
@@ -282,11 +295,9 @@ def load_model(located, device, compiled=False):
             ) from error
     check_unchanged(located)
     if located.weights is None:
-        warnings.warn(
+        warn(
             f"{located.name!r} has random weights, because pretrained=None: its embeddings mean "
             "nothing, which is right for tests only.",
-            UserWarning,
-            stacklevel=2,
         )
     model.eval().to(device)
     if compiled:

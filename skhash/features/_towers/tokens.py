@@ -2,12 +2,12 @@
 
 import json
 import threading
-import warnings
 from functools import lru_cache
 from typing import Any
 
+from ..._inputs.messages import warn
 from ..._libraries import import_with_torchvision
-from .models import check_unchanged, need_transformers, root_cause, unavailable
+from .models import ask_hub, check_unchanged, need_transformers, root_cause, unavailable
 from .strangers import own_folder, tokenizer_options
 
 # Tokenizers of transformers keep the length to cut at: threads would change it for each other.
@@ -87,9 +87,13 @@ def from_disk_first(load, local_files_only):
     """
     try:
         return load(True)
-    except (OSError, ValueError):
+    except (OSError, ValueError) as missing:
         if local_files_only:
             raise
+        try:
+            ask_hub()
+        except OSError as error:
+            raise missing from error
         return load(False)
 
 
@@ -141,19 +145,15 @@ def warn_of_unknown(tokens, special_ids, unknown_id):
     share = n_unknown / max(1, n_unknown + int(is_known.sum()))
     words = f"{share:.0%} of the words are not in the vocabulary of the text encoder"
     if n_empty := int((~is_known.any(1)).sum()):
-        warnings.warn(
+        warn(
             f"{n_empty} of {len(tokens)} texts hold no word that the text encoder knows, so that "
             "their features, codes and neighbours mean nothing: give texts with other words"
             + (f" ({words})." if n_unknown else "."),
-            UserWarning,
-            stacklevel=3,
         )
     elif share > 0.5:
-        warnings.warn(
+        warn(
             f"{words}: give texts like those that it was trained on, or train it on texts like "
             "these.",
-            UserWarning,
-            stacklevel=3,
         )
 
 

@@ -6,7 +6,6 @@ frozen bit for bit, and weights as arrays.
 """
 
 import json
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from sklearn.utils import gen_batches
 from torch import nn
 
 from ..._inputs.checks import check_choice
+from ..._inputs.messages import warn
 from ..._libraries import import_optional, import_with_torchvision
 from ..._torch.generator import seeded
 from ..._torch.weights import from_numpy
@@ -139,11 +139,9 @@ class Towers(nn.Module):
         """
         tokens, is_cut = tokenize(self.tokenizer, texts)
         if n_long := int(is_cut.sum()):
-            warnings.warn(
+            warn(
                 f"{n_long} of {len(texts)} texts are longer than the {tokens.shape[1]} tokens that "
                 "the text encoder reads, and were cut: shorten or split them.",
-                UserWarning,
-                stacklevel=2,
             )
         # Tokenizers of pieces of words have none for what is unknown, or use it for padding.
         unknown_id = getattr(self._inner_tokenizer, "unk_token_id", None)

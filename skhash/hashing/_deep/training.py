@@ -340,7 +340,7 @@ def _run_epoch(hasher, run, epoch, phase):
 def hold_out(pairs, fraction, seed):
     """Split pairs into training and validation pairs; a group is never split."""
     train_rows, held_rows = held_out_rows(len(pairs), pairs.groups, fraction, seed)
-    return pairs.take(train_rows), pairs.take(held_rows)
+    return pairs.take(train_rows, in_files=True), pairs.take(held_rows)
 
 
 def watched_rows(hasher, pairs, seed):

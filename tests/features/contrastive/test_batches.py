@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import ConvergenceWarning
 
 from skhash.features._contrastive import batches as B
+from skhash.features._contrastive.parameters import Batching
 
 quickly = settings(max_examples=60, deadline=None)
 GROUPS = st.lists(st.integers(0, 12), min_size=6, max_size=80).map(np.array)
@@ -278,3 +279,19 @@ def test_an_unknown_thing_to_cluster_is_named():
     image, _ = blobs()
     with pytest.raises(ValueError, match="cluster_on must be one of 'joint', 'image', 'text', got"):
         B.cluster(image, image, 20, rng(), on="both")
+
+
+@pytest.mark.parametrize(
+    ("n_parts", "batch_size", "expected"), [(1, 128, 10), (4, 128, 8), (1, 6, 6)]
+)
+def test_a_batch_has_no_more_rows_than_there_are_groups(n_parts, batch_size, expected):
+    batching = Batching(batch_size, "joint", None, 2, 0.5)
+    groups = np.arange(30) % 10
+    fewer = B.at_most_all_groups(batching, groups, n_parts)
+    assert fewer == Batching(expected, "joint", None, 2, 0.5)
+    assert B.deal(groups, fewer, np.random.default_rng(0)).shape == (30 // expected, expected)
+
+
+def test_each_process_needs_a_row_of_its_own():
+    with pytest.raises(ValueError, match="rows of 4 groups at least, got 9 rows of 3"):
+        B.at_most_all_groups(Batching(8, "joint", None, 2, 0.5), np.arange(9) % 3, 4)

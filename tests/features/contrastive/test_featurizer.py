@@ -316,7 +316,6 @@ def broken(table, column, row, value):
 
 
 BAD = {
-    "few rows": (lambda t: t[:15], {}, ValueError, "two batches at least, got 15 rows for batch"),
     "clusters": (
         lambda t: t,
         {"n_clusters": 24},
@@ -706,6 +705,31 @@ def test_hard_batches_hold_neighbours_and_keep_groups_apart(fitted, table):
         np.mean([(z[a] * z[b]).sum() for a, b in rows.reshape(-1, 2)]) for rows in (batches, random)
     )
     assert near > far
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "groups", "message"),
+    [
+        (5, None, r"batch_size=8 is more than the 5 rows: each epoch is one batch of all rows"),
+        (8, 6, r"batch_size=8 is more than the 6 groups of rows: a batch holds one row of each"),
+        (15, None, r"clustered rounds need two batches at least, got 15 rows for batch_size=8"),
+    ],
+)
+def test_few_rows_are_trained_on_with_a_warning(table, n_rows, groups, message):
+    ids = None if groups is None else np.arange(n_rows) % groups
+    with pytest.warns(UserWarning, match=message) as caught:
+        featurizer = tiny().fit(table[:n_rows], groups=ids)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert list(featurizer.history_["stage"]) == ["joint", "clustered"]
+    assert np.isfinite(featurizer.history_["total"]).all()
+    assert np.isfinite(featurizer.transform(table)).all(axis=None)
+    assert featurizer.batch_size == 8
+    assert np.isfinite(featurizer.partial_fit(table[:3]).history_["total"]).all()
+
+
+def test_one_group_of_rows_has_no_negatives(table):
+    with pytest.raises(ValueError, match="rows of 2 groups at least, got 6 rows of 1"):
+        tiny().fit(table[:6], groups=[0] * 6)
 
 
 def test_hard_batches_need_a_fit_and_rows(fitted, table):

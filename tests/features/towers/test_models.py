@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from skhash.features import CLIPFeaturizer
+from skhash.features._towers import models
 from skhash.features._towers.models import differs_from_tags, load_model, locate, read_config
-from skhash.features._towers.tokens import load_tokenizer
+from skhash.features._towers.tokens import from_disk_first, load_tokenizer
 
 HUB = {"weights_dir": None, "local_files_only": True}
 
@@ -31,7 +32,45 @@ def no_network(monkeypatch, open_clip):
             raise FileNotFoundError("Failed to download") from error
 
     monkeypatch.setattr(open_clip, "download_pretrained", fail)
+    monkeypatch.setattr(models, "ask_hub", lambda: None)
     return asked
+
+
+@pytest.fixture
+def silent_hub(monkeypatch):
+    """Let the hub be at an address where nothing answers; list what was asked there."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    asked, get_session = [], huggingface_hub.get_session
+
+    class Session:
+        def head(self, url, **options):
+            asked.append(url)
+            return get_session().head(url, **options)
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr(huggingface_hub, "get_session", Session)
+    return asked
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(silent_hub, open_clip, monkeypatch, tmp_path):
+    monkeypatch.delattr(open_clip, "download_pretrained")
+    with pytest.raises(OSError, match=r"Connect.*local_files_only=True asks no network") as caught:
+        CLIPFeaturizer(weights_dir=tmp_path, modality="text").transform(["a dog"])
+    assert "could not be fetched" in str(caught.value)
+    assert silent_hub == ["http://127.0.0.1:1"]
+
+
+def test_what_transformers_has_not_on_disk_is_asked_for_once(silent_hub):
+    def load(local_files_only):
+        assert local_files_only
+        raise OSError("no such file")
+
+    with pytest.raises(OSError, match="no such file") as caught:
+        from_disk_first(load, local_files_only=False)
+    assert "127.0.0.1" in str(caught.value.__cause__)
+    assert silent_hub == ["http://127.0.0.1:1"]
 
 
 def test_an_unknown_model_names_those_that_are_close():

@@ -1,7 +1,5 @@
 """The hashers that train networks on real data: a few epochs teach each far more than chance."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -9,10 +7,7 @@ from skhash import hashing
 from skhash.datasets import fetch_wiki
 from skhash.metrics import mean_average_precision
 
-pytestmark = pytest.mark.skipif(
-    "SKHASH_DATA" not in os.environ,
-    reason="needs the Wiki data set in the folder that SKHASH_DATA names",
-)
+pytestmark = pytest.mark.usefixtures("shared_data")
 
 
 @pytest.mark.parametrize(
