@@ -19,7 +19,6 @@ _started = time.perf_counter()  # before the imports, which take most of the tim
 from pathlib import Path
 
 import joblib
-import numpy as np
 from fastapi import FastAPI, Query
 
 from skhash.retrieval import HammingRetriever
@@ -46,7 +45,7 @@ def create():
     print(
         f"ready after {ready - _started:.2f} s (imports {_imported - _started:.2f}, models "
         f"{loaded - _imported:.2f}, first search {ready - loaded:.2f}; processor "
-        f"{time.process_time():.2f} s), {index.n_samples_fit_} items, "
+        f"{time.process_time():.2f} s), {len(index)} items, "
         f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'all cores')}, "
         f"{resident():.0f} MB resident",
         flush=True,
@@ -55,7 +54,7 @@ def create():
 
     @app.get("/health")
     def health():
-        return {"status": "ok", "items": index.n_samples_fit_, "resident_mb": resident()}
+        return {"status": "ok", "items": len(index), "resident_mb": resident()}
 
     @app.get("/search")
     def search(
@@ -63,14 +62,8 @@ def create():
         k: int = Query(default=10, ge=1, le=100),
         label: str | None = None,
     ):
-        codes = text.transform([text_])
-        n_asked = index.n_samples_fit_ if label else min(k, index.n_samples_fit_)
-        distances, rows = (found[0] for found in index.kneighbors(codes, n_asked))
-        labels = np.full(len(rows), None) if index.y_ is None else index.y_[rows]
-        wanted = np.flatnonzero(labels.astype(str) == label) if label else np.arange(len(rows))
-        return [
-            {"row": int(rows[i]), "distance": int(distances[i]), "label": str(labels[i])}
-            for i in wanted[:k]
-        ]
+        where = None if label is None else lambda y: y.astype(str) == label
+        found = index.search(text.transform([text_]), min(k, len(index)), where=where)
+        return found.drop(columns="query").to_dict("records")
 
     return app

@@ -1,7 +1,10 @@
-"""What estimators share: whole fits, splitting by modality, and the types that files name."""
+"""What estimators share: whole fits, links, splitting by modality, the types that files name."""
 
+import os
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
 
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
@@ -13,6 +16,40 @@ from ._blocks import BLOCKS
 
 _PUBLIC = ("features", "hashing", "hashing.supervised", "retrieval", "metrics")
 _HELD = ("retrieval._ids.Ids",)  # what fitted estimators hold beside arrays
+
+
+class Documented:
+    """Estimators whose HTML diagram, drawn by scikit-learn, links to their page of this library.
+
+    The pages are at the first of: the address in the environment variable ``SKHASH_DOCS``, the
+    ``Documentation`` address of the installed distribution, and the pages that ``make docs`` built
+    in a checkout. Where there is none, and for a class that is not public, there is no link.
+    """
+
+    _doc_link_module = "skhash"
+
+    @property
+    def _doc_link_template(self):
+        cls, address = type(self), _documentation()
+        for home in _PUBLIC if address else ():
+            if getattr(import_module(f"skhash.{home}"), cls.__name__, None) is cls:
+                return f"{address}/api/generated/skhash.{home}.{cls.__name__}.html"
+        return ""
+
+
+def _documentation():
+    """Return the address of the documentation without a slash at its end, or an empty string."""
+    if address := os.environ.get("SKHASH_DOCS"):
+        return address.rstrip("/")
+    try:
+        urls = metadata("scikit-hash").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        urls = []
+    for label, _, url in (url.partition(", ") for url in urls):
+        if label == "Documentation":
+            return url.rstrip("/")
+    built = Path(__file__).resolve().parents[1] / "docs/_build/html"
+    return built.as_uri() if (built / "index.html").is_file() else ""
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The documentation names everything public, and every page can be reached."""
 
 import re
+import tomllib
 from inspect import ismodule
 from pathlib import Path
 
@@ -14,6 +15,7 @@ MODULES = {
 }
 MODULES["supervised"] = skhash.hashing.supervised
 PUBLIC = [(part, name) for part, module in MODULES.items() for name in module.__all__]
+PUBLIC += [("hashing", name) for name in skhash.hashing._BASES]
 PUBLIC += [("skhash", name) for name in skhash.__all__ if name not in MODULES]
 
 
@@ -44,3 +46,15 @@ def test_every_page_is_in_a_toctree(folder):
     reached = entries((DOCS / folder / "index.rst").read_text(encoding="utf-8"), "toctree")
     assert pages
     assert pages <= set(reached)
+
+
+def test_every_extra_is_listed():
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (DOCS / "getting_started.rst").read_text(encoding="utf-8")
+    listed = re.findall(r"^``(\w+)``  +\w", page, re.MULTILINE)
+    assert sorted(listed) == sorted(project["optional-dependencies"])
+
+
+def test_the_front_page_counts_the_hashers():
+    page = (DOCS / "index.rst").read_text(encoding="utf-8")
+    assert f"{len(skhash.hashing.__all__)} hashers" in page

@@ -33,7 +33,7 @@ def public_objects():
         yield f"skhash.{name}", getattr(skhash, name)
     for part in PUBLIC_MODULES:
         module = attrgetter(part)(skhash)
-        for name in module.__all__:
+        for name in (*module.__all__, *getattr(module, "_BASES", ())):
             yield f"skhash.{part}.{name}", getattr(module, name)
 
 

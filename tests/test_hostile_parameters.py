@@ -88,7 +88,8 @@ PARAMETERS = {
     **named(
         """n_bits hidden_units max_iter batch_size n_iter_no_change n_neighbors nprobe n_patterns
         patch_size stride n_patches n_samples n_captions n_resamples n_queries image_size width
-        image_layers text_layers embed_dim accumulation n_features n_tags n_labels""",
+        image_layers text_layers embed_dim accumulation n_features n_tags n_labels
+        n_candidates""",
         integer(),
     ),
     **named(
@@ -140,6 +141,7 @@ PARAMETERS = {
         flag,
     ),
     **named("paired verify", flag_or_none),
+    "durable": flag,
     # Choices
     **named(
         """optimizer output joint algorithm modality on_error long_text precision image_tower
@@ -147,7 +149,7 @@ PARAMETERS = {
         gain direction metric kind mode space init target""",
         words,
     ),
-    **named("image_head text_head mmap_mode rotation transform", choice(None)),
+    **named("image_head text_head mmap_mode rotation transform rerank", choice(None)),
     "CLIPFeaturizer.normalize": flag,
     **named("fetch_mscoco.image fetch_wiki.text", words),
     "device": lambda value: isinstance(value, str),  # which there are, torch knows
@@ -155,7 +157,7 @@ PARAMETERS = {
     **named(
         """image text estimator codes folder captions instances shards data_home path cache_dir
         weights_dir checkpoint_dir model transformer gallery gallery_y y y_gallery y_query X X_val
-        y_val classes ids where
+        y_val classes ids where vectors index client collection label
         groups query_codes gallery_codes query_items gallery_items query_balance gallery_balance
         correlation related unrelated recall steps chance_level queries results distances
         relevant scores images texts input_features name ax towers model_name pretrained

@@ -48,7 +48,8 @@ def saved(tmp_path_factory):
     hasher = CFRHHasher(16, **settings).fit(X)
     text = make_pipeline(words, split_towers(hasher).text)
     labels = ["new" if row % 3 else "old" for row in range(len(X))]
-    index = HammingRetriever().fit(hasher.encode_image(X.filter(like="image__")), labels)
+    codes = hasher.encode_image(X.filter(like="image__"))
+    index = HammingRetriever().fit(codes, labels, ids=[f"{row}.jpg" for row in range(len(X))])
     joblib.dump(text, folder / "text.joblib")
     index.save(folder / "index")
     return folder, text, index
@@ -113,7 +114,7 @@ def test_answers_are_those_of_the_pipeline_and_the_index(server, saved):
     _, text, index = saved
     distances, rows = index.kneighbors(text.transform(["a teal ring"]), 4)
     found = get(f"{server[0]}/search", text="a teal ring", k=4)
-    assert [hit["row"] for hit in found] == rows[0].tolist()
+    assert [hit["id"] for hit in found] == [f"{row}.jpg" for row in rows[0]]
     assert [hit["distance"] for hit in found] == distances[0].tolist()
     assert [hit["label"] for hit in found] == index.y_[rows[0]].tolist()
 
@@ -123,7 +124,7 @@ def test_a_label_filters_before_k_counts(server, saved):
     _, rows = index.kneighbors(text.transform(["a teal ring"]), 120)
     old = [row for row in rows[0].tolist() if index.y_[row] == "old"]
     found = get(f"{server[0]}/search", text="a teal ring", k=5, label="old")
-    assert [hit["row"] for hit in found] == old[:5]
+    assert [hit["id"] for hit in found] == [f"{row}.jpg" for row in old[:5]]
     assert get(f"{server[0]}/search", text="a teal ring", label="no such") == []
 
 

@@ -1,6 +1,6 @@
 """A complete hasher, which the guide explains."""
 
-from skhash.hashing._deep.base import AffinityHasher
+from skhash.hashing import AffinityHasher
 from skhash.hashing._deep.lazy import F
 from skhash.hashing._docs import hasher
 from skhash.hashing._parameters import not_negative

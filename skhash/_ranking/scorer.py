@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import UNUSED
 
 from .._blocks import BLOCKS, block_of, named_columns, table_columns
+from .._estimators import Documented
 from .._hamming.comparable import compare_read
 from .._hamming.shards import shard_codes
 from .._inputs.checks import check_choice
@@ -78,7 +79,7 @@ def _numbers(width):
     return [[f"{prefix}{column}" for column in range(width)] for prefix in ("", "column_")]
 
 
-class RetrievalScorer(BaseEstimator):
+class RetrievalScorer(Documented, BaseEstimator):
     """Score an estimator by how well its codes find the other modality.
 
     The scorer calls ``estimator.transform(X)``, splits the columns of the result into an image and

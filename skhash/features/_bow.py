@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import output_container
-from .._estimators import fitting
+from .._estimators import Documented, fitting
 from .._inputs.checks import check_choice, check_flag, check_integer, check_parameter, check_real
 from .._inputs.messages import warn
 from ._items import as_texts
@@ -23,7 +23,7 @@ _ANALYZERS = ("word", "char", "char_wb")
 _JOINERS = "\u200c\u200d"  # invisible, within words of Persian and of scripts of India
 
 
-class BoWTextFeaturizer(TransformerMixin, BaseEstimator):
+class BoWTextFeaturizer(Documented, TransformerMixin, BaseEstimator):
     r"""Bag of words of the most frequent terms of the training texts.
 
     With :math:`c_{it}` the number of times that term :math:`t` occurs in text :math:`i`, a feature

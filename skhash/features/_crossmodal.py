@@ -10,7 +10,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
-from .._estimators import fitting
+from .._estimators import Documented, fitting
 from .._inputs.checks import check_flag
 from ._bow import BoWTextFeaturizer
 from ._clip.featurizer import CLIPFeaturizer
@@ -26,7 +26,7 @@ from ._tables import (
 )
 
 
-class CrossModalFeaturizer(BlockTransformer):
+class CrossModalFeaturizer(Documented, BlockTransformer):
     """Turn a table of images and texts into a table of features.
 
     The column of images passes one featurizer, the column of texts another; the results stand side

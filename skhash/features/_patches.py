@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.validation import check_is_fitted
 
-from .._estimators import fitting
+from .._estimators import Documented, fitting
 from .._inputs.checks import check_choice, check_integer, check_parameter, check_verbose
 from .._inputs.seed import own_generator
 from ._clip.messages import failed_rows, refuse, warn_of_failed
@@ -17,7 +17,7 @@ from ._items import as_images, distinct, open_image, progress_bar
 _IN_MEMORY = 1 << 31  # bytes of resized pictures that fit_transform keeps; more are opened again
 
 
-class PatchFeaturizer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PatchFeaturizer(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Image features from a dictionary of patches: no pretrained weights, no labels.
 
     Square patches of the pictures are whitened and clustered by k-means; the centres are the

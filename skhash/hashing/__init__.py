@@ -24,7 +24,9 @@ _MODULES = {
     "JDSHHasher": "_deep.jdsh",
     "UCCHHasher": "_deep.ucch",
 }
+# Bases for methods of one's own are public, but no hashers.
+_BASES = {"AffinityHasher": "_deep.base"}
 
 __all__ = sorted(_MODULES)
 
-__getattr__, __dir__ = lazy_names(__name__, _MODULES)
+__getattr__, __dir__ = lazy_names(__name__, {**_MODULES, **_BASES})

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
-from .._estimators import fitting
+from .._estimators import Documented, fitting
 from .._inputs.ids import encode_ids
 from .._inputs.seed import draw_seed
 from ..codes import FORMATS, check_finite, convert_codes
@@ -17,7 +17,7 @@ from ._parameters import check_parameters, choice, count, switch
 
 
 @hasher
-class PairHasher(BlockTransformer):
+class PairHasher(Documented, BlockTransformer):
     """Base of hashers: learns two encoders from pairs.
 
     A method defines `_learn` and `_real_codes`. Parameters are dataclass fields: a method adds its

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators import Documented
 from .._hamming import search as _search
 from .._inputs.checks import (
     check_choice,
@@ -24,7 +25,7 @@ ALGORITHMS = (*_search.ALGORITHMS, "faiss-ivf")
 _NOT_PICKLED = ("_lists", "_dense", "_journal")  # what can be made again, and the open folder
 
 
-class Index(BaseEstimator):
+class Index(Documented, BaseEstimator):
     """Parameters and attributes of an index, which `HammingRetriever` describes."""
 
     n_neighbors: int

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from ..._estimators import Documented
 from ..._inputs.checks import (
     check_choice,
     check_flag,
@@ -34,7 +35,7 @@ from .texts import text_batches, text_encoder
 _FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
 
 
-class CLIPFeaturizer(TransformerMixin, BaseEstimator):
+class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
     r"""Embeddings of images or texts by a model of open_clip.
 
     An image :math:`x` becomes :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is one encoder of

@@ -8,13 +8,14 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ..._blocks import BLOCKS, BlockTransformer, block_names
+from ..._estimators import Documented
 from .._items import as_images, as_texts
 from .._tables import library_of
 from .parameters import check_parameters
 
 
 @dataclass(eq=False, repr=False)
-class ContrastiveFeaturizer(BlockTransformer):
+class ContrastiveFeaturizer(Documented, BlockTransformer):
     r"""Train an image encoder and a text encoder on pairs; encode tables with them.
 
     Iterative uni-modal and cross-modal clustered contrastive learning, after Zhu and Li [1]_, of

@@ -326,7 +326,24 @@ class AffinityHasher(DeepHasher):
     """Base of the hashers that make codes reproduce an affinity of pairs.
 
     A method defines `_affinity` and `_reconstruct`, and overrides `_target` where the affinity of a
-    batch needs more than its features.
+    batch needs more than its features. The guide has a page on adding a method.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from torch.nn.functional import normalize
+    >>> from skhash.hashing import AffinityHasher
+    >>> class ImageHasher(AffinityHasher):
+    ...     def _affinity(self, image, text):
+    ...         image = normalize(image)
+    ...         return image @ image.T
+    ...     def _reconstruct(self, networks, features, codes, s):
+    ...         image, text = normalize(codes["image"]), normalize(codes["text"])
+    ...         return {"cross": ((image @ text.T - s) ** 2).mean()}
+    >>> X = np.random.default_rng(0).normal(size=(200, 20))
+    >>> hasher = ImageHasher(16, n_image_features=8, max_iter=2, random_state=0).fit(X)
+    >>> list(hasher.loss_curve_)
+    ['cross', 'total']
     """
 
     def _affinity(self, image, text):
