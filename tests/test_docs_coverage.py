@@ -39,7 +39,7 @@ def test_api_names_nothing_that_is_not_public(module):
     assert set(entries(page, "autosummary")) == {name for where, name in PUBLIC if where == module}
 
 
-@pytest.mark.parametrize("folder", [".", "guide", "api"])
+@pytest.mark.parametrize("folder", [".", "guide", "howto", "api"])
 def test_every_page_is_in_a_toctree(folder):
     pages = {path.stem for path in (DOCS / folder).glob("*.rst")} - {"index"}
     pages -= {"sg_execution_times"}  # written by a build
