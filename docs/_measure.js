@@ -32,7 +32,7 @@
     if (e.scrollLeft !== 0) found.add(`opens scrolled: ${name(e)}`);
     if (wider && scrolls(e)) {
       const first = e.firstElementChild;
-      if (first && first.getBoundingClientRect().left < box.left - 1)
+      if (first && shown(first) && first.getBoundingClientRect().left < box.left - 1)
         found.add(`its start cannot be reached: ${name(e)}`);
       if (e.matches("dl, dd, section, p, ul, ol"))
         found.add(`text that must be scrolled: ${name(e)}`);

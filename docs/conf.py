@@ -27,6 +27,7 @@ extensions = [
     "docstrings",
     "native_math",
     "pages",
+    "thumbnails",
 ]
 exclude_patterns = ["_build", "**sg_execution_times.rst"]
 templates_path = ["_templates"]
