@@ -29,7 +29,9 @@
       return; // its children do, too
     }
     const wider = e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1;
-    if (wider && getComputedStyle(e).overflowX === "hidden") found.add(`is cut off: ${name(e)}`);
+    const style = getComputedStyle(e);
+    if (wider && style.overflowX === "hidden" && style.textOverflow !== "ellipsis")
+      found.add(`is cut off: ${name(e)}`);
     if (e.scrollLeft !== 0) found.add(`opens scrolled: ${name(e)}`);
     if (wider && scrolls(e)) {
       const first = e.firstElementChild;
