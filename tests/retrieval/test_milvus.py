@@ -8,7 +8,10 @@ from skhash.codes import pack_codes, unpack_codes
 from skhash.retrieval import HammingRetriever, from_milvus, to_milvus
 
 # pymilvus and what it imports warn when they are imported, or leave a connection to the collector.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("ignore:pkg_resources is deprecated"),
+]
 pymilvus = pytest.importorskip("pymilvus", exc_type=ImportError)
 
 
