@@ -2,6 +2,7 @@
 #                  IMAGES=folder CAPTIONS=file.csv
 # make test        the tests
 # make docs        the documentation, in docs/_build/html
+# make check-docs  opens every page that make docs built in a headless Chromium, where there is one
 # make lint        what pre-commit checks, and types
 # make benchmark   quality on Wiki over seeds and code lengths
 # make speed       search and ranking beside faiss and others, 20 minutes
@@ -14,7 +15,7 @@ BIN := .venv/bin
 # Batches are small: one thread is faster than many. See the user guide on hashing.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test docs lint benchmark speed clean
+.PHONY: demo test docs check-docs lint benchmark speed clean
 
 demo: .venv/.installed
 	$(BIN)/python -m skhash.demo --data $(DATA) $(OWN)
@@ -25,6 +26,9 @@ test: .venv/.installed
 docs: .venv/.installed
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "The documentation is in docs/_build/html/index.html"
+
+check-docs: .venv/.installed
+	$(BIN)/python docs/check_site.py docs/_build/html
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .

@@ -27,6 +27,7 @@ extensions = [
     "docstrings",
     "native_math",
     "pages",
+    "thumbnails",
 ]
 exclude_patterns = ["_build", "**sg_execution_times.rst"]
 templates_path = ["_templates"]
@@ -68,6 +69,7 @@ intersphinx_mapping = {
 }
 nitpicky = True  # a reference that leads nowhere is an error
 nitpick_ignore = [("py:class", "CCAHasher")]  # written without its module in an inherited docstring
+nitpick_ignore_regex = [("py:obj", r"\w+_")]  # fitted attributes have no pages of their own
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -40,7 +40,7 @@ def test_every_public_estimator_links_to_its_page(path):
 
 def test_all_homes_of_estimators_are_searched():
     homes = {path.rpartition(".")[0].removeprefix("skhash.") for path in PUBLIC}
-    assert homes == set(_estimators._HOMES)
+    assert homes == set(_estimators._PUBLIC)
 
 
 def test_steps_of_a_pipeline_link_to_the_pages_of_their_own_library():

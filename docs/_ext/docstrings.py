@@ -11,7 +11,7 @@ def repair(app, what, name, obj, options, lines):
     for number, line in enumerate(lines):
         if " shape (" in line:  # (n_features_in_,) is no link
             lines[number] = FITTED.sub(r"\\_", line)
-    # Methods inherited from scikit-learn refer to labels that only its own pages have.
+    # Methods inherited from scikit-learn refer to labels and terms that only its own pages have.
     if (getattr(obj, "__module__", "") or "").startswith("sklearn."):
         lines[:] = REFERENCE.sub(r"\1", "\n".join(lines)).split("\n")
 

@@ -51,6 +51,14 @@ def wrap_figures(app, doctree):
             box += node
 
 
+def name_figures(app, doctree):
+    """Name figures without a title after their section; sphinx-gallery takes the file's name."""
+    for figure in doctree.findall(imgsgnode):
+        if figure["alt"].startswith("plot "):
+            section = next(node for node in ancestors(figure) if isinstance(node, nodes.section))
+            figure["alt"] = f"Figure: {section.next_node(nodes.title).astext()}"
+
+
 def name_thumbnails(app, doctree):
     """Say of which example a thumbnail is, in its alternative text."""
     for image in doctree.findall(nodes.image):
@@ -62,6 +70,7 @@ def name_thumbnails(app, doctree):
 def setup(app):
     """Connect to the build."""
     app.connect("doctree-read", wrap_figures)
+    app.connect("doctree-read", name_figures)
     app.connect("doctree-read", name_thumbnails)
     app.connect("html-page-context", complete)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -122,7 +122,8 @@ class PatchFeaturizer(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMi
             If a picture cannot be read and `on_error` is ``"raise"``, a parameter is out of range,
             or there are fewer patches than patterns.
         """
-        self._fit(X, keep=False)
+        with fitting(self) as new:
+            new._fit(X, keep=False)
         return self
 
     def fit_transform(self, X, y=None):
@@ -140,7 +141,8 @@ class PatchFeaturizer(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMi
         ndarray of shape (n_samples, n_patterns), float32
             As in `transform`.
         """
-        return self._fit(X, keep=True)
+        with fitting(self) as new:
+            return new._fit(X, keep=True)
 
     def _fit(self, X, *, keep):
         """Learn the dictionary; with `keep`, return the features of the pictures."""
@@ -183,11 +185,10 @@ class PatchFeaturizer(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMi
             self.n_patterns, batch_size=4096, n_init=cast(Any, 1), max_iter=20, random_state=rng
         )
         kmeans.fit((patches - mean) @ whitening)
-        with fitting(self) as new:
-            new.mean_, new.whitening_, new.patterns_ = mean, whitening, kmeans.cluster_centers_
-            new._n_features_out = self.n_patterns
-            if self.on_error == "nan":
-                new.errors_ = failed_rows(troubles, images, inverse)
+        self.mean_, self.whitening_, self.patterns_ = mean, whitening, kmeans.cluster_centers_
+        self._n_features_out = self.n_patterns
+        if self.on_error == "nan":
+            self.errors_ = failed_rows(troubles, images, inverse)
         if not keep:
             if troubles:
                 warn_of_failed(self.errors_, len(images), became="were left out")

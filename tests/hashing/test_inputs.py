@@ -45,7 +45,7 @@ def test_an_array_without_a_split_names_both_remedies(pairs):
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, np.float64])
 @pytest.mark.parametrize("place", ["fit", "transform", "encode_image"])
 def test_rows_that_are_not_finite_are_listed(hasher, pairs, value, container, place, monkeypatch):
-    monkeypatch.setattr("skhash.hashing._inputs._CHUNK", 8)
+    monkeypatch.setattr("skhash.hashing._inputs.CHUNK", 8)
     bad = pairs.copy()
     bad[[4, 5, 20, 21, 22, 29], 2] = value
     model = hasher() if place == "fit" else hasher().fit(pairs)

@@ -285,6 +285,7 @@ def test_pairs_score_the_mean_of_both_directions():
 def test_as_scorer_passes_its_options_on():
     options = {"k": 3, "direction": "image_to_text", "gallery": image, "gallery_y": [1]}
     options |= {"ties": "index", "normalize": "relevant", "n_jobs": 2}
+    options |= {"rerank": "asymmetric", "n_candidates": 7}
     scorer = HammingRetriever().as_scorer(**options)
     assert isinstance(scorer, RetrievalScorer)
     assert scorer.get_params() == {"metric": "map", **options}
