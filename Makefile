@@ -1,5 +1,6 @@
 # make demo        the whole job on drawn scenes; DATA=wiki for Wiki, or pairs of your own with
-#                  IMAGES=folder CAPTIONS=file.csv
+#                  IMAGES=folder CAPTIONS=file.csv; then ASK="words" asks the model that was saved
+#                  last, ADD=folder and REMOVE=names change the photographs that it finds
 # make test        the tests
 # make docs        the documentation, in docs/_build/html
 # make lint        what pre-commit checks, and types
@@ -7,9 +8,11 @@
 # make speed       search and ranking beside faiss and others, 20 minutes
 
 PYTHON ?= python3
-DATA ?= scenes
 OWN = $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAPTIONS),--captions "$(CAPTIONS)")
 BIN := .venv/bin
+
+# What changes or asks a saved model. Make exports ASK, so that it may hold quotes.
+SAVED = $(if $(ADD),--add $(ADD)) $(if $(REMOVE),--remove $(REMOVE)) $(if $(ASK),--ask="$$ASK")
 
 # Batches are small: one thread is faster than many. See the user guide on hashing.
 export OMP_NUM_THREADS ?= 1
@@ -17,7 +20,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test docs lint benchmark speed clean
 
 demo: .venv/.installed
-	$(BIN)/python -m skhash.demo --data $(DATA) $(OWN)
+	$(BIN)/python -m skhash.demo $(if $(DATA),--data $(DATA)) $(OWN) $(SAVED)
 
 test: .venv/.installed
 	$(BIN)/python -m pytest
