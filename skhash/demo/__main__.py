@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from .. import datasets, metrics, retrieval, split_towers
 from .._libraries import import_optional
 from . import __doc__ as about
-from . import own
+from . import own, serve
 from .choosing import choose, say
 from .data import load_own, load_scenes, load_wiki
 from .quality import SEEDS, compare, draw, encode
@@ -74,17 +74,24 @@ def parse(arguments=None):
     parser.add_argument("--ask", metavar="TEXT", help="only ask the model that was saved last")
     parser.add_argument("--add", nargs="+", metavar="PATH", help="only add photographs to it")
     parser.add_argument("--remove", nargs="+", metavar="NAME", help="only remove photographs")
+    parser.add_argument(
+        "--serve", nargs="?", type=int, const=serve.PORT, metavar="PORT", help="only serve a page"
+    )
     given = parser.parse_args(arguments)
     if given.images or given.captions or given.data == "own":
         given.data = "own"
-        only = given.ask is not None or given.add or given.remove
-        if not only and not (given.images and given.captions):
+        if not uses_saved(given) and not (given.images and given.captions):
             parser.error("--images and --captions go together: give a folder and a file")
         if given.images and not Path(given.images).expanduser().is_dir():
             parser.error(f"there is no folder {given.images}: check --images (IMAGES=)")
         if given.captions and not Path(given.captions).expanduser().is_file():
             parser.error(f"there is no file {given.captions}: check --captions (CAPTIONS=)")
     return given
+
+
+def uses_saved(given):
+    """Say whether a saved model is used, and none trained."""
+    return bool(given.add or given.remove or {given.ask, given.serve} != {None})
 
 
 def use_saved(given):
@@ -97,7 +104,9 @@ def use_saved(given):
             own.remove(path, given.remove)
     if given.ask is not None:
         ask(own.latest(given.output, given.data), given.ask)
-    return bool(given.add or given.remove or given.ask is not None)
+    if given.serve is not None:
+        serve.serve(own.latest(given.output, "own"), given.serve)
+    return uses_saved(given)
 
 
 def main():

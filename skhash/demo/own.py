@@ -55,7 +55,7 @@ class Model:
 
     def add(self, paths):
         """Add photographs that the index does not hold yet; return their names."""
-        held = _held(self.photographs)
+        held = held_by(self.photographs)
         names = {name_of(path, self.folder): str(path) for path in paths}
         new = {name: path for name, path in names.items() if name not in held}
         if new:
@@ -65,10 +65,10 @@ class Model:
 
     def remove(self, names):
         """Remove photographs, and their captions, from the indexes; files are not touched."""
-        held = _held(self.photographs)
+        held = held_by(self.photographs)
         names = list(dict.fromkeys(self._known(name, held) for name in names))
         gone = set(names)
-        captions = [id_ for id_ in _held(self.captions) if photograph_of(id_) in gone]
+        captions = [id_ for id_ in held_by(self.captions) if photograph_of(id_) in gone]
         if captions:
             self.captions.remove(captions)
         self.photographs.remove(names)
@@ -239,9 +239,10 @@ def say_how(output):
   {command} --ask "two dogs on a beach"
   {command} --add FOLDER_OR_FILES
   {command} --remove NAMES
-  or make demo ASK="two dogs on a beach", ADD=folder, REMOVE=names""")
+  {command} --serve
+  or make demo ASK="two dogs on a beach", ADD=folder, REMOVE=names, SERVE=1 (a page)""")
 
 
-def _held(index):
+def held_by(index):
     """Return the ids that an index holds, in the order of its rows."""
     return dict.fromkeys(index.ids_[index._item_rows()].tolist())
