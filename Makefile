@@ -1,5 +1,7 @@
 # make demo        the whole job on drawn scenes; DATA=wiki for Wiki, or pairs of your own with
-#                  IMAGES=folder CAPTIONS=file.csv
+#                  IMAGES=folder CAPTIONS=file.csv; then ASK="words" asks the model that was saved
+#                  last, ADD=folder and REMOVE=names change the photographs that it finds,
+#                  SERVE=1 serves a page to search with on this computer
 # make test        the tests
 # make docs        the documentation, in docs/_build/html
 # make check-docs  opens every page that make docs built in a headless Chromium, where there is one
@@ -8,9 +10,12 @@
 # make speed       search and ranking beside faiss and others, 20 minutes
 
 PYTHON ?= python3
-DATA ?= scenes
 OWN = $(if $(IMAGES),--images "$(IMAGES)") $(if $(CAPTIONS),--captions "$(CAPTIONS)")
 BIN := .venv/bin
+
+# What changes or asks a saved model. Make exports ASK, so that it may hold quotes.
+SAVED = $(if $(ADD),--add $(ADD)) $(if $(REMOVE),--remove $(REMOVE)) $(if $(ASK),--ask="$$ASK") \
+	$(if $(SERVE),--serve)
 
 # Batches are small: one thread is faster than many. See the user guide on hashing.
 export OMP_NUM_THREADS ?= 1
@@ -18,7 +23,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test docs check-docs lint benchmark speed clean
 
 demo: .venv/.installed
-	$(BIN)/python -m skhash.demo --data $(DATA) $(OWN)
+	$(BIN)/python -m skhash.demo $(if $(DATA),--data $(DATA)) $(OWN) $(SAVED)
 
 test: .venv/.installed
 	$(BIN)/python -m pytest

@@ -29,8 +29,8 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
         The file of instances that belongs to it, such as ``instances_val2017.json``; ``None``
         means no classes.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder: raise an error, or be left out, with a
-        warning.
+        What a row does whose picture is not in the folder, or whose caption is missing: raise an
+        error, or be left out, with a warning.
 
     Returns
     -------
@@ -101,9 +101,9 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
         tab, caption; or ``captions.txt``, which begins with ``image,caption`` and goes on as such
         a table.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder: raise an error, or be left out, with a
-        warning. Flickr8k's own file names a picture that it does not bring,
-        ``2258277193_586949ec62.jpg.1``.
+        What a row does whose picture is not in the folder, or whose caption is missing: raise an
+        error, or be left out, with a warning. Flickr8k's own file names a picture that it does not
+        bring, ``2258277193_586949ec62.jpg.1``.
 
     Returns
     -------
@@ -196,8 +196,8 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
         The split or splits: ``"train"``, ``"val"``, ``"test"``, and for COCO ``"restval"``, which
         most papers train on too: ``["train", "restval"]``.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder: raise an error, or be left out, with a
-        warning.
+        What a row does whose picture is not in the folder, or whose caption is missing: raise an
+        error, or be left out, with a warning.
 
     Returns
     -------

@@ -40,9 +40,10 @@ def load_image_table(
     folder : str or path-like
         The folder of the pictures.
     captions : str, path-like or dataframe
-        A file that ends in ``.csv``, ``.tsv``, ``.json`` (a list of objects, or an object of
+        A file that ends in ``.csv`` (its cells separated by commas, or by semicolons or tabulators
+        if there is no comma in the header), ``.tsv``, ``.json`` (a list of objects, or an object of
         columns), ``.jsonl`` or ``.parquet`` (extra ``parquet``), in UTF-8; or a dataframe. A cell
-        of captions may hold a list of them.
+        of captions may hold a list of them. Other columns are ignored.
     image_column : str or None, default=None
         Column of the pictures' paths within `folder`, of the bytes of their files, or of
         ``{"bytes": ..., "path": ...}`` as parquet files of Hugging Face hold. ``None`` takes the
@@ -54,8 +55,9 @@ def load_image_table(
     label_column : str or None, default=None
         Column of the classes: one a cell, or a list of them. ``None`` means that there are none.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder: raise an error, or be left out, with a
-        warning.
+        What a row does whose picture is not in the folder, or whose caption is missing: raise an
+        error, or be left out, with a warning. ``"drop"`` also leaves out the blank captions of a
+        file, whose cells do not tell an empty text from a missing one.
 
     Returns
     -------
@@ -67,6 +69,9 @@ def load_image_table(
         group : ndarray of shape (n_rows,), int64
             Number of the picture, the same for all spellings of its path. Rows of one group must
             not be split between training and test.
+        row : ndarray of shape (n_rows,), int64
+            Number of the row of the table that each pair comes from: ``table["stars"].iloc[row]``
+            is a column beside the pairs.
         target : ndarray of shape (n_rows,), int64, or (n_rows, n_classes), uint8
             The class, an index into `target_names`, or 1 for each of several classes and 0
             elsewhere. Only with `label_column`.
@@ -109,6 +114,8 @@ def load_image_table(
     ...     pairs = load_image_table(folder, table)
     >>> pairs.frame["text"].tolist(), pairs.group.tolist()
     (['two dogs', 'a cat', 'dogs'], [0, 1, 0])
+    >>> pairs.row.tolist()
+    [0, 1, 2]
 
     A seeded split that keeps the captions of a picture together:
 
@@ -130,6 +137,8 @@ def load_image_table(
         several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
         rows = [row for row, captions in enumerate(several) for _ in captions]
         texts = [text for captions in several for text in captions]
+    if on_missing == "drop" and not is_table(captions):
+        texts = [None if isinstance(text, str) and not text.strip() else text for text in texts]
     target = target_names = None
     if label_column is not None:
         labels = _lists(table[_column(table, label_column, "label_column", (), source)])
@@ -184,7 +193,7 @@ def _read_parquet(path):
 
 
 READERS = {
-    ".csv": lambda path: read_separated(path, ","),
+    ".csv": read_separated,
     ".tsv": lambda path: read_separated(path, "\t"),
     ".json": lambda path: pd.DataFrame(read_json(path), dtype=object),
     ".jsonl": _read_json_lines,

@@ -38,7 +38,7 @@ def pair_bunch(
     title : str
         First line of ``DESCR``.
     on_missing : {"raise", "drop"}
-        What a row does whose picture is not there.
+        What a row does whose picture is not there or whose caption is missing.
     rows : list of int or None, default=None
         Number of each row in `source`; ``None`` counts from 0.
     target : ndarray of shape (n_rows,) or (n_rows, n_classes) or None, default=None
@@ -49,7 +49,7 @@ def pair_bunch(
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        With ``frame``, ``group``, ``dropped``, ``DESCR`` and, if given, the classes.
+        With ``frame``, ``group``, ``row``, ``dropped``, ``DESCR`` and, if given, the classes.
 
     Raises
     ------
@@ -59,7 +59,13 @@ def pair_bunch(
         If there is no row, a name or caption is none, or a name leads out of the folder.
     """
     place = PictureFolder(folder)
-    rows = range(len(names)) if rows is None else rows
+    rows = list(range(len(names)) if rows is None else rows)
+    if on_missing == "drop":
+        n_given = len(texts)
+        names, texts, rows, target = _with_caption(names, texts, rows, target)
+        if len(texts) < n_given:
+            lacking = n_given - len(texts)
+            warn(f"{lacking} of {n_given} rows of {source} have no caption and were dropped.")
     _check_texts(texts, rows, source)
     known, numbers, images, there, first = {}, {}, [], [], []
     group = np.empty(len(names), dtype=np.intp)
@@ -90,6 +96,7 @@ def pair_bunch(
     image = [image for image, is_kept in zip(images, kept, strict=True) if is_kept]
     text = np.array(texts, dtype=object)[kept]
     bunch = describe(make_table(image=image, text=text), group[kept], dropped, title)
+    bunch.row = np.array(rows, dtype=np.int64)[kept]
     if target is not None:
         bunch.update(target=target[kept], target_names=target_names)
     return bunch
@@ -142,6 +149,17 @@ def _check_name(name, row, source):
     is_name = isinstance(name, str) and name.strip() and is_path(name)
     if not is_name and not (isinstance(name, bytes) and name):
         raise ValueError(f"row {row} of {source} names the picture {shorten(name)}: give its path.")
+
+
+def _with_caption(names, texts, rows, target):
+    """Leave out the rows whose caption is missing."""
+    missing = (pd.api.types.is_scalar(text) and bool(pd.isna(text)) for text in texts)
+    has_text = ~np.fromiter(missing, dtype=bool, count=len(texts))
+    names, texts, rows = (
+        [one for one, is_kept in zip(column, has_text, strict=True) if is_kept]
+        for column in (names, texts, rows)
+    )
+    return names, texts, rows, None if target is None else target[has_text]
 
 
 def _check_texts(texts, rows, source):

@@ -50,8 +50,16 @@ def records(text, separator=","):
             cells = []
 
 
-def read_separated(path, separator):
-    """Read a file of separated cells into a table of str; missing cells are NaN."""
+def read_separated(path, separator=None):
+    """Read a file of separated cells into a table of str; missing cells are NaN.
+
+    Without a `separator`, that is a comma; or a semicolon or a tabulator, where the header has some
+    and no comma.
+    """
+    if separator is None:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline()
+        separator = next((one for one in ",;\t" if one in header), ",")
     # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
     table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     # Where an unquoted comma splits a caption, pandas makes the first column an index.

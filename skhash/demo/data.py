@@ -1,12 +1,18 @@
 """The pairs of the demo: drawn scenes, Wiki, or pictures and captions of your own."""
 
+import os
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
 from .. import datasets, features
 from .._blocks import BLOCKS
+
+FEWEST = 40  # pictures of your own
 
 
 def load_scenes():
@@ -37,8 +43,15 @@ def load_scenes():
 
 def load_own(images, captions, cache_dir):
     """Load pictures and captions; hold out a fifth for testing and a fifth for tuning."""
-    pairs = datasets.load_image_table(images, captions, on_missing="drop")
-    fifth = np.random.default_rng(0).integers(5, size=pairs.group.max() + 1)[pairs.group]
+    folder = Path(os.path.abspath(Path(images).expanduser()))
+    pairs = datasets.load_image_table(folder, captions, on_missing="drop")
+    n_pictures = pairs.group.max() + 1
+    if n_pictures < FEWEST:
+        raise ValueError(
+            f"{captions} has captions of {n_pictures} pictures: give at least {FEWEST}, a fifth of "
+            "which is for testing and a fifth for tuning."
+        )
+    fifth = np.random.default_rng(0).integers(5, size=n_pictures)[pairs.group]
     train, test = (pairs.frame[rows].reset_index(drop=True) for rows in (fifth > 0, fifth == 0))
     held_out, shared_space = fifth[fifth > 0] == 1, False
     clip = features.CLIPFeaturizer(n_workers=1, verbose=1)
@@ -49,7 +62,7 @@ def load_own(images, captions, cache_dir):
         featurizer, tables = train_encoders(train, test, held_out)
         shared_space = True
     else:
-        clip.set_params(cache_dir=cache_dir)  # the pictures are encoded more than once
+        clip.set_params(cache_dir=cache_dir.absolute())  # the pictures are encoded more than once
         featurizer = features.CrossModalFeaturizer(image=clip, text=features.BoWTextFeaturizer())
         featurizer.fit(train[~held_out])
         tables = [featurizer.transform(table) for table in (train, test)]
@@ -66,10 +79,15 @@ def load_own(images, captions, cache_dir):
         test_groups=pairs.group[fifth == 0],
         shared_space=shared_space,
         raw_steps=[("features", featurizer)],
-        names=np.array([f"{image}: {text}" for image, text in train.to_numpy()]),
         shown_gallery=test,
         shown_test=test,
         question=test["text"][0],
+        folder=folder,
+        features=pd.concat(tables, ignore_index=True),
+        pairs=Bunch(
+            frame=pd.concat([train, test], ignore_index=True),
+            group=np.concatenate([pairs.group[fifth > 0], pairs.group[fifth == 0]]),
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import BLOCKS, BlockTransformer, block_names
 from .._estimators import Documented, fitting
-from .._inputs.checks import check_flag
+from .._inputs.checks import check_choice, check_flag
 from ._bow import BoWTextFeaturizer
 from ._clip.featurizer import CLIPFeaturizer
 from ._tables import (
@@ -46,6 +46,9 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Name of the column of images.
     text_column : str, default="text"
         Name of the column of texts.
+    extra_columns : {"raise", "ignore"}, default="raise"
+        What other columns of a table do, such as dates or authors: raise an error, or be ignored.
+        An error also tells of a misspelled column.
     sparse_output : bool, default=False
         Whether to return a CSR array or matrix in place of a dense array or a dataframe.
 
@@ -85,12 +88,14 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         *,
         image_column="image",
         text_column="text",
+        extra_columns="raise",
         sparse_output=False,
     ):
         self.image = image
         self.text = text
         self.image_column = image_column
         self.text_column = text_column
+        self.extra_columns = extra_columns
         self.sparse_output = sparse_output
 
     def set_params(self, **params):
@@ -246,13 +251,15 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         return np.array(self._names["image"] + self._names["text"], dtype=object)
 
     def _read(self, X):
-        return read_blocks(X, {"image": self.image_column, "text": self.text_column})
+        raw_columns = {"image": self.image_column, "text": self.text_column}
+        return read_blocks(X, raw_columns, ignore_others=self.extra_columns == "ignore")
 
     def _as_float32(self, features):
         return as_float32(features, sparse_output=self.sparse_output)
 
     def _fit(self, X, *, transform):
         check_flag(self.sparse_output, "sparse_output")
+        check_choice(self.extra_columns, "extra_columns", ("raise", "ignore"))
         blocks = self._read(X)
         check_both_blocks(blocks, X)
         remember_columns(self, X)

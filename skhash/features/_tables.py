@@ -19,7 +19,7 @@ _FEATURES: dict[str, Any] = {
 }
 
 
-def read_blocks(X, raw_columns):
+def read_blocks(X, raw_columns, *, ignore_others=False):
     """Find the blocks of a table or of an array of pairs.
 
     Parameters
@@ -28,6 +28,8 @@ def read_blocks(X, raw_columns):
         The table.
     raw_columns : dict of str to str
         Name of the raw column of each block.
+    ignore_others : bool, default=False
+        Whether the table may hold other columns.
 
     Returns
     -------
@@ -51,11 +53,12 @@ def read_blocks(X, raw_columns):
         elif names:
             blocks[block] = nw.from_native(X, eager_only=True)[names].to_numpy(), names
         known.update([column, *names])
-    if not blocks or not known.issuperset(columns):
+    if not blocks or not (ignore_others or known.issuperset(columns)):
         raise ValueError(
             f"a table must hold the columns {listed(list(raw_columns.values()))}, or image__* and "
             f"text__* in their place, and no others, got {listed(columns)}: select or rename them, "
-            "or set image_column and text_column."
+            "set image_column and text_column, or let CrossModalFeaturizer ignore other columns "
+            "with extra_columns='ignore'."
         )
     return blocks
 

@@ -407,3 +407,34 @@ def test_description_counts_pairs_and_pictures(folder):
     descr = load_image_table(folder, table()).DESCR
     assert ":Pairs: 3 of" in descr
     assert ":Pictures: 2;" in descr
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_csv_of_other_separators_and_more_columns_is_read(folder, tmp_path, separator):
+    path = tmp_path / "captions.csv"
+    lines = ["stars|image|text", "3|b.jpg|one, two", '4|sub/a.jpg|"a|b, c"']
+    path.write_text("\n".join(lines).replace("|", separator))
+    texts = load_image_table(folder, path).frame["text"].tolist()
+    assert texts == ["one, two", f"a{separator}b, c"]
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_missing_captions_can_be_dropped_and_rows_stay_known(folder, tmp_path, from_file):
+    texts = ["one", None, "three"]
+    captions = table(text=texts, stars=[5, 4, 3])
+    if from_file:
+        captions.to_csv(tmp_path / "captions.csv", index=False)
+    source = tmp_path / "captions.csv" if from_file else captions
+    with pytest.warns(UserWarning, match=r"1 of 3 rows of .* have no caption and were dropped"):
+        pairs = load_image_table(folder, source, label_column="stars", on_missing="drop")
+    assert pairs.frame["text"].tolist() == ["one", "three"]
+    assert captions["stars"].iloc[pairs.row].tolist() == [5, 3]
+    assert pairs.target.tolist() == [2, 0]
+    assert pairs.group.tolist() == [0, 0]
+
+
+def test_rows_of_captions_in_lists_are_those_of_the_table(folder):
+    texts = [["one", None, "two"], ["three"], ["four"]]
+    with pytest.warns(UserWarning, match="1 of 5 rows"):
+        pairs = load_image_table(folder, table(text=texts), on_missing="drop")
+    assert pairs.row.tolist() == [0, 0, 1, 2]

@@ -401,3 +401,19 @@ def test_transform_needs_fit():
     ):
         with pytest.raises(NotFittedError):
             call()
+
+
+def test_other_columns_are_ignored_only_if_asked():
+    table = make_table(image=np.eye(3, dtype=np.float32), text=["a dog", "a cat", "a cow"])
+    more = table.assign(stars=[1, 2, 3])
+    with pytest.raises(ValueError, match=r"no others.*or let CrossModalFeaturizer ignore"):
+        CrossModalFeaturizer().fit(more)
+    featurizer = CrossModalFeaturizer(extra_columns="ignore").fit(more)
+    expected = CrossModalFeaturizer().fit_transform(table)
+    pd.testing.assert_frame_equal(
+        featurizer.transform(more[["stars", "text", *table.columns[:3]]]), expected
+    )
+    with pytest.raises(ValueError, match="must hold the columns"):
+        featurizer.transform(more[["stars"]])
+    with pytest.raises(ValueError, match="extra_columns"):
+        CrossModalFeaturizer(extra_columns="drop").fit(table)
