@@ -136,6 +136,42 @@ def test_removed_photographs_are_not_found_nor_their_captions(model, trained):
     assert (folder / names[0]).is_file()
 
 
+def test_an_index_without_photographs_is_asked_and_filled_again(model, trained, capsys):
+    folder, names, frame, _, _ = trained
+    own.remove(model, names)
+    own.ask(model, frame["text"][0])
+    assert "the index holds no photograph" in capsys.readouterr().out
+    own.add(model, [str(folder)])
+    assert len(own.Model(model).photographs) == N_PHOTOGRAPHS
+
+
+def test_photographs_without_a_caption_are_added_unless_one_is_broken(
+    model, trained, tmp_path, capsys
+):
+    folder, names, _, _, _ = trained
+    own.remove(model, names[:3])
+    own.add_others(model)
+    assert "3 photographs of the folder that have no caption" in capsys.readouterr().out
+    assert len(own.Model(model).photographs) == N_PHOTOGRAPHS
+    broken = folder / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    try:
+        own.add_others(model)
+    finally:
+        broken.unlink()
+    assert "broken.jpg" in capsys.readouterr().out
+    assert len(own.Model(model).photographs) == N_PHOTOGRAPHS
+
+
+def test_a_picture_is_drawn_where_a_file_is_gone(model, trained, tmp_path, pyplot):
+    own.add(model, [str(trained[0])])
+    saved = own.Model(model)
+    saved.folder = tmp_path / "moved"
+    found = saved.find(trained[2]["text"][0])
+    own.draw(saved, "a text", found, tmp_path / "answer.png")
+    assert (tmp_path / "answer.png").is_file()
+
+
 def test_a_name_that_is_not_there_removes_nothing(model, monkeypatch):
     with pytest.raises(SystemExit, match=r"no photograph 'my 00.png'.*did you mean my 0.png"):
         run(monkeypatch, "--output", model.parent, "--remove", "my 2.png", "my 00.png")

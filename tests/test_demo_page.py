@@ -86,6 +86,13 @@ def test_only_files_of_the_index_are_given_out(address, name):
         assert "there is no photograph" in message
 
 
+def test_a_model_without_photographs_finds_none(model, trained):  # noqa: F811
+    own.remove(model, trained[1])
+    app = serve.create(model)
+    [search] = [route.endpoint for route in app.routes if route.path == "/search"]
+    assert search(trained[2]["text"][0]) == {"n_photographs": 0, "photographs": [], "captions": []}
+
+
 def test_empty_and_endless_questions_are_refused(address):
     for text in (" ", "a" * 1001):
         assert refused(address, "search", text=text)[0] == 422

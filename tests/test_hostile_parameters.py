@@ -147,8 +147,8 @@ PARAMETERS = {
     # Choices
     **named(
         """optimizer output joint algorithm modality on_error long_text precision image_tower
-        augment cross_view text_positive train cluster_on weighting subset on_missing ties normalize
-        gain direction metric kind mode space init target""",
+        extra_columns augment cross_view text_positive train cluster_on weighting subset on_missing
+        ties normalize gain direction metric kind mode space init target""",
         words,
     ),
     **named("image_head text_head mmap_mode rotation transform rerank", choice(None)),
