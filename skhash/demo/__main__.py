@@ -149,7 +149,8 @@ def main():
     else:
         save(model_path, split_towers(pipeline), compared, data)
     # One argument, since a caption may begin with a dash.
-    command = [sys.executable, "-m", "skhash.demo", *sys.argv[1:], f"--ask={data.question}"]
+    asked = [f"--data={arguments.data}", f"--ask={data.question}"]
+    command = [sys.executable, "-m", "skhash.demo", *sys.argv[1:], *asked]
     subprocess.run(command, check=True)
 
     say(f"The codes of {choice.name}, seed {SEEDS[0]}, in detail")
