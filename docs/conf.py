@@ -100,7 +100,8 @@ html_static_path = ["_static"]
 html_css_files = ["skhash.css"]
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "getting_started", "changelog", "gallery/*")}
+ALONE = "index getting_started faq glossary verified contributing citing changelog gallery/*"
+html_sidebars = {page: [] for page in ALONE.split()}
 html_context = {"default_mode": "auto"}  # the colours of the reader's system
 html_theme_options = {
     "logo": {"text": "skhash"},
