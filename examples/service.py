@@ -19,7 +19,8 @@ _started = time.perf_counter()  # before the imports, which take most of the tim
 from pathlib import Path
 
 import joblib
-from fastapi import FastAPI, Query
+import numpy as np
+from fastapi import FastAPI, HTTPException, Query
 
 from skhash.retrieval import HammingRetriever
 
@@ -62,6 +63,8 @@ def create():
         k: int = Query(default=10, ge=1, le=100),
         label: str | None = None,
     ):
+        if label is not None and np.ndim(index.y_) != 1:
+            raise HTTPException(400, "the index has not one label an item")
         where = None if label is None else lambda y: y.astype(str) == label
         found = index.search(text.transform([text_]), min(k, len(index)), where=where)
         return found.drop(columns="query").to_dict("records")

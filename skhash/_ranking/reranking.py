@@ -193,7 +193,7 @@ def read_vectors(vectors, n_rows, width=None, name="vectors"):
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
         raise TypeError(
             f"{name} must be floats of shape (n_samples, n_features), got {vectors.dtype} of shape "
-            f"{shorten(vectors.shape)}: give the features that the hasher gets."
+            f"{shorten(vectors.shape)}: give features of one space, or real codes."
         )
     if len(vectors) != n_rows:
         raise ValueError(

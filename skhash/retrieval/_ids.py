@@ -11,7 +11,7 @@ from .._inputs.messages import shorten
 _KINDS = {"i": "integers", "U": "strings"}
 
 
-def read_ids(ids, name="ids"):
+def read_ids(ids, name="ids", *, ordered=True):
     """Return ids as an array of one of the two types that an index holds.
 
     Parameters
@@ -20,6 +20,8 @@ def read_ids(ids, name="ids"):
         Integers, strings or paths.
     name : str, default="ids"
         What they are called in an error message.
+    ordered : bool, default=True
+        Whether each belongs to a row, so that a set will not do.
 
     Returns
     -------
@@ -33,6 +35,8 @@ def read_ids(ids, name="ids"):
     ValueError
         If they have not one dimension, one is missing or does not fit its type.
     """
+    if ordered and isinstance(ids, Set):
+        raise TypeError(f"{name} must have an order, one a row, got a set: give a list.")
     values = as_array(list(ids) if isinstance(ids, Set) else ids, name)
     if values.ndim != 1:
         raise ValueError(

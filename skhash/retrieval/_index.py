@@ -20,7 +20,7 @@ _LABEL_KINDS = {
 }
 
 
-def read_blocks(index, X, *, reset):
+def read_blocks(index, X, *, reset, queries=False):
     """Return each block of codes in `X`.
 
     Parameters
@@ -32,6 +32,8 @@ def read_blocks(index, X, *, reset):
         The codes.
     reset : bool
         Whether these are the first codes of the index.
+    queries : bool, default=False
+        Whether they are to be found, not kept: real codes may search packed ones, to re-rank them.
 
     Returns
     -------
@@ -46,7 +48,8 @@ def read_blocks(index, X, *, reset):
     if blocks:
         X = codes  # without column names, so that texts may search an index of images
     packed = format_of(codes) == "packed"
-    if not reset and index.packed_ and index.rerank == "asymmetric" and codes.dtype.kind == "f":
+    real = codes.dtype.kind == "f"
+    if queries and index.packed_ and index.rerank == "asymmetric" and real:
         return _real_for_bytes(index, codes, columns, blocks)
     if reset:
         index.packed_ = packed
@@ -82,6 +85,11 @@ def _real_for_bytes(index, codes, columns, blocks):
     if index.paired_:
         parts = {blocks[0]: codes} if len(blocks) == 1 else paired_codes(codes, columns)
     n_bytes = index.n_features_in_ // (1 + index.paired_)
+    if index.paired_ and not blocks and -(-codes.shape[1] // 8) == n_bytes:
+        raise ValueError(
+            "codes of half the width of a paired index may be of images or of texts: name their "
+            "columns with skhash.make_table(image=codes) or make_table(text=codes)."
+        )
     for part in parts.values():
         if -(-part.shape[1] // 8) != n_bytes:
             raise ValueError(

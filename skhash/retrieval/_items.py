@@ -1,5 +1,7 @@
 """What changes an index: items that are added, replaced and removed."""
 
+import threading
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
@@ -9,6 +11,8 @@ from ._ids import Ids, check_unique, read_ids
 from ._index import check_labels, join_labels, read_words
 from ._rows import join_words, take_words
 from ._sharded import refuse_sharded
+
+_changing = threading.RLock()  # one change at a time: a change begins with what the last one left
 
 
 class ItemsMixin(EnginesMixin):
@@ -110,7 +114,7 @@ class ItemsMixin(EnginesMixin):
             If codes or labels do not fit those of the index, or an id is unknown or given twice.
         """
         check_is_fitted(self)
-        with fitting(self) as new:
+        with _changing, fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=False)
             y = None if y is None else check_labels(y, n_samples)
             vectors = new._read_vectors(vectors, n_samples, reset=False)
@@ -153,8 +157,8 @@ class ItemsMixin(EnginesMixin):
         ['a.jpg']
         """
         check_is_fitted(self)
-        with fitting(self) as new:
-            new._change("remove", ids=read_ids(ids))
+        with _changing, fitting(self) as new:
+            new._change("remove", ids=read_ids(ids, ordered=False))
         return self
 
     def compact(self):
@@ -169,7 +173,7 @@ class ItemsMixin(EnginesMixin):
             The index itself.
         """
         check_is_fitted(self)
-        with fitting(self) as new:
+        with _changing, fitting(self) as new:
             new._change("compact")
         return self
 
@@ -180,7 +184,7 @@ class ItemsMixin(EnginesMixin):
                 "an index that was opened with durable=True cannot be fitted again: fit another "
                 "HammingRetriever, and save it in the folder."
             )
-        with fitting(self) as new:
+        with _changing, fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=operation == "fit")
             y = None if y is None else check_labels(y, n_samples)
             ids = None if ids is None else read_ids(ids)

@@ -135,6 +135,10 @@ class Journal:
             If the record cannot be written; the journal is as it was.
         """
         record = _encode(operation, arrays)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(
+                f"{self.folder} is gone: save the index in a new folder, and open it there."
+            )
         with only_writer(self.folder) as sync_folder:
             self.check_unchanged()
             checksum = self.checksum or self._start()[len(_MAGIC) :]

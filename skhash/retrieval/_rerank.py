@@ -25,7 +25,7 @@ class RerankMixin(Index):
             if self.rerank == "vectors":
                 raise ValueError(
                     "rerank='vectors' needs the vectors of the items: give fit(codes, "
-                    "vectors=features), with the features that the hasher gets."
+                    "vectors=features), features or real codes in one space with the queries'."
                 )
             return None
         width = None if held is None else held.shape[1]
@@ -34,6 +34,15 @@ class RerankMixin(Index):
             raise ValueError(
                 f"vectors of a paired index hold an image and a text vector a row, of one width, "
                 f"got {vectors.shape[1]} columns: give both, image vectors first."
+            )
+        if held is None or vectors.dtype == held.dtype:
+            return vectors
+        with np.errstate(over="ignore"):  # infinity is refused
+            vectors = vectors.astype(held.dtype)
+        if not np.isfinite(vectors).all():
+            raise ValueError(
+                f"vectors must be finite and fit {held.dtype}, the type of those of the index: "
+                "scale them, or fit again with float32."
             )
         return vectors
 
@@ -81,7 +90,7 @@ class RerankMixin(Index):
         if vectors is None:
             raise ValueError(
                 "rerank='vectors' needs the vectors of the queries: give vectors=features, with "
-                "the features that the hasher gets."
+                "features of one space, or real codes."
             )
         gallery = self._vectors_of(ANSWERS[block])
         read = read_vectors(_in_order(vectors), len(codes), gallery.shape[1], "query vectors")

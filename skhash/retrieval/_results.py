@@ -8,7 +8,7 @@ from sklearn.utils import gen_batches
 
 from .._inputs.checks import check_integer
 from .._inputs.ids import as_array, check_ids
-from .._ranking.reranking import check_rerank
+from .._ranking.reranking import Rescored, check_rerank
 from ._base import at_once
 from ._engines import EnginesMixin, Passing
 from ._ids import read_ids
@@ -154,9 +154,12 @@ class ResultsMixin(EnginesMixin):
         Neighbours are searched, more and more for the queries that have found too few groups.
         """
         n_passing = len(self) if passing is None else passing.n_items
-        parts, left, n_found, wanted = [], np.arange(queries.shape[1]), k + 1, k
+        parts, left, wanted = [], np.arange(queries.shape[1]), k
+        n_found = _GROW * (k + 1)
+        if isinstance(queries, Rescored):  # first the candidates of a search without groups
+            n_found = max(k + int(itself.max(initial=-1) >= 0), self.n_candidates)
         while n_passing and len(left):
-            n_found, lacking = min(n_passing, _GROW * n_found), []
+            n_found, lacking = min(n_passing, n_found), []
             for batch in gen_batches(len(left), max(1, _PAIRS // n_found)):
                 some = left[batch]
                 asked = queries[:, some]
@@ -165,7 +168,7 @@ class ResultsMixin(EnginesMixin):
                 done = (counted.sum(axis=1) >= wanted) | (n_found == n_passing)
                 parts.append(_first(some[done], distances[done], rows[done], counted[done], k))
                 lacking.append(some[~done])
-            left = np.concatenate(lacking)
+            left, n_found = np.concatenate(lacking), _GROW * n_found
             if wanted == k and len(left):  # are there so many groups?
                 there = groups[
                     self._item_rows() if passing is None else np.flatnonzero(passing.mask)

@@ -219,3 +219,31 @@ def test_any_sequence_of_changes_is_there_again(tmp_path_factory, changes):
         found = HammingRetriever.open(folder).search(CODES[:1], 10)
         distances = {key: int((code != CODES[0]).sum()) for key, code in held.items()}
         assert dict(zip(found["id"], found["distance"], strict=True)) == distances
+
+
+FLOATS = [np.float16, np.float32, np.float64]
+
+
+@pytest.mark.parametrize("paired", [False, True])
+@pytest.mark.parametrize("given", FLOATS)
+@pytest.mark.parametrize("held", FLOATS)
+def test_vectors_of_another_type_are_there_again(tmp_path, held, given, paired):
+    codes = make_table(image=CODES, text=~CODES) if paired else CODES
+    vectors = np.random.default_rng(0).normal(size=(3, 6))
+    np.save(tmp_path / "vectors.npy", vectors.astype(held))
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    HammingRetriever(rerank="vectors").fit(codes, vectors=mapped).save(tmp_path / "index")
+    index = HammingRetriever.open(tmp_path / "index", durable=True)
+    new = (10 * vectors).astype(given)
+    index.partial_fit(codes, vectors=new).update(codes[:1], [1], vectors=new[:1])
+    again = HammingRetriever.open(tmp_path / "index")
+    assert again.vectors_.dtype == index.vectors_.dtype == held
+    np.testing.assert_array_equal(again.vectors_, index.vectors_)
+    np.testing.assert_allclose(again.vectors_[3:], new.astype(held), rtol=1e-6)  # by float32
+
+
+def test_a_folder_that_is_gone_is_named(folder):
+    index = HammingRetriever.open(folder, durable=True)
+    folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(FileNotFoundError, match="is gone: save the index in a new folder"):
+        index.remove(["a.jpg"])
