@@ -197,7 +197,8 @@ def broken_links(folder):
                 continue
             path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
             anchors = links[path].anchors if path in links else None
-            if not path.is_file() or (anchors and unquote(parts.fragment) not in anchors):
+            anchor = unquote(parts.fragment).partition(":~:")[0]  # behind it is text to mark
+            if not path.is_file() or (anchors and anchor not in anchors):
                 yield page, target
 
 
