@@ -9,7 +9,7 @@ from ._pairs import CHUNK, dense_rows
 class MappedRows:
     """Rows of a memory map less their mean, divided by a number, times a matrix.
 
-    Nothing of it is in memory but the matrix and, once it was asked for, the covariance.
+    Only the matrix and, once it was asked for, the covariance are in memory.
 
     Parameters
     ----------

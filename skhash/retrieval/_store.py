@@ -81,7 +81,7 @@ _ARRAY = {
     **{"file": str, "shape": list, "dtype": str},
     **{"bytes": int, "sha256": str, "sampled_sha256": str},
 }
-_MOST_ADDED = 1 << 62  # items whose numbers fit int64, with room for more
+_MOST_ADDED = 1 << 62  # items whose numbers fit int64, far below its largest value
 _LONGEST = 1 << 32  # bytes of a code that `to_words` is asked about
 _BLOCKS, _BLOCK = 64, 4096
 _WHOLE = 16 << 20  # bytes of arrays up to which all are checked by default

@@ -260,7 +260,7 @@ class Trainer:
         return deal(self.pairs.groups, self.batching, rng, labels)
 
     def _cluster(self, number):
-        if len(self.pairs) < 2 * self.batching.batch_size:  # one batch has no room to choose
+        if len(self.pairs) < 2 * self.batching.batch_size:  # one batch leaves no choice
             self.labels, self.sizes = None, np.zeros(0, dtype=np.int64)
             return
         rng = np.random.default_rng([self.seed, number, 2])
