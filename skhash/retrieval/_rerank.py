@@ -46,6 +46,13 @@ class RerankMixin(Index):
             )
         return vectors
 
+    def _check_has_vectors(self):
+        if self.vectors_ is None:
+            raise ValueError(
+                "rerank='vectors' needs the vectors of the items, and the index has none: fit it "
+                "with vectors=features."
+            )
+
     def _vectors_of(self, block):
         """Return the vectors of a block, as a view."""
         if not self.paired_:
@@ -82,11 +89,7 @@ class RerankMixin(Index):
             return Asymmetric.of(codes)
         if self.rerank is None:
             return words
-        if self.vectors_ is None:
-            raise ValueError(
-                "rerank='vectors' needs the vectors of the items, and the index has none: fit it "
-                "with vectors=features."
-            )
+        self._check_has_vectors()
         if vectors is None:
             raise ValueError(
                 "rerank='vectors' needs the vectors of the queries: give vectors=features, with "
@@ -106,11 +109,7 @@ class RerankMixin(Index):
             )
         if self.rerank is None:
             return words
-        if self.vectors_ is None:
-            raise ValueError(
-                "rerank='vectors' needs the vectors of the items, and the index has none: fit it "
-                "with vectors=features."
-            )
+        self._check_has_vectors()
         vectors = self.vectors_ if self._keep is None else self.vectors_[self._keep]
         return Rescored(words, np.asarray(vectors), self.vectors_, self.n_candidates)
 
