@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import ClassVar
 
 from sphinx.util.docutils import SphinxDirective
 
@@ -11,7 +12,7 @@ class LeaderboardTable(SphinxDirective):
     """Insert the table: a line of content is a column, ``title | file | column of the file``."""
 
     has_content = True
-    option_spec = {"rows": str.splitlines}
+    option_spec: ClassVar = {"rows": str.splitlines}
 
     def run(self):
         """Return the table."""
