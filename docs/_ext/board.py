@@ -23,6 +23,8 @@ class LeaderboardTable(SphinxDirective):
             values = self.read(file, column)
             for cells, value in zip(table, [title, *map(values.get, rows)], strict=True):
                 cells.append(value or "")
+        if missing := [cells[0] for cells in table if not any(cells[1:])]:
+            raise self.error(f"no file has the rows {missing}")
         out = io.StringIO()
         csv.writer(out, lineterminator="\n").writerows(table)
         head = [".. csv-table::", "   :class: numbers", "   :header-rows: 1", ""]
