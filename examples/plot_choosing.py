@@ -2,13 +2,13 @@
 Choose a hasher without labels
 ==============================
 
-Which hasher, and how many bits? Both can be searched like any parameter: hashers are steps of a
-pipeline, and held-out pairs say how good they are. A code is good if it finds *the other half of
-its pair*, so no label is needed.
+A grid search can choose the hasher and the number of bits. The hasher is a step of a pipeline, so
+the search treats it like any other parameter. The score is how well held-out codes find *the other
+half of their pair*, so no labels are needed.
 
-The scenes are drawn, each with two captions. Pictures become histograms of learned patches and
-captions bags of words; both are learned from 200 scenes that are not used again, as a pretrained
-encoder would be.
+The data are drawn scenes with two captions each. Pictures are represented by histograms of learned
+patches, and captions by bags of words. The featurizers are fitted to 200 scenes that are not used
+again, like a pretrained encoder.
 """
 
 from sklearn.decomposition import PCA
@@ -32,13 +32,12 @@ pairs.shape
 # %%
 # Search
 # ------
-# The step ``"hash"`` is a parameter whose values are hashers, and ``"hash__n_bits"`` is the length
-# of each. A list of grids gives some hashers parameters of their own: here the ridge of those that
-# have one.
+# The parameter ``"hash"`` is the step itself, and its values are hashers. ``"hash__n_bits"`` is
+# their code length. A list of grids allows parameters that only some hashers have, here ``ridge``.
 #
-# A picture has two captions, so it is in two rows. ``GroupKFold`` keeps both in one fold: otherwise
-# a hasher would be tested on pictures that it was trained on. As ``y``, the same ids say that both
-# captions of a picture are right answers.
+# A picture has two captions, so it is in two rows. ``GroupKFold`` keeps both rows in one fold.
+# Otherwise a hasher would be tested on pictures that it was trained on. The same ids as ``y`` make
+# both captions of a picture relevant.
 
 from sklearn.model_selection import GridSearchCV, GroupKFold
 
@@ -67,9 +66,10 @@ search.best_params_
 # %%
 # Quality against bits and seconds
 # --------------------------------
-# A point is the best candidate of a hasher and a length, its bar the standard deviation over the
-# three folds. The ring is what the search chose. Random codes are drawn for comparison: even they
-# find a right answer early now and then.
+# Each point is the best candidate for a hasher and a code length. Error bars are standard
+# deviations over the three folds, and the ring marks the candidate that the search chose. Random
+# codes are shown for comparison. Their score is not 0, because they rank a relevant item early by
+# chance.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -100,9 +100,9 @@ display.to_frame().round(3)
 # %%
 # Fewer bits for nearly the same score
 # ------------------------------------
-# More bits nearly always score higher, and cost memory and time in every search. ``refit`` takes a
-# function that chooses otherwise: here, of all candidates within one standard deviation of the best
-# score, one of the shortest, and the best of those.
+# Longer codes nearly always score higher, but need more memory, and time in every search. ``refit``
+# accepts a function that chooses the candidate. This one considers all candidates within one
+# standard deviation of the best score. Of these, it takes the best one with the shortest codes.
 
 
 def shortest(results):
@@ -118,15 +118,15 @@ def shortest(results):
 search.cv_results_["params"][shortest(search.cv_results_)]
 
 # %%
-# Where that is the best candidate itself, nothing shorter comes as close.
+# If this is the best candidate itself, no shorter code is within a standard deviation.
 #
 # Evaluate with labels, once
 # --------------------------
-# The 200 test scenes, in 400 rows, have had no part in any choice. Each hasher is trained on all
-# training pairs with the length that was chosen and the parameters that served it best, from three
-# seeds. The test rows search each other. Relevant is a caption *of the same picture*, or *of a
-# scene that shares a class*; the numbers are mean average precision over all ranks, ties in
-# expectation, mean of both directions, and mean ± standard deviation over the seeds.
+# The 200 test scenes, in 400 rows, were not used for any choice so far. Each hasher is trained on
+# all training pairs with the chosen code length and its best other parameters, with three seeds.
+# The test rows search each other. The relevant items are the captions *of the same picture*, or *of
+# scenes that share a class*. The scores are mean average precision over all ranks with ties in
+# expectation, averaged over both directions, as mean ± standard deviation over the seeds.
 
 import pandas as pd
 
@@ -163,7 +163,8 @@ pd.DataFrame(
 )
 
 # %%
-# Which hasher is best depends on the length: Consensus leads at 16 and 32 bits, CCA + ITQ at 64 and
-# FSH at 128, in part by less than the spread over the folds. What finds the picture best need not
-# find most of its class: :doc:`/guide/hashing` has an example. Another collection gives another
-# order, and the network was kept small, so search on your own pairs.
+# Which hasher is best depends on the code length. In the search, Consensus has the best score with
+# 16 and 32 bits, CCA + ITQ with 64 and FSH with 128, but some differences are smaller than the
+# standard deviation over the folds. The best hasher for finding the same picture need not be the
+# best for finding items of the same class; :doc:`/guide/choosing` has an example. Other data will
+# give another order, and the network was kept small here. Run the search on your own pairs.

@@ -1,22 +1,22 @@
 """
-Why codes of the consensus work
-===============================
+Why consensus hashing works
+===========================
 
-:class:`~skhash.hashing.ConsensusHasher` first decides where each training pair should lie, in a
-space in which its two halves agree, and then lets each modality predict that place. Three questions
-are asked here of drawn data, so nothing is downloaded: how far correlations on training pairs can
-be trusted, what the consensus of two noisy views is, and what the codes gain over canonical
-correlation analysis.
+:class:`~skhash.hashing.ConsensusHasher` computes a target vector for each training pair, in a space
+in which both modalities agree, and then predicts this target from each modality. This example asks
+three questions on drawn data, so nothing is downloaded. How far can correlations on training pairs
+be trusted? What is the consensus of two noisy views? Are the codes better than those of canonical
+correlation analysis?
 """
 
 # %%
 # Correlations, in and out of sample
 # ----------------------------------
-# 1,000 pairs of image vectors and bags of tags to learn from, 1,000 others to check with. Canonical
-# correlation analysis finds directions along which the two halves of the training pairs correlate.
-# Nearly all directions do, since each has hundreds of coefficients that were fitted to 1,000 pairs.
-# On other pairs little of most correlations remains. (The kernel features have 300 anchors here,
-# fewer than by default, so that this page is built fast.)
+# There are 1,000 training pairs of image vectors and bags of tags, and 1,000 other pairs. Canonical
+# correlation analysis (CCA) finds directions along which the two modalities of the training pairs
+# correlate. Nearly all directions do, because each has hundreds of coefficients that are fitted to
+# 1,000 pairs. On other pairs, most of these correlations are small. (To build this page quickly,
+# the kernel features have 300 anchors, fewer than by default.)
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,14 +57,14 @@ ax.spines[["top", "right"]].set_visible(False)
 plt.show()
 
 # %%
-# ``correlations_`` are learned from the training pairs alone: each is the correlation in a fold
-# that the direction was not fitted to, made to fall from direction to direction. A direction weighs
-# in the consensus as much as this allows, so that those that only fit noise hardly count.
+# ``correlations_`` only need the training pairs. Each value is the correlation on a fold that was
+# held out when the direction was fitted, and the values are made non-increasing. The consensus
+# weights each direction by its value, so directions that only fit noise hardly count.
 #
 # The consensus
 # -------------
-# Now pairs with a meaning that can be drawn: a place on a circle. Either half shows it in many
-# features, with noise of its own, the image with more of it than the text.
+# The next pairs have a meaning that can be drawn: each pair is a point on a circle. The image and
+# the text show the point in many features, each with its own noise. The image has more noise.
 
 rng = np.random.default_rng(0)
 angle = rng.uniform(0, 2 * np.pi, 2000)
@@ -82,19 +82,19 @@ pairs = np.hstack([view(0.5, 40), view(0.2, 50)])
 parameters = {"n_image_features": 40, "n_anchors": 300, "output": "real", "random_state": 0}
 predicted = ConsensusHasher(16, memory=0, **parameters).fit(pairs[:1000])
 remembered = ConsensusHasher(16, memory=1, **parameters).fit(pairs[:1000])
-print(f"share of the text in the consensus: {predicted.text_share_:.2f}")
+print(f"weight of the text in the consensus: {predicted.text_share_:.2f}")
 
 # %%
-# With ``memory=0`` the real codes of a pair's halves are what each modality says. With ``memory=1``
-# a training pair is remembered at the place where it should lie, its target. All are shown along
-# the two leading axes of the targets; colours are the angles.
+# With ``memory=0``, real codes are the predictions from one modality. With ``memory=1``, the real
+# codes of training pairs are their targets. The figure shows both along the two leading principal
+# axes of the targets. Colours show the angle on the circle.
 
 said = np.split(predicted.transform(pairs[:1000]), 2, axis=1)
 target = np.split(remembered.transform(pairs[:1000]), 2, axis=1)[0]
 axes = np.linalg.svd(target - target.mean(axis=0), full_matrices=False)[2][:2].T
 
 fig, panels = plt.subplots(1, 3, figsize=(9, 3.2), sharex=True, sharey=True, layout="constrained")
-titles = "what the images say", "what the texts say", "where the pairs should lie"
+titles = "predicted from images", "predicted from texts", "targets"
 for ax, points, title in zip(panels, (*said, target), titles, strict=True):
     ax.scatter(*((points - target.mean(axis=0)) @ axes).T, 6, angle[:1000], cmap="twilight")
     ax.set_title(title, fontsize=11)
@@ -102,18 +102,20 @@ for ax, points, title in zip(panels, (*said, target), titles, strict=True):
 plt.show()
 
 # %%
-# The colours of the images are mixed most. The target lies nearer to what the texts say, although
-# linear statistics cannot tell which modality is the cleaner one: a correlation is symmetric. The
-# distribution can. Adding independent noise makes a direction more Gaussian, so the modality whose
-# directions are less Gaussian on held-out pairs has the larger share, ``text_share_``.
+# The colours are mixed most in the predictions from images. The targets are closer to the
+# predictions from texts. A correlation cannot tell which modality has less noise, because it is
+# symmetric, but the distributions can. Adding independent noise makes a distribution more Gaussian.
+# Therefore the modality whose directions are less Gaussian on held-out pairs has the larger weight.
+# The attribute ``text_share_`` is the weight of the text.
 #
 # Codes
 # -----
-# Back to image vectors and tags. Each of the 1,000 test pictures ranks the 1,000 test texts by
-# Hamming distance, and each text ranks the pictures; scores are mean average precision over all
-# ranks, ties in expectation, the mean of both directions. Two questions are asked: relevant is only
-# *the other half* of the pair, or everything that *shares a label* with the query, as about half of
-# all items do. CCA + ITQ has the ridge that finds the other half of held-out training pairs best.
+# This part uses the image vectors and tags again. Each of the 1,000 test pictures ranks the 1,000
+# test texts by Hamming distance, and each text ranks the pictures. The scores are mean average
+# precision over all ranks with ties in expectation, averaged over both directions. The relevant
+# items are only *the other half* of the pair, or all items that *share a label* with the query, as
+# about half of all items do. The ridge of CCA + ITQ is the one that finds the other half of
+# held-out training pairs best.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -161,11 +163,11 @@ fig.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", n
 plt.show()
 
 # %%
-# The two questions have different answers. Codes of the consensus are ahead where a label has to be
-# shared (that axis does not begin at 0). They keep pairs of one meaning together, which makes it
-# harder to find the very pair: there CCA + ITQ is ahead. ``target="pair"`` goes from one goal
-# towards the other, and is ahead from 32 bits on. More anchors, as by default, find more of the
-# pairs.
+# The two figures differ. If the relevant items share a label, consensus hashing scores higher than
+# CCA + ITQ (the axis does not start at 0). It gives similar codes to pairs of the same meaning,
+# which makes it harder to find the exact pair. There CCA + ITQ scores higher. ``target="pair"`` is
+# a compromise between the two goals, and finds the exact pair best from 32 bits on. With more
+# anchors, as by default, more of the pairs are found.
 #
-# One draw of one model of data does not rank methods. :doc:`/guide/consensus` has the equations,
-# and measures on real features what each part adds, over three seeds.
+# A single draw from one model of data does not rank methods. :doc:`/guide/consensus` has the
+# equations, and measures on real features and over three seeds what each part adds.

@@ -1,13 +1,13 @@
 """
-Train two encoders, and inspect what they learn from
-====================================================
+Train image and text encoders
+=============================
 
-Without pretrained weights, an image encoder and a text encoder can be trained on pairs alone. What
-do they find before and after, which pictures meet in a hard batch, and which part of the method is
-worth its time?
+Without pretrained weights, you can train an image encoder and a text encoder on pairs alone. This
+example shows what the encoders find before and after training, which pictures a hard batch
+contains, and which parts of the method are worth their time.
 
-Small encoders learn from 1,000 drawn scenes; 500 others are queries. Pictures are scaled to 32
-pixels, so that this page is built in a minute or two.
+Small encoders are trained on 1,000 drawn scenes, and 500 other scenes are queries. Pictures are
+scaled to 32 pixels, so that this page is built in a minute or two.
 """
 
 from skhash.datasets import make_scenes
@@ -18,9 +18,9 @@ train, test = scenes[:1000], scenes[1000:].reset_index(drop=True)
 # %%
 # Before and after
 # ----------------
-# A learning rate near zero leaves the encoders with their random weights. The others go through all
-# stages: random batches first, then two rounds with neighbours in each batch. Three captions look
-# for pictures among the 500: their own has a blue frame.
+# With a learning rate near zero, the encoders keep their random weights. The trained encoders go
+# through all stages: random batches first, then two rounds with neighbours in each batch. Three
+# captions search the 500 pictures. A blue frame marks the picture of the caption.
 
 import textwrap
 
@@ -66,8 +66,9 @@ plt.show()
 # %%
 # The course of training
 # ----------------------
-# ``history_`` holds a row an epoch. The cross-modal loss stands still where neighbours begin to
-# meet, since such batches are harder: choose the number of epochs by recall, not by loss.
+# ``history_`` has a row for each epoch. The cross-modal loss stops falling when batches begin to
+# contain neighbours, because these batches are harder. Choose the number of epochs by recall, not
+# by loss.
 
 history = trained.history_
 epochs = np.arange(1, len(history) + 1)
@@ -88,11 +89,12 @@ left.set_title("grey: rounds with neighbours", loc="left", fontsize=10)
 plt.show()
 
 # %%
-# What a hard batch holds
-# -----------------------
-# A round clusters the features. Half of each batch comes in runs of eight from one cluster,
-# the rest is random. By default there are as many clusters as batches, seven here, which share
-# little more than how the shapes lie. Ten times as many share colours and shapes, too.
+# Hard batches
+# ------------
+# Each round clusters the features. Half of each batch consists of groups of eight items from one
+# cluster, and the rest is random. By default there are as many clusters as batches. The seven
+# clusters here have little in common except the positions of the shapes. Ten times as many clusters
+# also have colours and shapes in common.
 
 coarse = trained.hard_batches(train)[0]
 fine = trained.set_params(n_clusters=70).hard_batches(train)[0]
@@ -108,9 +110,9 @@ plt.show()
 # %%
 # From features to codes
 # ----------------------
-# The features of an item take 512 bytes. A hasher behind the encoders makes 64 bits of them, 8
-# bytes, and the other half of a pair is still found among the nearest ten nearly as often. Linear
-# codes of the same features stand beside them: canonical correlation analysis (CCA), and the space
+# The features of an item take 512 bytes. A hasher turns them into 64 bits, which are 8 bytes, and
+# the other half of a pair is among the ten nearest items nearly as often. Two linear hashers are
+# fitted to the same features for comparison: canonical correlation analysis (CCA), and the space
 # that both encoders share, each with iterative quantization (ITQ).
 
 from skhash.hashing import CCAHasher, CFRHHasher, ITQHasher
@@ -136,11 +138,12 @@ for name, pairs in {
 # %%
 # Which part is worth its time
 # ----------------------------
-# The cross-modal loss alone, with clustered batches, with the uni-modal losses, with both; and it
-# alone for as long as all parts together take. 600 pairs are few: what keeps encoders from
-# memorising them is that the cross-modal loss uses augmented pictures, too. Beside them stands what
-# linear algebra makes of the same 600 pairs: canonical correlation analysis (CCA) of histograms of
-# patches and bags of words, which are not trained for pairs.
+# The figure compares the cross-modal loss alone, with clustered batches, with the uni-modal losses,
+# and with both. It also shows the cross-modal loss alone, trained for as long as all parts
+# together. Because 600 pairs are few, the cross-modal loss uses augmented pictures in all of these,
+# so that the encoders memorise less. For comparison, canonical correlation analysis (CCA) is fitted
+# to features of the same 600 pairs that are not trained on pairs: histograms of patches and bags of
+# words.
 
 from joblib import Parallel, delayed
 from sklearn.decomposition import PCA
@@ -194,7 +197,8 @@ ax.set_xlabel("R@10, mean of both directions and of three seeds")
 plt.show()
 
 # %%
-# Given the same time, the cross-modal loss alone does better here, and CCA of fixed features does
-# better than all of them, in seconds: 600 pairs are too few to train encoders from nothing, and
-# histograms of patches suit these drawn shapes. :doc:`The guide </guide/contrastive>` has larger
-# runs over five seeds, and shows where the other parts help.
+# In the same time, the cross-modal loss alone scores higher here than all parts together. CCA of
+# fixed features takes seconds and scores higher than all trained encoders: 600 pairs are too few to
+# train encoders from scratch, and histograms of patches suit these drawn shapes.
+# :doc:`The guide </guide/contrastive>` has larger runs over five seeds, and shows where the other
+# parts help.

@@ -2,14 +2,14 @@
 A leaderboard of your own
 =========================
 
-Several hashers, several splits, a mean and a standard deviation for each: plain pipelines and
-``GridSearchCV`` are enough. To compare a method of yours, add a line to ``hashers``: any
-transformer whose output is image codes, then text codes. To use data of yours, replace ``image``
-and ``text``.
+This example compares several hashers on several splits, with the mean and the standard deviation of
+each score. Plain pipelines and ``GridSearchCV`` are enough. To add a method of your own, add a line
+to ``hashers``: any transformer can be used if its output is image codes, followed by text codes. To
+use your own data, replace ``image`` and ``text``.
 
-Here the left half of a handwritten digit is the image and the right half the text. A random
-quarter of the pairs is for testing and searches itself; only the other half of a digit is relevant.
-Labels are never used.
+Here, the left half of a handwritten digit is the image, and the right half is the text. A random
+quarter of the pairs are test pairs, which search each other, and only the other half of a digit is
+relevant. Labels are not used.
 """
 
 import numpy as np
@@ -37,8 +37,8 @@ hashers = {
 # %%
 # Measure
 # -------
-# Each split is a seed. Parameters are the defaults, so that nothing is chosen on test pairs: the
-# search only fits and scores every hasher at every length on every split.
+# There is one split for each seed. Parameters are the defaults, so nothing is chosen on test pairs.
+# The search only fits and scores every hasher with every code length on every split.
 
 splits = ShuffleSplit(3, test_size=0.25, random_state=0)
 search = GridSearchCV(
@@ -52,7 +52,7 @@ search = GridSearchCV(
 # %%
 # The table
 # ---------
-# Means and standard deviations over the splits, beside random codes.
+# The table has means and standard deviations over the splits, and the score of random codes.
 
 rng = np.random.default_rng(0)
 random = [mean_average_precision(*(rng.random((2, 250, 64)) < 0.5)) for _ in range(3)]
@@ -70,10 +70,10 @@ table.loc["random codes"] = f"{np.mean(random):.3f} ± {np.std(random):.3f}"
 table
 
 # %%
-# The picture
-# -----------
-# The display marks the best row of the table. If you pick that row, its score is a little too good:
-# measure it once more, on pairs that took no part in the comparison.
+# The figure
+# ----------
+# The ring marks the best candidate. If you select it for use, its score is slightly too high,
+# because it was the best of many. Measure it again, on pairs that were not part of the comparison.
 
 import matplotlib.pyplot as plt
 
@@ -89,6 +89,6 @@ HasherSearchDisplay.from_search(
 plt.show()
 
 # %%
-# To choose a ``ridge`` or another parameter, search it inside the training pairs of a split: put a
-# ``GridSearchCV`` into ``hashers``. :doc:`/guide/leaderboard` has all hashers on larger data, and
-# :doc:`plot_choosing` chooses one for use.
+# To choose ``ridge`` or other parameters, search over them within the training pairs of each split:
+# add a ``GridSearchCV`` to ``hashers``. :doc:`/guide/leaderboard` compares all hashers on larger
+# data, and :doc:`plot_choosing` chooses one hasher for use.

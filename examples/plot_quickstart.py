@@ -1,13 +1,14 @@
 """
-Pictures by words, captions by pictures
-=======================================
+Search pictures by text, and captions by picture
+================================================
 
-From raw pictures and captions to an index of binary codes, and back to pictures.
+This example trains a pipeline on raw pictures and captions, builds an index of binary codes, and
+searches it in both directions.
 
-The data are drawn, so nothing is downloaded: each picture shows two coloured shapes, each caption
-names them and how they lie. Colours and shapes have several names, so that no single word gives a
-picture away. The last 200 of 1,000 pairs are held out as queries; the other 800 train the pipeline
-and are the database, which is the usual protocol of the field.
+The data are drawn, so nothing is downloaded. Each picture shows two coloured shapes, and each
+caption names them and their positions. Colours and shapes have several names, so that no single
+word identifies a picture. The last 200 of 1,000 pairs are held out as queries. The other 800 are
+the training pairs and also the database, as in most papers.
 """
 
 from skhash.datasets import make_scenes
@@ -20,11 +21,12 @@ print(test["text"].iloc[0])
 # %%
 # Learn the codes
 # ---------------
-# Pictures become a histogram of learned patches, captions a bag of words, and both become 64 bits.
-# :class:`~skhash.features.PatchFeaturizer` needs no weights; where pretrained CLIP
-# weights are available, ``CLIPFeaturizer()`` takes its place, without the PCA.
+# A picture is represented by a histogram of learned patches, and a caption by a bag of words. The
+# hasher turns both into codes of 64 bits. :class:`~skhash.features.PatchFeaturizer` needs no
+# pretrained weights. If you have the weights of CLIP, use ``CLIPFeaturizer()`` instead, without the
+# PCA.
 #
-# The hasher knows which picture and caption belong together, and nothing else: no label is used.
+# The hasher only knows which picture and caption belong together. No labels are used.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -46,8 +48,9 @@ pipeline.fit(train)
 # %%
 # Split the pipeline, index the pictures
 # --------------------------------------
-# At search time a query has one modality. ``split_towers`` takes the fitted pipeline apart into
-# two ordinary ones. The index holds 8 bytes a picture, and here its caption, to print.
+# At search time, a query has only one modality. ``split_towers`` splits the fitted pipeline into
+# two ordinary pipelines, one for each modality. The index holds 8 bytes for each picture. Here it
+# also holds the captions as labels, so that results can be printed.
 
 from skhash import split_towers
 from skhash.retrieval import HammingRetriever
@@ -59,13 +62,13 @@ for distance, row in zip(distances[0], rows[0], strict=True):
     print(f"{distance} bits away: {index.y_[row]}")
 
 # %%
-# ``index.save(folder)`` writes it without pickle, and ``HammingRetriever.open(folder)`` maps it in
-# milliseconds, in as many processes as ask.
+# ``index.save(folder)`` saves the index without pickle. ``HammingRetriever.open(folder)``
+# memory-maps it in milliseconds, in any number of processes.
 #
 # Search pictures with a sentence
 # -------------------------------
-# A result is right if it shares a class with the query: a shape in the same family of colours,
-# warm or cool. Two pictures drawn at random do so with probability 0.32.
+# A result is relevant if it shares a class with the query. A class is a shape in a family of
+# colours, warm or cool. Two random pictures share a class with probability 0.32.
 
 import matplotlib.pyplot as plt
 
@@ -77,7 +80,8 @@ plt.show()
 # %%
 # Search captions with a picture
 # ------------------------------
-# The same codes the other way. Held-out pictures find captions of the database.
+# The same codes work in the other direction: here, held-out pictures search the captions of the
+# database.
 
 RetrievalDisplay.from_estimator(
     pipeline,
@@ -92,22 +96,22 @@ RetrievalDisplay.from_estimator(
 plt.show()
 
 # %%
-# How good is that?
-# -----------------
-# 200 queries against the database of 800, in every direction, beside random codes of the same
-# length.
+# Evaluate the codes
+# ------------------
+# The report covers 200 queries against the database of 800, in all directions. It also has random
+# codes of the same length.
 
 from skhash.metrics import retrieval_report
 
 retrieval_report(pipeline.transform(test), pipeline.transform(train), y_test, y_train)
 
 # %%
-# Beside simpler codes
-# --------------------
-# The same features, queries and database, with linear hashers that fit in a fraction of a second:
-# canonical correlation analysis (CCA) and ridge regression into the space of one modality, each
-# with iterative quantization (ITQ) and default parameters. Mean average precision over all ranks,
-# ties in expectation.
+# Compare with linear hashers
+# ---------------------------
+# Linear hashers with default parameters fit the same features in a fraction of a second. The table
+# has canonical correlation analysis (CCA), and ridge regression into the space of one modality,
+# each with iterative quantization (ITQ). Queries and database are the same. The scores are mean
+# average precision over all ranks, with ties in expectation.
 
 import numpy as np
 import pandas as pd
@@ -139,7 +143,7 @@ pd.DataFrame(
 ).T.round(3)
 
 # %%
-# Well above chance, and far from perfect: a histogram of patches knows which colours and which
-# corners a picture holds, and hardly which colour belongs to which shape. The features are
-# the first place to improve: with patches cut every 3 pixels instead of 2, the first number falls
-# from 0.48 to 0.44.
+# All scores are well above chance, but far from perfect. A histogram of patches contains the
+# colours and corners of a picture, but hardly which colour belongs to which shape. To improve the
+# scores, improve the features first: with patches cut every 3 pixels instead of 2, the first score
+# falls from 0.48 to 0.44.

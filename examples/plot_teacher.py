@@ -1,14 +1,14 @@
 """
-The target of training
-======================
+Inspect the target affinity
+===========================
 
-A hasher of this family has no labels. It computes its own target, the teacher: an affinity, which
-says how similar the codes of any two pairs should be. The teacher can be inspected and evaluated
-before a network is trained.
+Many hashers that train networks compute their own training target from the features, without
+labels: an affinity, which says how similar the codes of any two pairs should be. You can inspect
+and evaluate the affinity before you train a network.
 
-The teacher is shown on 800 drawn scenes and evaluated on 200 others. Image features are learned
-patches, a replacement for ``CLIPFeaturizer()`` where its weights are not available; texts are bags
-of words.
+This example shows the affinity of CFRH on 800 drawn scenes, and evaluates it on 200 others. Image
+features are histograms of learned patches, which replace ``CLIPFeaturizer()`` if its weights are
+not available. Text features are bags of words.
 """
 
 from sklearn.decomposition import PCA
@@ -28,14 +28,15 @@ test, target = featurizer.transform(scenes.frame[800:]), scenes.target[800:]
 # %%
 # Three similarities and their sum
 # --------------------------------
-# CFRH fuses three similarities, :math:`S = \mu (\beta S_I + \gamma S_T + \eta S_C)`: that of the
-# pictures, that of the captions, and the joint one, which compares what each is similar to. With
-# the other two weights at zero, ``affinity`` shows each alone.
+# CFRH fuses three similarities, :math:`S = \mu (\beta S_I + \gamma S_T + \eta S_C)`: the similarity
+# of the pictures, the similarity of the captions, and a joint similarity, which compares to which
+# other scenes the picture and the caption are similar. If two of the three weights are 0,
+# ``affinity`` returns the third similarity alone.
 
 from skhash.hashing import CFRHHasher
 
 alone = {"image_weight": 0, "text_weight": 0, "joint_weight": 0, "scale": 1}
-teachers = {
+affinities = {
     r"pictures, $S_I$": CFRHHasher(**alone | {"image_weight": 1}),
     r"captions, $S_T$": CFRHHasher(**alone | {"text_weight": 1}),
     r"joint, $S_C$": CFRHHasher(**alone | {"joint_weight": 1}),
@@ -43,9 +44,9 @@ teachers = {
 }
 
 # %%
-# A scene has two of twelve classes, which makes 60 kinds of scene, about 13 of each among the 800.
-# A cell is the mean similarity of the scenes of one kind to those of another. The first picture is
-# what a perfect teacher would show: whether two kinds share a class.
+# A scene has two of twelve classes. This gives 60 kinds of scenes, with about 13 of the 800 scenes
+# each. Each cell shows the mean similarity of the scenes of one kind to those of another. The first
+# image shows a perfect affinity: whether two kinds share a class.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,7 +62,7 @@ def cells(affinity):
 
 
 panels = {"labels": (kinds.astype(int) @ kinds.T > 0).astype(float)}
-panels |= {name: cells(teacher.affinity(train)) for name, teacher in teachers.items()}
+panels |= {name: cells(hasher.affinity(train)) for name, hasher in affinities.items()}
 
 fig, grid = plt.subplots(1, 5, figsize=(12, 3.1), layout="constrained")
 for axes, (name, matrix) in zip(grid, panels.items(), strict=True):
@@ -73,17 +74,20 @@ fig.suptitle("60 kinds of scene against each other, sorted by class (bright: sim
 plt.show()
 
 # %%
-# Much of the pattern is there without any label: the squares of the first picture return in the
-# similarity of the pictures, its stripes in that of the captions, and both, fainter, in the sum.
+# Much of this pattern appears without any label. The similarity of the pictures shows the squares
+# of the first image, the similarity of the captions shows its stripes, and the fused affinity shows
+# both, but fainter.
 #
-# Evaluate the teacher
-# --------------------
-# Each row of the affinity of the 200 held-out scenes ranks the other 199. Relevant is what shares a
-# class. Mean average precision over all ranks measures how well the teacher agrees with the labels.
-# The codes are evaluated in the same way: 64 bits, trained on the 800 scenes with the fused
-# teacher, a picture ranking captions and a caption ranking pictures. Beside them are linear codes,
-# of canonical correlation analysis with iterative quantization (CCA + ITQ). A scene never ranks
-# itself, and equal Hamming distances are put in random order.
+# Evaluate the affinity
+# ---------------------
+# Each row of the affinity of the 200 held-out scenes ranks the other 199 scenes. Scenes that share
+# a class are relevant. The mean average precision over all ranks measures how well the affinity
+# agrees with the labels.
+#
+# Codes of 64 bits are evaluated in the same way. CFRH is trained on the 800 scenes with the fused
+# affinity, and then pictures rank captions, and captions rank pictures. Linear codes of canonical
+# correlation analysis with iterative quantization (CCA + ITQ) are shown for comparison. A scene
+# never ranks itself, and items at equal Hamming distance are put in random order.
 
 from sklearn.metrics import label_ranking_average_precision_score
 
@@ -101,10 +105,10 @@ def evaluate(similarity):
     return label_ranking_average_precision_score(*rows)
 
 
-scores = {f"teacher: {name}": evaluate(t.affinity(test)) for name, t in teachers.items()}
+scores = {f"affinity: {name}": evaluate(t.affinity(test)) for name, t in affinities.items()}
 
 hashers = {
-    "codes": teachers[r"fused, $S$"].set_params(output="signs"),
+    "codes": affinities[r"fused, $S$"].set_params(output="signs"),
     "CCA + ITQ": CCAHasher(n_bits=64, output="signs", random_state=0),
 }
 for name, hasher in hashers.items():
@@ -121,17 +125,18 @@ for place, value in enumerate(scores.values()):
     axes.text(value + 0.008, place, f"{value:.3f}", va="center", fontsize=10)
 axes.axvline(scores["random codes"], color="0.6", linewidth=1, linestyle=":")
 axes.invert_yaxis()
-axes.set(xlim=(0, 1), xlabel="mean average precision over all ranks, 199 others a query")
-axes.set_title("The teacher before training, and the codes after it", loc="left")
+axes.set(xlim=(0, 1), xlabel="mean average precision over all ranks, 199 other scenes")
+axes.set_title("The affinity before training, and the codes after it", loc="left")
 axes.spines[["top", "right"]].set_visible(False)
 axes.tick_params(left=False)
 plt.show()
 
 # %%
-# The fused teacher scores higher than either modality alone, mostly by the joint similarity. The
-# codes come near it, with a handicap: the teacher has both halves of every scene, a code is
-# computed from one half and has 64 bits. Training will not lift codes far above their teacher. If a
-# teacher scores no better than random codes, improve the features first.
+# The fused affinity scores higher than that of either modality, mostly because of the joint
+# similarity. The scores of the codes are close to it, although the affinity uses both halves of
+# each scene, and a code is computed from one half and has only 64 bits. Training will not make
+# codes much better than their target. If the affinity scores no better than random codes, improve
+# the features first.
 #
-# Labels were used to mark, never to choose. To choose without them, see
-# :doc:`/gallery/plot_tuning`.
+# Labels were only used to evaluate, not to choose anything. :doc:`/gallery/plot_tuning` shows how
+# to choose parameters without labels.

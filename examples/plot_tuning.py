@@ -2,10 +2,11 @@
 Tune without labels
 ===================
 
-How many bits, and how much weight on pulling a pair together? A grid search can say, without a
-single label: of each held-out fold, a code is good if it finds *the other half of its pair*.
+How many bits should codes have, and how large should ``pairing_weight`` be? A grid search can
+choose both without labels. The score on each held-out fold is how well codes find *the other half
+of their pair*.
 
-Labels are used once, at the end, on pictures that no step has used.
+Labels are used only once, at the end, on pictures that were not used in any step before.
 """
 
 from skhash.datasets import make_scenes
@@ -16,10 +17,10 @@ train, test = scenes.frame[:400], scenes.frame[400:]
 # %%
 # Compute the embeddings once
 # ---------------------------
-# A search over 12 candidates and 3 folds would embed each picture dozens of times. So the pictures
-# are embedded beforehand, here by learned patches, on real data by
-# ``CLIPFeaturizer().transform(paths)``, and the vectors take the place of the pictures in the
-# table. Captions stay words: their featurizer is cheap, and could be tuned too.
+# A search over 12 candidates and 3 folds would embed each picture dozens of times. Therefore the
+# pictures are embedded before the search, and the vectors replace them in the table. This example
+# uses learned patches; for real data, use ``CLIPFeaturizer().transform(paths)``. Captions remain
+# texts, because their featurizer is fast and could be tuned as well.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -39,8 +40,8 @@ train.iloc[:3, -4:]
 # %%
 # Search
 # ------
-# With ``y=None`` the scorer asks for the paired row alone, in both directions, over all ranks of
-# the fold; ties count in expectation.
+# With ``y=None``, only the other half of the pair is relevant. The score is mean average precision
+# over all ranks of the fold, averaged over both directions, with ties in expectation.
 
 from sklearn.model_selection import GridSearchCV
 
@@ -64,8 +65,9 @@ search.best_params_
 # %%
 # Bits against score
 # ------------------
-# A point is the mean of three folds, its bar their standard deviation. With one relevant item among
-# :math:`n`, random codes are expected to score :math:`\frac{1}{n} \sum_{i \le n} \frac{1}{i}`.
+# Each point is the mean over three folds, with the standard deviation as an error bar. With one
+# relevant item among :math:`n`, the expected score of random codes is
+# :math:`\frac{1}{n} \sum_{i \le n} \frac{1}{i}`.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -100,17 +102,19 @@ axes.legend(frameon=False)
 plt.show()
 
 # %%
-# Pulling pairs together is what this score asks for, and bits help all along: the best candidate
-# lies in the corner of the grid. Take that as advice to widen the grid, or to choose the number of
-# bits by what storage allows, and only the weights by the score.
+# A larger ``pairing_weight`` moves the two codes of a pair closer together, which is what this
+# score measures, and longer codes always score higher. The best candidate therefore lies in the
+# corner of the grid. You can widen the grid, or choose the number of bits by memory and only the
+# weight by the score.
 #
 # Evaluate with labels
 # --------------------
-# The winner is refitted on all 400 training pairs. Now the 200 unseen scenes are the queries and
-# the training scenes the database; relevant is what shares a class. Mean average precision over all
-# ranks, ties in expectation. Beside it are codes of as many bits: random ones, and those of linear
-# hashers with default parameters on the same features, canonical correlation analysis (CCA) and
-# ridge regression into the space of one modality, with iterative quantization (ITQ).
+# The best candidate is refitted on all 400 training pairs. The 200 unseen scenes are the queries,
+# and the training scenes are the database. Scenes that share a class are relevant. The scores are
+# mean average precision over all ranks with ties in expectation. For comparison, the table has
+# random codes of the same length, and linear hashers with default parameters on the same features:
+# canonical correlation analysis (CCA), and ridge regression into the space of one modality, both
+# with iterative quantization (ITQ).
 
 from skhash.hashing import CCAHasher, ITQHasher
 from skhash.metrics import mean_average_precision
