@@ -16,7 +16,10 @@ import skhash
 PACKAGE = Path(skhash.__file__).parent
 PUBLIC = ("datasets", "features", "hashing", "metrics", "retrieval")
 MODULES = sorted(PACKAGE.rglob("*.py"))
-COMPILED = {"asymmetric_numba.py", "engine_numba.py", "histograms_numba.py", "words_numba.py"}
+COMPILED = {
+    *("asymmetric_numba.py", "engine_numba.py", "histograms_numba.py"),
+    *("lookup_numba.py", "words_numba.py"),
+}
 # The folders and files where a heavy or optional library may be imported at all.
 HOMES = {
     "torch": {"_deep", "features", "_torch", "_libraries.py"},
@@ -27,6 +30,7 @@ HOMES = {
     "PIL": {"features", "datasets", "metrics"},
     "faiss": {"retrieval"},
     "numba": COMPILED,
+    "llvmlite": {"lookup_numba.py"},
     "pymilvus": set(),  # by name, and by its users
     "pooch": {"datasets"},
     "h5py": {"datasets"},
@@ -39,7 +43,7 @@ TRAINING = {
     *("functional.py", "graphs.py", "networks.py", "starts.py", "training.py"),
     *("_contrastive", "threads.py", "weights.py", "backbones.py", "towers.py"),
 }
-AT_TOP = {"torch": TRAINING, "numba": COMPILED}
+AT_TOP = {"torch": TRAINING, "numba": COMPILED, "llvmlite": COMPILED}
 
 
 def place(module):

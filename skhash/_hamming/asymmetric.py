@@ -48,11 +48,10 @@ def nearest_asymmetric(
     engine, options = find_engine(algorithm, queries, gallery, verbose)
     compiled = engine is not engine_numpy
     engine = importlib.import_module(_COMPILED) if compiled else asymmetric_numpy
-    weighed, exponents = asymmetric_numpy.weigh(real, queries)
+    weights, exponents = asymmetric_numpy.weigh(real, queries)
 
     def find(batch, words, part, k, mask):
-        weights = asymmetric_numpy.take(weighed, batch)
-        return engine.nearest(queries[:, batch], weights, words, part, k, mask, **options)
+        return engine.nearest(queries[:, batch], weights[batch], words, part, k, mask, **options)
 
     sums, rows = share_nearest(find, queries, gallery, k, keep, n_jobs)
     return np.ldexp(sums.astype(np.float64), exponents[:, None]), rows

@@ -1,7 +1,8 @@
 """Exact search by asymmetric distance, compiled; see `asymmetric_numpy` and `engine_numba`.
 
 A block of codes is opened if one of them has a lower bound below the query's k-th distance so far:
-two population counts a word. Only the codes that pass are measured, by tables of bytes.
+two population counts a word. Only the codes that pass are measured, by tables of bytes. Many
+queries are searched by lookups instead where the processor has them; see `lookup_numba`.
 """
 
 # pyright: reportCallIssue=false
@@ -9,8 +10,9 @@ two population counts a word. Only the codes that pass are measured, by tables o
 import numpy as np
 from numba import njit
 
-from .asymmetric_numpy import FARTHEST, guess_limits, take
-from .words_numba import call, popcount, read_only
+from . import lookup_numba as lookup
+from .asymmetric_numpy import FARTHEST, coarse_levels, fine_levels, guess_limits
+from .words_numba import call, popcount, read_only, replace
 
 __all__ = ["nearest"]
 
@@ -130,26 +132,6 @@ def _measure(query, tables, gallery, row):
     return total
 
 
-@njit
-def _replace(found, rows, distance, row):
-    """Put a code in the place of the worst, the root of a heap; of equal ones the last row is."""
-    k, i = len(found), 0
-    while True:
-        child = 2 * i + 1
-        if child >= k:
-            break
-        if child + 1 < k and (
-            found[child + 1] > found[child]
-            or (found[child + 1] == found[child] and rows[child + 1] > rows[child])
-        ):
-            child += 1
-        if found[child] < distance or (found[child] == distance and rows[child] < row):
-            break
-        found[i], rows[i] = found[child], rows[child]
-        i = child
-    found[i], rows[i] = distance, row
-
-
 @njit(inline="always")
 def _limit(distance, grid, slack, highest):
     """Return what the bound of a code is below if its distance is below `distance`."""
@@ -206,35 +188,43 @@ def _nearest(
                             continue
                         d = _measure(queries[n], tables[q], gallery, item)
                         if d < found[n, 0]:
-                            _replace(found[n], rows[n], d, item)
+                            replace(found[n], rows[n], d, item)
                             t = word(_limit(found[n, 0], grids[n], slacks[n], 3 * n_bits + 1))
                             u = word(_limit(found[n, 0], grids2[n], slacks2[n], 7 * n_bits + 1))
                     row = _next(unrolled, plane, sign, gallery, row + _BLOCK, stop, t, bound)
                 limits[q, 0], limits[q, 1] = t, u
 
 
-def nearest(queries, weighed, gallery, part, k, keep=None, *, verbose=0):
+def nearest(queries, weights, gallery, part, k, keep=None, *, verbose=0):
     """Find the `k` nearest codes, as `asymmetric_numpy.nearest` does."""
-    n_words = len(gallery)
     n_codes = part.stop - part.start if keep is None else np.count_nonzero(keep[part])
-    found = np.repeat(guess_limits(weighed.weights, k, n_codes)[:, None], k, axis=1)
+    found = np.repeat(guess_limits(weights, k, n_codes)[:, None], k, axis=1)
     rows = np.full(found.shape, FARTHEST)
-    n_bytes = max(4 * 256 * n_words * gallery.itemsize, 16 * k)
-    batch = max(1, min(_BATCH, len(found), _CANDIDATES // n_bytes))
-    step = max(_BLOCK, _CACHE // (gallery.itemsize * n_words) // _BLOCK * _BLOCK)
-    unrolled = (0,) * n_words if n_words <= 2 else ()
-    place = (part.start, part.stop, *read_only(np.empty(0, dtype=bool) if keep is None else keep))
-    sizes = batch, gallery.shape[1] if batch == 1 else step
+    keep = np.empty(0, dtype=bool) if keep is None else keep
 
-    def pass_over(queries, weighed, found, rows):
-        sides = read_only(queries.T, weighed.weights, *weighed.coarse, *weighed.fine, gallery)
-        call(_nearest, unrolled, *sides, *place, *sizes, found, rows, verbose=verbose)
+    def search(queries, weights, found, rows):
+        pass_over = lookup.pass_over if lookup.suits(weights) else _pass_over
+        pass_over(queries, weights, gallery, part, keep, found, rows, verbose)
 
-    pass_over(queries, weighed, found, rows)
+    search(queries, weights, found, rows)
     again = np.flatnonzero(rows[:, 0] == FARTHEST)  # fewer than k are nearer than was guessed
     if len(again):
         nearest_ones = np.full((2, len(again), k), FARTHEST)
-        pass_over(queries[:, again], take(weighed, again), *nearest_ones)
+        search(queries[:, again], weights[again], *nearest_ones)
         found[again], rows[again] = nearest_ones
     order = np.lexsort((rows, found))
     return np.take_along_axis(found, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def _pass_over(queries, weights, gallery, part, keep, found, rows, verbose):
+    """Put the codes that are nearer than what is found into heaps of the nearest."""
+    n_words, k = len(gallery), found.shape[1]
+    n_bytes = max(4 * 256 * n_words * gallery.itemsize, 16 * k)
+    batch = max(1, min(_BATCH, len(found), _CANDIDATES // n_bytes))
+    step = max(_BLOCK, _CACHE // (gallery.itemsize * n_words) // _BLOCK * _BLOCK)
+    sizes = batch, gallery.shape[1] if batch == 1 else step
+    unrolled = (0,) * n_words if n_words <= 2 else ()
+    levels = *coarse_levels(weights, queries), *fine_levels(weights, queries)
+    sides = read_only(queries.T, weights, *levels, gallery)
+    place = part.start, part.stop, *read_only(keep)
+    call(_nearest, unrolled, *sides, *place, *sizes, found, rows, verbose=verbose)

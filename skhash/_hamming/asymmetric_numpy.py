@@ -52,22 +52,6 @@ class Levels(NamedTuple):
     slacks: np.ndarray
 
 
-class Weighed(NamedTuple):
-    """What the bits of queries weigh.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_queries, n_bits), uint32
-        Weights of the bits of whole words, in units of a query's own, at most 2 ** 28.
-    coarse, fine : Levels
-        Levels from 0 to 3, which all codes are compared by, and from 0 to 7, for those that pass.
-    """
-
-    weights: np.ndarray
-    coarse: Levels
-    fine: Levels
-
-
 def weigh(real, words):
     """Turn real codes into the weights of bits.
 
@@ -80,8 +64,8 @@ def weigh(real, words):
 
     Returns
     -------
-    weighed : Weighed
-        The weights.
+    weights : ndarray of shape (n_queries, n_bits of whole words), uint32
+        Weights of the bits in units of a query's own, at most 2 ** 28.
     exponents : ndarray of shape (n_queries,), int
         A weight of 1 stands for ``2 ** exponent``.
     """
@@ -90,16 +74,22 @@ def weigh(real, words):
     exponents -= _PRECISION
     weights = np.zeros((len(real), 8 * words.itemsize * len(words)), dtype=np.uint32)
     weights[:, : real.shape[1]] = np.rint(np.ldexp(size, -exponents[:, None]))
-
-    mean = weights.sum(axis=1, dtype=np.int64) / real.shape[1]
-    coarse, fine = (
-        _levels(weights, np.maximum(1, grid * mean).astype(np.int64), n_planes, words)
-        for grid, n_planes in ((_COARSE, 2), (_FINE, 3))
-    )
-    return Weighed(weights, coarse, fine), exponents
+    return weights, exponents
 
 
-def _levels(weights, grids, n_planes, words):
+def coarse_levels(weights, words):
+    """Return levels from 0 to 3, by which all codes are compared with a query."""
+    return _levels(weights, _COARSE, 2, words)
+
+
+def fine_levels(weights, words):
+    """Return levels from 0 to 7, for the codes that the coarse ones let pass."""
+    return _levels(weights, _FINE, 3, words)
+
+
+def _levels(weights, grid, n_planes, words):
+    n_weights = np.maximum(1, np.count_nonzero(weights, axis=1))  # words are padded with zeros
+    grids = np.maximum(1, grid * weights.sum(axis=1, dtype=np.int64) / n_weights).astype(np.int64)
     levels = np.rint(weights / (_STEP * grids[:, None]))
     levels = np.minimum(levels, 2**n_planes - 1).astype(np.int64)
     slacks = np.maximum(grids[:, None] * levels - weights, 0).sum(axis=1)
@@ -139,23 +129,15 @@ def guess_limits(weights, k, n_codes):
     return np.where(guesses > 0, guesses, FARTHEST).astype(np.int64)
 
 
-def take(weighed, queries):
-    """Return the weights of some queries."""
-    weights, *levels = weighed
-    return Weighed(
-        weights[queries], *(Levels(*(array[queries] for array in each)) for each in levels)
-    )
-
-
-def nearest(queries, weighed, gallery, part, k, keep=None):
+def nearest(queries, weights, gallery, part, k, keep=None):
     """Find the `k` codes of the smallest sum of weights of the bits that differ.
 
     Parameters
     ----------
     queries : ndarray of shape (n_words, n_queries)
         Words of the queries.
-    weighed : Weighed
-        What their bits weigh.
+    weights : ndarray of shape (n_queries, n_bits), uint32
+        What their bits weigh, at most 2 ** 28.
     gallery : ndarray of shape (n_words, n_codes)
         Words of the gallery.
     part : slice
@@ -181,34 +163,35 @@ def nearest(queries, weighed, gallery, part, k, keep=None):
         gallery = gallery[:, kept]
     mask = None if keep is None else keep[part]
     for batch in gen_batches(queries.shape[1], max(1, _TILE // min(n_codes, max(_COLUMNS, k)))):
-        sides = queries[:, batch], take(weighed, batch), gallery, k
+        sides = queries[:, batch], weights[batch], gallery, k
         found[batch], rows[batch] = _sort_all(*sides) if sort_all else _sift(*sides, mask)
     if sort_all and kept is not None:
         rows = kept[rows]
     return found, rows + part.start
 
 
-def _sort_all(queries, weighed, gallery, k):
+def _sort_all(queries, weights, gallery, k):
     line = np.zeros((queries.shape[1], gallery.shape[1]), dtype=np.int64)
     each = np.arange(len(line))[:, None]
     for columns in gen_batches(gallery.shape[1], max(1, _TILE // len(line))):
         tile = queries[:, :, None] ^ gallery[:, None, columns]
-        line[:, columns] = _measure(each, tile, _tables(weighed.weights))
+        line[:, columns] = _measure(each, tile, _tables(weights))
     rows = np.argsort(line, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(line, rows, axis=1), rows
 
 
-def _sift(queries, weighed, gallery, k, keep):
+def _sift(queries, weights, gallery, k, keep):
     """Pass over the gallery once, measuring the codes whose bound is below the k-th distance."""
-    n_queries, tables = queries.shape[1], _tables(weighed.weights)
+    n_queries, tables = queries.shape[1], _tables(weights)
+    levels = coarse_levels(weights, queries)
     found, rows = np.full((2, n_queries, k), FARTHEST)
     start, size = 0, max(4 * k, 256)
     while start < gallery.shape[1]:
         columns = slice(start, start + size)
         # What is not below the k-th distance so far is not among the nearest: its row is higher.
-        limit = -(-(found[:, -1] + weighed.coarse.slacks) // weighed.coarse.grids)
+        limit = -(-(found[:, -1] + levels.slacks) // levels.grids)
         tile = queries[:, :, None] ^ gallery[:, None, columns]
-        below = _bound(tile, weighed.coarse.planes) < limit[:, None]
+        below = _bound(tile, levels.planes) < limit[:, None]
         if keep is not None:
             below &= keep[columns]
         query, place = np.nonzero(below)

@@ -39,6 +39,26 @@ def measure(query, gallery, start, size, distance):
             distance[i] += popcount(x ^ a[i])
 
 
+@njit
+def replace(found, rows, distance, row):
+    """Put a code in the place of the worst, the root of a heap; of equal ones the last row is."""
+    k, i = len(found), 0
+    while True:
+        child = 2 * i + 1
+        if child >= k:
+            break
+        if child + 1 < k and (
+            found[child + 1] > found[child]
+            or (found[child + 1] == found[child] and rows[child + 1] > rows[child])
+        ):
+            child += 1
+        if found[child] < distance or (found[child] == distance and rows[child] < row):
+            break
+        found[i], rows[i] = found[child], rows[child]
+        i = child
+    found[i], rows[i] = distance, row
+
+
 def read_only(*arrays):
     """Return contiguous views that cannot be written, so that one compilation serves files too."""
     views = [np.ascontiguousarray(array).view() for array in arrays]

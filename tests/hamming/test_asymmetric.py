@@ -1,5 +1,9 @@
 """Search by asymmetric distance: both engines against all distances, sorted."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -48,6 +52,7 @@ def assert_equal(found, expected):
 @pytest.mark.parametrize("engine", ENGINES)
 @given(
     seed=st.integers(0, 1000),
+    n_queries=st.sampled_from([5, 30]),
     n_codes=st.integers(1, 700),
     n_bits=st.sampled_from([1, 5, 8, 13, 16, 32, 33, 64, 65, 128, 130, 200]),
     share=st.floats(0, 1),
@@ -55,9 +60,9 @@ def assert_equal(found, expected):
 )
 @settings(max_examples=60, deadline=None)
 def test_the_nearest_are_those_of_all_distances_sorted(
-    engine, seed, n_codes, n_bits, share, masked
+    engine, seed, n_queries, n_codes, n_bits, share, masked
 ):
-    real, bits = draw(seed, 5, n_codes, n_bits, "halves")
+    real, bits = draw(seed, n_queries, n_codes, n_bits, "halves")
     keep = np.random.default_rng(seed).random(n_codes) < 0.5 if masked else None
     n_counted = n_codes if keep is None else np.count_nonzero(keep)
     if n_counted:
@@ -74,6 +79,40 @@ def test_engines_agree_to_the_bit(n_bits, k):
     assert_equal(*found)
     expected, _ = brute_force(real[:3], bits, k)
     np.testing.assert_allclose(found[0][0][:3], expected, rtol=1e-6, atol=1e-6)
+
+
+_AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2"
+PROCESSORS = {  # by the bytes that one instruction looks up
+    16: {"NUMBA_ENABLE_AVX": "0"},
+    32: {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": _AVX2},
+    0: {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2"},
+}
+
+ON_ANOTHER_PROCESSOR = """
+import numpy as np
+from test_asymmetric import assert_equal, draw, find
+from skhash._hamming import lookup_numba
+
+for n_bits in 16, 64, 128:
+    real, bits = draw(0, 40, 3000, n_bits)
+    keep = np.arange(3000) % 7 > 0
+    assert_equal(*(find(real, bits, 9, keep=keep, algorithm=e) for e in ("numpy", "numba")))
+print(lookup_numba._WIDTH if lookup_numba._NAME else 0)
+"""
+
+
+@pytest.mark.parametrize("width", PROCESSORS)
+def test_older_processors_find_the_same(width, tmp_path):
+    codegen = pytest.importorskip("numba.core.codegen")
+    if not set(_AVX2.split(",")) <= set(codegen.get_host_cpu_features().split(",")):
+        pytest.skip("the processor has no AVX2")
+    environment = os.environ | PROCESSORS[width] | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", ON_ANOTHER_PROCESSOR], cwd=Path(__file__).parent, env=environment,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == f"{width}\n", done.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -98,7 +137,7 @@ def test_a_guess_that_is_too_low_is_made_good(engine):
     real, _ = draw(2, 20, 1, 64, "halves")
     bits = np.repeat(real[:1] < 0, 3000, axis=0)
     guessed = asymmetric_numpy.guess_limits(
-        asymmetric_numpy.weigh(real, words(real >= 0))[0][0], 3, 3000
+        asymmetric_numpy.weigh(real, words(real >= 0))[0], 3, 3000
     )
     expected = brute_force(real, bits, 3)
     assert guessed[0] < asymmetric_numpy.FARTHEST
@@ -135,12 +174,12 @@ def test_an_order_is_that_of_inner_products_with_signs():
 
 def test_the_bound_is_below_the_distance():
     real, bits = draw(5, 30, 3000, 64)
-    weighed, _ = asymmetric_numpy.weigh(real, words(real >= 0))
+    weights, _ = asymmetric_numpy.weigh(real, words(real >= 0))
     tile = words(real >= 0)[:, :, None] ^ words(bits)[:, None]
-    tables = asymmetric_numpy._tables(weighed.weights)
+    tables = asymmetric_numpy._tables(weights)
     distances = asymmetric_numpy._measure(np.arange(30)[:, None], tile, tables)
-    bound = asymmetric_numpy._bound(tile, weighed.coarse.planes)
-    coarse = weighed.coarse
+    coarse = asymmetric_numpy.coarse_levels(weights, words(real >= 0))
+    bound = asymmetric_numpy._bound(tile, coarse.planes)
     lowest = bound * coarse.grids[:, None] - coarse.slacks[:, None]
     assert (lowest <= distances).all()
     # and close to it: a bound of zero would pass the line above
