@@ -56,8 +56,8 @@ Image.new("1", (20_000, 20_000)).save(broken[6])
 
 # %%
 # ``load_image_table`` joins the table of captions with the folder. A missing picture is an error,
-# or is dropped with ``on_missing="drop"``. Pictures are not opened yet, so broken ones are not found
-# here.
+# or is dropped with ``on_missing="drop"``. Pictures are not opened yet, so broken ones are not
+# found here.
 
 import warnings
 
