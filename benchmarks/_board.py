@@ -1,4 +1,4 @@
-"""The leaderboard from its cells: means and spreads, printed tables, CSV files."""
+"""Means and standard deviations of the leaderboard's cells, printed tables, CSV files."""
 
 import csv
 from itertools import chain

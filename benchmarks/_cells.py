@@ -1,9 +1,10 @@
-"""The cells of the leaderboard: one fit each, measured once and kept in a file of its own.
+"""The cells of the leaderboard: each is one fit, measured once and stored in its own file.
 
-A cell is a collection, a method, a length and a seed. Its file is complete or absent, so that a run
-that was killed goes on with the cells that it has not finished. Processes share the work by locks
-on the folder of a job, which is all lengths of one collection, method and seed: the ridge of a
-linear hasher is chosen once for them. The kernel frees the lock of a process that was killed.
+A cell is a combination of collection, method, code length and seed. Its file is complete or absent,
+so a run that was killed resumes with the unfinished cells. A job contains all code lengths of one
+collection, method and seed, because the ridge of a linear hasher is selected once for all of them.
+Processes share the work by locks on the folders of jobs. The kernel releases the lock of a process
+that was killed.
 """
 
 import json

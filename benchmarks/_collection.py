@@ -1,47 +1,49 @@
-"""The collections that benchmarks of quality measure on: one seed, one split.
+"""The collections that quality benchmarks use; each seed gives one split.
 
-Names that are known without files:
+Built-in names:
 
 ``wiki``
     Wiki's official features. The 2,173 training pairs are the database, the 693 test pairs the
-    queries; an item is relevant if it has the query's category. Seeds change nothing.
+    queries; an item is relevant if it has the query's category. The split does not depend on the
+    seed.
 ``wiki-apart``
-    The same queries. A random half of the training pairs is trained on, the other half is searched.
+    The same queries. A random half of the training pairs is used for training, the other half is
+    the database.
 ``digits``
     Handwritten digits of scikit-learn, 1,797 pictures of 8 by 8 pixels: the left half of a picture
-    is its image block, the right half its text block. A random fifth are the queries, the others
-    are trained on and searched; relevant is what shows the same digit.
+    is its image block, the right half its text block. A random fifth are the queries; the others
+    are both training pairs and database. An item is relevant if it shows the same digit.
 ``digits-apart``
-    The same queries; half of the others is trained on, the other half is searched.
+    The same queries; half of the other pairs is used for training, the other half is the database.
 ``clip-like``
-    20,000 pairs of ``make_clip_features``: 5,000 to train on, 2,000 queries, 13,000 others as
-    database; relevant is what shares a label. ``clip-like=12000`` draws as many pairs and divides
-    them likewise.
+    20,000 pairs of ``make_clip_features``: 5,000 for training, 2,000 as queries, and 13,000 as
+    database; an item is relevant if it shares a label. ``clip-like=12000`` draws 12,000 pairs and
+    divides them in the same proportions.
 ``mirflickr25k=FILE``, ``nuswide=FILE`` and ``mscoco=FILE``
-    The official files, which ``skhash.datasets`` finds, with the image features of a file of yours:
-    ``.npy``, or ``.npz`` with an array ``image``, a row a pair in the order of the official files.
-    Features of CLIP, for one:
+    The official files, which ``skhash.datasets`` finds, with image features from a file of yours:
+    ``.npy``, or ``.npz`` with an array ``image``, one row per pair in the order of the official
+    files. For example, features of CLIP:
     ``np.save(FILE, CLIPFeaturizer().transform(fetch_nuswide(subset="all").image))``.
-    Without a file, ``mscoco`` has the features of CNN-F that the official file holds. Queries and
-    training pairs are the seeded draw of the loaders, and the database is all but the queries.
-    Relevant is what shares a label.
+    Without a file, ``mscoco`` uses the CNN-F features in the official file. Queries and training
+    pairs are the seeded draw of the loaders, and the database contains all pairs but the queries.
+    An item is relevant if it shares a label.
 ``mirflickr25k-apart=FILE``, ``nuswide-apart=FILE`` and ``mscoco-apart=FILE``
-    The same, with the training pairs taken out of the database.
+    The same, without the training pairs in the database.
 
-A file of features, ``.npz``, is a collection or several, by the arrays that it holds:
+An ``.npz`` file of features is one collection or several, depending on its arrays:
 
 ``image``, ``text`` and ``y``
-    As ``digits`` (and ``NAME-apart``); relevant is what has the query's class.
+    Split like ``digits`` (and ``NAME-apart``); an item is relevant if it has the query's class.
 ``image`` and ``text``
-    Pairs. A random 3/4 are trained on, the others search each other, and only the other half of the
-    pair is relevant.
+    Pairs. A random 3/4 are used for training. The images and texts of the others search each other,
+    and only the other half of the pair is relevant.
 ``image`` and ``description`` (or ``words``), of str
-    The same pairs, with bags of words as texts, learned from the training texts.
+    The same pairs, with texts as bags of words; the vocabulary is learned from the training texts.
 ``image``, ``caption`` of str and ``picture``
-    Captions, and the row of ``image`` that each belongs to. A random 3/4 of the pictures are
-    trained on, the others are searched and search. Two collections: the first caption of each
-    picture, and all captions, in groups: any of a picture's captions is relevant, and a picture is
-    one item.
+    ``picture`` is the row of ``image`` to which a caption belongs. A random 3/4 of the pictures are
+    used for training; the others are queries and database. There are two collections: one with the
+    first caption of each picture, and one with all captions, in groups. There, any caption of a
+    picture is relevant, and a picture is one item.
 """
 
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The rows of the leaderboard: all hashers that the library exports, and a few settings of them."""
+"""The rows of the leaderboard: all exported hashers, some of them in several settings."""
 
 import importlib
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Pictures of the leaderboard: quality against bits, and against the seconds of a fit."""
+"""Plots of the leaderboard: quality against bits, and against the time of a fit."""
 
 import matplotlib as mpl
 import numpy as np

@@ -1,8 +1,8 @@
-"""What the benchmarks of quality share: scores in both directions, and the rows of reference.
+"""Shared code of the quality benchmarks: scores in both directions, and reference methods.
 
-The rows of reference stand beside every table of quality: random codes, and what a few lines of
-linear algebra reach. Their ridge is chosen for each training set by how well held-out training
-pairs find their other half (``score``), 3 folds; neither labels nor test pairs are seen.
+Every table has rows for the reference methods: random codes and linear methods. The ridge of the
+linear methods is selected for each training set by 3-fold cross-validation, by how well held-out
+training pairs find their other half (``score``). Neither labels nor test pairs are used.
 """
 
 import time

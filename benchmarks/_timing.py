@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved timing, ratios with their spread, fresh processes."""
+"""Shared code of the speed benchmarks: interleaved timing, ratios with ranges, fresh processes."""
 
 import importlib.metadata
 import multiprocessing

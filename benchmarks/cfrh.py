@@ -1,10 +1,10 @@
-"""CFRH: what its defaults and each option gain, beside linear references.
+"""Quality of CFRH with its defaults and with each option, compared with linear methods.
 
-``_collection.py`` describes the collections, ``_quality.py`` the rows of reference, whose ridge is
-chosen on training pairs. Mean average precision over all ranks, ties in expectation; seconds are of
-the process's CPU time, of one fit. All methods have the same splits, one a seed. No label is seen
-in training. At the lengths that ``--options`` names, rows follow that change one option of the
-defaults.
+``_collection.py`` describes the collections, and ``_quality.py`` the reference methods, whose ridge
+is selected on training pairs. Scores are mean average precision over all ranks, ties in
+expectation; seconds are CPU time of one fit. All methods use the same splits, one per seed. Labels
+are not used in training. For the code lengths in ``--options``, additional rows change one option
+of the defaults.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/cfrh.py [--seeds 3] [--bits 16 32 64 128]
 [--on wiki clip-like a.npz] [--rows 'target="consensus"']``, where ``fetch_wiki`` finds the data.

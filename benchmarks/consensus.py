@@ -1,20 +1,21 @@
-"""ConsensusHasher: quality beside references, what each part adds, few pairs, seconds and memory.
+"""Quality, time and memory of ConsensusHasher, an ablation, and results with few training pairs.
 
-Parts, any of which can be run alone with ``--parts``:
+The benchmark has these parts; ``--parts`` selects some of them:
 
-quality   at several lengths, beside random codes and linear hashers whose ridge was chosen on
-          held-out training pairs (``_quality.py``), once a training set, at the middle length
-ablation  with one thing changed at a time; the weight of the shared space is the one that the full
-          method chose, but for the row that sets it to 0
-few       50, 100 and 200 of the training pairs of collections with a shared space
+quality   scores at several code lengths, compared with random codes and linear hashers. The ridge
+          of the linear hashers is selected on held-out training pairs (``_quality.py``), once per
+          training set, at the middle length
+ablation  one change at a time; the weight of the shared space is the one that the full method
+          selected, except in the row that sets it to 0
+few       training on 50, 100 and 200 pairs of collections with a shared space
 pair      ``target="pair"``, as bits and real-valued
-time      CPU seconds and peak memory of a fit to pairs of 512 + 1,386 features at 64 bits, in a
-          fresh process, beside CCA + ITQ and CFRH
+time      CPU seconds and peak memory of a fit to pairs of 512 + 1,386 features with 64 bits, in a
+          fresh process, compared with CCA + ITQ and CFRH
 
-``_collection.py`` describes the collections; ``NAME-apart`` is the protocol in which the database
-was not trained on. Scores are mean average precision over all ranks, ties in expectation, images to
-texts and texts to images, mean ± standard deviation over seeds. No label and no test pair is seen
-in training or selection.
+``_collection.py`` describes the collections; in ``NAME-apart``, the database is disjoint from the
+training pairs. Scores are mean average precision over all ranks, ties in expectation, images to
+texts and texts to images, mean ± standard deviation over seeds. Neither labels nor test pairs are
+used in training or selection.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/consensus.py [--parts quality ablation]
 [--on wiki wiki-apart digits clip-like a.npz] [--bits 16 64] [--seeds 3] [--large]``, where

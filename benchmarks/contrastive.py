@@ -1,24 +1,26 @@
-"""What each part of clustered contrastive learning adds, on drawn scenes, beside equal compute.
+"""Ablation of clustered contrastive learning on drawn scenes, with controls of equal compute.
 
-Small towers are trained on scenes and asked for combinations of shapes, colours and relation that
-training never saw, in both directions, in a gallery of 500 pairs. Variants: the cross-modal loss
-alone, with clustered batches, with the uni-modal losses, with both, all with the same number of
-steps; and controls, which are given as many CPU seconds as the variant with both, by more epochs.
-Printed are recalls at 1, 5 and 10 (hit rate, real embeddings by cosine, expectation over ties),
-mean ± standard deviation over seeds, CPU seconds of training on one thread, and what random
-embeddings score, and what linear algebra makes of fixed features: canonical correlation analysis
-(CCA), real-valued, and its codes of 64 bits (CCA + ITQ), with a ridge that held-out training pairs
-choose. The fixed features are histograms of learned patches and bags of words; where towers are
-given, the embeddings of these. Last comes how far each variant lies above each other one in R@1,
-the mean of both directions, seed by seed.
+Small encoders are trained on scenes. Test queries show combinations of shapes, colours and relation
+that do not occur in training; they search a gallery of 500 pairs in both directions. The variants
+are the cross-modal loss alone, with clustered batches, with the uni-modal losses, and with both,
+all with the same number of steps. Controls get as many CPU seconds as the variant with both,
+through more epochs.
 
-Regimes, in which such parts might help:
+The output has recalls at 1, 5 and 10 (hit rate, real embeddings by cosine, expectation over ties),
+mean ± standard deviation over seeds, CPU seconds of training on one thread, and the scores of
+random embeddings. It also has two linear methods on fixed features: canonical correlation analysis
+(CCA), real-valued, and its codes of 64 bits (CCA + ITQ), with a ridge selected on held-out training
+pairs. The fixed features are histograms of learned patches and bags of words, or the embeddings of
+the initial encoders in regimes that start from trained ones. The last table has the difference in
+R@1 between variants, as the mean of both directions, for each seed.
 
-scratch   3,000 pairs, 16 epochs, towers from nothing, all else by default
+Regimes:
+
+scratch   3,000 pairs, 16 epochs, untrained encoders, all else by default
 vit       12 epochs of a vision transformer, which learns pictures slowly
 few       600 pairs, 48 epochs, augmented pictures in the cross-modal loss, too
 noisy     3,000 pairs, the captions of 30 % of them swapped, 12 epochs
-tuned     towers that know a world of other shapes go on with 600 pairs of new ones
+tuned     encoders that were trained on scenes of other shapes continue with 600 pairs
 
 Run it with ``python benchmarks/contrastive.py [--regimes scratch vit] [--seeds 5] [--jobs 2]
 [--variants cross both]``.

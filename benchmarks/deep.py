@@ -1,10 +1,10 @@
-"""The hashers that train networks: quality and seconds, with their defaults, beside references.
+"""Quality and time of the hashers that train networks, with their defaults.
 
-By default on Wiki, with the first protocol of the leaderboard: training pairs are the database,
-test pairs the queries, an item is relevant if it has the query's category. ``_collection.py``
-describes the other collections. Mean average precision over all ranks, ties in expectation; seconds
-are of the process's CPU time. Above the networks stand random codes and linear hashers, their ridge
-chosen on training pairs as in ``benchmarks/linear.py``.
+By default they run on Wiki, with the first protocol of the leaderboard: training pairs are the
+database, test pairs the queries, and an item is relevant if it has the query's category.
+``_collection.py`` describes the other collections. Scores are mean average precision over all
+ranks, ties in expectation; seconds are CPU time. The first rows are random codes and linear
+hashers, whose ridge is selected on training pairs as in ``benchmarks/linear.py``.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/deep.py [--seeds 3] [--bits 32] [--on wiki a.npz]
 [--methods CFRH]``, where ``fetch_wiki`` finds the data.

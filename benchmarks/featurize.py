@@ -1,11 +1,11 @@
-"""Race CLIPFeaturizer against the loop of open_clip's README and against the bare model.
+"""Speed of CLIPFeaturizer compared with the loop of open_clip's README and with the model alone.
 
     python benchmarks/featurize.py                     2,000 images, half an hour on two cores
     python benchmarks/featurize.py --images 64
 
-The model has random weights, the images are generated JPEG files of 640 x 480. Every contender
-takes the same slices of the files in turn, so that a busy machine slows all alike. A second pass
-over pictures that are in the cache is timed beside the first one.
+The model has random weights, and the images are generated JPEG files of 640 x 480 pixels. All
+methods process the same slices of the files in turn, so that other load on the machine affects all
+of them equally. A second pass, over cached pictures, is timed too.
 """
 
 import argparse

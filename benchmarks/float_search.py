@@ -1,16 +1,16 @@
-"""What binary codes lose and save beside exact search of real-valued embeddings.
+"""Quality, time and memory of binary codes compared with exact search of real-valued embeddings.
 
-Parts, any of which can be run alone with ``--parts``:
+The benchmark has these parts; ``--parts`` selects one of them:
 
 quality   real-valued vectors, ranked by cosine; signs of the same vectors; codes of several lengths
 cost      seconds of a search and bytes of an index, of random vectors and codes
 
 ``_collection.py`` describes the collections. Scores are mean average precision over all ranks, ties
-in expectation, images to texts and texts to images, mean ± standard deviation over seeds. A query's
-other half is relevant, of captions in groups any caption of the picture. The ridge is chosen for
-each training set by how well held-out training pairs find their other half (``_quality.py``); no
-test pair is seen in training or selection. Of binary codes that are re-ranked, a tenth of the items
-are candidates: the nearest codes, ordered by the cosine of the embeddings.
+in expectation, images to texts and texts to images, mean ± standard deviation over seeds. Only the
+other half of a query is relevant or, for captions in groups, any caption of the picture. The ridge
+is selected for each training set by how well held-out training pairs find their other half
+(``_quality.py``); test pairs are used in neither training nor selection. Re-ranking takes the
+nearest tenth of the items by binary codes and orders them by the cosine of the embeddings.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/float_search.py [--parts quality cost]
 [--on shop.npz flickr8k.npz] [--bits 64 128 256] [--seeds 3]``.

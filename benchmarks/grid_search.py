@@ -1,14 +1,14 @@
-"""How much of a grid search is spent scoring: 4 code lengths, 3 folds, one process and thread.
+"""Share of scoring in the time of a grid search: 4 code lengths, 3 folds, one process and thread.
 
 ``GridSearchCV`` over CFRH with 16, 32, 64 and 128 bits, scored by mAP@50 in both directions on the
 held-out fold, on pairs of features drawn from a model of 24 labels (512 image and 1,000 text
-features, one to a few labels a row). The scoring time is scikit-learn's own ``score_time``; a
-wrapper of the scorer tells what part of it is encoding the fold (``transform``) and what part is
-ranking. Two choices make the share larger than it is with defaults: the best candidate is not
-refitted, and training ends after 30 epochs, half of the default, to finish in a quarter of an hour.
+features, one to a few labels per row). The scoring time is scikit-learn's ``score_time``; a wrapper
+of the scorer separates encoding the fold (``transform``) from ranking. Two choices make the share
+larger than it is with defaults: the best candidate is not refitted, and training ends after 30
+epochs, to finish in a quarter of an hour.
 
-Quality is not the point here, but no row of it stands alone: below are random codes and the linear
-references with their default ridge, on the same folds, mAP@50 with labels, mean of both directions.
+The benchmark is about time; scores are printed with those of random codes and of linear methods
+with their default ridge, on the same folds: mAP@50 with labels, mean of both directions.
 
 Run it with ``python benchmarks/grid_search.py [--quick]``.
 """

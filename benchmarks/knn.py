@@ -1,16 +1,18 @@
 """Exact search of binary codes against faiss, usearch and scikit-learn, in one thread.
 
-Each contender holds the same codes in its own form, made beforehand, and finds the k nearest codes
-of the same queries. All contenders of a table run interleaved in one process, once a round; printed
-are the median time a query, and faiss's median over the contender's, with the range over rounds.
-faiss is ``IndexBinaryFlat``, usearch its exact search of packed bits, scikit-learn the brute-force
-``NearestNeighbors(metric="hamming")``. The two slowest get fewer queries (scikit-learn fewer codes
-too) and their times are scaled; the lines say so. Codes are uniformly random, or clustered:
-1,000 centres with a tenth of the bits flipped. Then come a single query beside the memory
-bandwidth measured in the same rounds, an index with ids against faiss, with half of its items
-removed against one that holds the rest alone, and with a filter against none, two threads against
-one, the growth of cost with codes and with queries, and what compiling costs two fresh processes
-that share a cache.
+Each library holds the same codes in its own format, prepared beforehand, and finds the k nearest
+codes of the same queries. All libraries of a table run interleaved in one process, once per round.
+The table has the median time per query, and faiss's median divided by that of the library, with the
+range over rounds. For faiss, the index is ``IndexBinaryFlat``; for usearch, the exact search of
+packed bits; for scikit-learn, the brute-force ``NearestNeighbors(metric="hamming")``. The two
+slowest get fewer queries (scikit-learn also fewer codes), and their times are scaled, as the output
+says. Codes are uniformly random, or clustered: 1,000 centres with a tenth of the bits flipped.
+
+Further tables compare a single query with the memory bandwidth measured in the same rounds, an
+index with ids with faiss, an index with half of its items removed with an index of the remaining
+items, a search with a filter with one without, and two threads with one. The last ones show the
+growth of time with the number of codes and of queries, and the time of compilation in two fresh
+processes that share a cache.
 
 Run it with ``python benchmarks/knn.py [--quick] [--k 10 100 1000] [--only search cost]``.
 """

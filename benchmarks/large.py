@@ -1,13 +1,13 @@
 """Data larger than memory: fit on memory-mapped pairs, encode to a memory map, search its codes.
 
-Each step runs in a process of its own, at an eighth of the size and at the full size. Printed are
-its time, the exponent of the size that the time grows with, and two peaks of memory: what the
-process itself holds (anonymous pages: arrays, libraries' data), and all that is resident, to which
-the pages of mapped files add, which the system takes back when it needs memory. The first must be
-within 2 GiB.
+Each step runs in its own process, at an eighth of the size and at the full size. The output has its
+time, the exponent e if time grows as size ** e, and two peaks of memory: that of the process itself
+(anonymous pages: arrays and data of libraries), which must not exceed 2 GiB, and the resident
+memory, which includes pages of memory-mapped files that the system can reclaim.
 
 The pairs are normal topics mixed into both modalities, float16, 512 + 512 features. Sizes are
-scaled to the disk and the memory that are free. Files go to a temporary folder and are deleted.
+reduced if there is too little free disk space or memory. Files go to a temporary folder and are
+deleted.
 
 Run it with ``python benchmarks/large.py [--rows 2_000_000] [--codes 100_000_000] [--folder /tmp]``.
 """

@@ -1,26 +1,26 @@
 """The leaderboard: all hashers, several lengths and seeds, on collections of ``_collection.py``.
 
-Rows are random codes, every hasher that ``skhash.hashing`` exports, a few settings of some
-(``_methods.py``), classes of your own (``--own``), and, apart from these, hashers that learn from
-labels. A hasher that the library gains has a row without an edit here.
+The rows are random codes, every hasher in ``skhash.hashing``, some of them in several settings
+(``_methods.py``), your own classes (``--own``) and, separately, hashers that learn from labels. New
+hashers of the library get a row automatically.
 
-Protocol. Parameters are the defaults; the ridge of linear hashers is chosen for each training set
-by how well held-out training pairs find their other half, at 32 bits, 3 folds. No label is seen in
-training or selection, but for the hashers that learn from labels, and no test pair by any. Scores
-are those of the last epoch. ``NAME`` and ``NAME-apart`` are two protocols of one collection: a
-database that was trained on, and one apart.
+Protocol. Parameters are the defaults. The ridge of linear hashers is selected for each training set
+by how well held-out training pairs find their other half, at 32 bits, 3 folds. Labels are not used
+in training or selection, except by the hashers that learn from labels, and test pairs by none.
+Scores are those of the last epoch. ``NAME`` and ``NAME-apart`` are two protocols of one collection:
+the database consists of training pairs, or is disjoint from them.
 
-Numbers, mean and standard deviation over seeds, from images to texts and from texts to images, ties
-in expectation over their order: mean average precision over all ranks (mAP); mAP@50 with
-``normalize="hits"``; where the other half of a pair is what counts, the mAP of finding it, and the
-share of queries that find it among the first 1, 5 and 10 (R@k). Seconds are of CPU time and of one
-thread, for one fit with a chosen ridge, and to encode 1,000 items; bytes of an item, and of the
+Scores are means and standard deviations over seeds, from images to texts and from texts to images,
+with ties in expectation: mean average precision over all ranks (mAP) and mAP@50 with
+``normalize="hits"``. If only the other half of a pair is relevant, they are its mAP and the share
+of queries that find it among the first 1, 5 and 10 (R@k). Times are CPU seconds of one thread, for
+one fit with a selected ridge, and for encoding 1,000 items. Sizes are bytes of an item and of the
 pickled model.
 
-Each cell is measured once and kept in a file of its own. A run that was killed goes on where it
-was; a cell is measured again if the parameters of its method or skhash's version have changed, or
-with ``--fresh``, which must be given after a change of the code or the data. Cheap methods come
-first. The command may run several times at once on one folder of results.
+Each cell is measured once and stored in its own file, so a run that was killed can be resumed. A
+cell is measured again if the parameters of its method or the version of skhash have changed, or
+with ``--fresh``, which is needed after a change of the code or the data. Fast methods run first.
+Several processes may work on the same folder of results.
 
     OMP_NUM_THREADS=1 python benchmarks/leaderboard.py [--on wiki wiki-apart clip-like=12000 a.npz]
         [--seeds 5] [--bits 16 32 64 128] [--jobs 2] [--methods CFRH CCAHasher]

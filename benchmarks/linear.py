@@ -1,13 +1,13 @@
-"""The hashers that learn a linear map a modality: quality and seconds, their ridge chosen on pairs.
+"""Quality and time of the hashers that learn linear maps, with a ridge selected on pairs.
 
-Wiki: training pairs are the database, test pairs the queries, an item is relevant if it has the
-query's category, 32 bits. Files of pairs: random splits, 3/4 for training; the remaining pairs
-search each other for the other half, 64 bits. ``_collection.py`` describes these and the other
-collections. Mean average precision over all ranks, ties in expectation; seconds are of the
-process's CPU time, of one fit.
+On Wiki, training pairs are the database, test pairs the queries, and an item is relevant if it has
+the query's category; codes have 32 bits. Files of pairs are split at random, 3/4 for training; the
+images and texts of the other pairs search each other for the other half, with 64 bits.
+``_collection.py`` describes these and the other collections. Scores are mean average precision over
+all ranks, ties in expectation; seconds are CPU time of one fit.
 
-No label and no test pair is seen in training or selection: ``GridSearchCV`` chooses ``ridge`` for
-each training set by how well held-out pairs find their other half (``score``), 3 folds.
+Neither labels nor test pairs are used in training or selection: ``GridSearchCV`` selects ``ridge``
+for each training set by how well held-out pairs find their other half (``score``), 3 folds.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/linear.py [--seeds 3] [--pairs a.npz b.npz]
 [--on wiki wiki-apart digits clip-like] [--bits 16 64]``, where ``fetch_wiki`` finds the data.

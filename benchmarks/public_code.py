@@ -1,18 +1,18 @@
-"""Hashers beside the public code of their methods: seconds an epoch, and quality.
+"""Hashers compared with the public code of their methods: seconds per epoch, and quality.
 
 The repositories are not part of this project: clone comrados/jdsh (JDSH and DJSRH; f7fe79d) and
-Atmegal/DGCPN (9f62c56) and name the clones. Their files are run as they are. What they import and
-do not need here (plots, pictures, data sets) is replaced by empty modules, and ``cuda()`` by
-nothing, so that they train on the CPU.
+Atmegal/DGCPN (9f62c56), and pass the paths of the clones. Their files are run unchanged. Imports
+that are not needed here (plots, pictures, data sets) are replaced by empty modules, and ``cuda()``
+by a function that does nothing, so that training runs on the CPU.
 
 *Seconds*: 5,000 pairs of 512 + 1,386 features, 64 bits, batches of 32, hidden width 4,096,
 stochastic gradient descent with momentum, one thread, CPU seconds of the process; then this
 library's defaults. Public code and this library take turns.
 
 *Quality* (``--on``): mean average precision over all ranks, image to text and text to image, ties
-in expectation, the codes of the last epoch, on the collections of ``_collection.py``; raw features
-are divided by one number a modality, the mean length of a row. The public code has hidden width
-1,024 and ``--epochs``, this library its defaults.
+in expectation, for the codes of the last epoch, on the collections of ``_collection.py``. Raw
+features of each modality are divided by the mean norm of a row. The public code uses hidden width
+1,024 and ``--epochs``; this library uses its defaults.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/public_code.py --jdsh FOLDER --dgcpn FOLDER [--on
 wiki clip-like --seeds 3]``.

@@ -1,17 +1,18 @@
-"""Mean average precision of a full ranking against the field's two evaluation loops, in one thread.
+"""Time of mean average precision over a full ranking, compared with two loops of research code.
 
-The peers are written here from their definition: ``calc_map_k`` (a torch loop over the queries, in
-the code of DCMH and its successors) and ``calculate_top_map`` (a NumPy loop, in the code of DJSRH
-and its successors). They get what they work fastest with: float32 signs and float32 labels. Ours
-gets bits and integer labels as a user has them, so packing both is in its time. All run interleaved
-in one process, once a round; printed are medians and the peer's median over ours, with the range
-over rounds. The peers rank a part of the queries, as ours does with ``ties="index"``, and their
-times are scaled; the lines say so. Peak memory is how far the resident memory of a fresh process
-rises during one call, above what its inputs take.
+The two loops are written here from their definition: ``calc_map_k`` (a torch loop over the queries,
+in the code of DCMH and its successors) and ``calculate_top_map`` (a NumPy loop, in the code of
+DJSRH and its successors). They get the input with which they are fastest: float32 signs and float32
+labels. This library gets bits and integer labels, so its time includes packing both. All run
+interleaved in one process and one thread, once per round. The output has the medians, and the
+median of a loop divided by ours, with the range over rounds. The loops, and this library with
+``ties="index"``, rank only a part of the queries, and their times are scaled, as the output says.
+Peak memory is the increase of the resident memory of a fresh process during one call, without its
+inputs.
 
-Ties: the peers break them by their sort. They are timed with the default sort of their library and
-checked with a stable one, which is ``ties="index"`` exactly; of ours the default, ``"expected"``,
-is what the bars are for.
+Ties: in the loops, their order depends on the sort. The loops are timed with the default sort of
+their library and checked with a stable one, which equals ``ties="index"`` exactly. The required
+ratios are for the default of this library, ``"expected"``.
 
 Run it with ``python benchmarks/ranking.py [--quick]``.
 """

@@ -1,19 +1,21 @@
-"""Re-ranking: what it gains, what it stores and what it costs.
+"""Re-ranking: quality, memory and time.
 
-**Quality.** Of the first collection of each file, a random 3/4 of the pairs is trained on and the
-others search each other; only the other half of a pair is relevant. R@k is the share of queries
-whose other half is among the first k, mAP the mean of 1 / rank, both as expectations over ties and
-as means of both directions; the mean over seeds of the split, and the standard deviation. ``bits``
-ranks by Hamming distance, ``asymmetric`` by real codes of the queries, ``vectors`` orders the 20
-nearest by the cosine of float16 vectors. These are the features themselves where both modalities
-are in one space; elsewhere the real output of a CCA of 128 dimensions, fitted on the training
-pairs. ``float32 exact`` ranks all by them. The bytes of an item are those of one modality.
+**Quality.** A random 3/4 of the pairs of the first collection in each file is used for training;
+the images and texts of the others search each other, and only the other half of a pair is relevant.
+R@k is the share of queries whose other half is among the first k, mAP the mean of 1 / rank, both as
+expectations over ties and as means of both directions; the output has the mean and standard
+deviation over seeds of the split. ``bits`` ranks by Hamming distance, ``asymmetric`` by real codes
+of the queries, ``vectors`` orders the 20 nearest by the cosine of float16 vectors. These are the
+features themselves where both modalities are in one space; elsewhere the real output of a CCA of
+128 dimensions, fitted on the training pairs. ``float32 exact`` ranks all items by these vectors.
+The bytes of an item are for one modality.
 
 **Time.** Image features of the first collection, repeated with Gaussian noise of half the length of
-a feature until there are 1,000,000: milliseconds a query, 1,000 queries a call (the exact float32
-search 100) and one query, ten neighbours, 100 candidates, one thread. Vectors are in a memory map
-of float16, which is in the system's cache. Beside them times on uniformly random codes with
-normally distributed queries. Times are CPU times of the process where nothing waits for a disk.
+a feature until there are 1,000,000. The output has milliseconds per query, for calls with 1,000
+queries (the exact float32 search: 100) and with one query; ten neighbours, 100 candidates, one
+thread. Vectors are float16 in a memory map, which is in the file cache. Times on uniformly random
+codes with normally distributed queries are printed too. Times are CPU times; nothing waits for a
+disk.
 
 Run it with ``python benchmarks/rerank.py FILE.npz ... [--seeds 3] [--only quality time]``, with
 files that ``_collection.py`` describes.

@@ -1,10 +1,10 @@
-"""Search of codes that Dask workers hold: scaling from one worker to two, and what a call costs.
+"""Search of codes on Dask workers: scaling from one worker to two, and the overhead of a call.
 
-A worker is a process with one thread. The codes are drawn by the workers, and the index is of the
-Dask array, so no code passes through this process. Printed are the median time to fit, the median
-time of a search by one process of its own, by one worker and by two, for several numbers of
-queries, and the overhead: the time of a search of a few codes, which is all but searching. All
-answers are compared with those of one process.
+A worker is a process with one thread. The workers draw the codes, and the index is fitted to the
+Dask array, so no codes pass through the calling process. The output has the median time of a fit,
+and the median time of a search by one process without Dask, by one worker and by two, for several
+numbers of queries. The overhead is the time of a search of a few codes, where the comparisons take
+hardly any time. All results are compared with those of one process.
 
 Run it with ``python benchmarks/sharded.py [--rows 20_000_000] [--shards 8]``.
 """

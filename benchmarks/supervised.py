@@ -1,13 +1,13 @@
-"""The hashers that learn from labels, beside random codes and hashers that need none.
+"""Quality and time of hashers that learn from labels, compared with random codes and others.
 
-Protocols are those of ``_collection.py``: Wiki's official split, digits and files with classes, and
-the same with a database apart from training (``NAME-apart``). Labels of training pairs are given to
-the supervised hashers alone; labels of queries and databases only score. Mean average precision
-over all ranks, ties in expectation, images to texts and texts to images, mean ± standard deviation
-over seeds; seconds of the process's CPU time. All seeds share the splits of seed 0: the defaults of
-the supervised hashers were chosen by labels of the training pairs of these, so that other splits
-would have queries whose labels have had a part in that choice. The ridge of CCA + ITQ is chosen on
-training pairs as in ``benchmarks/linear.py``.
+The protocols are those of ``_collection.py``: Wiki's official split, digits and files with classes,
+and the same with a database that is disjoint from the training pairs (``NAME-apart``). Only the
+supervised hashers get labels of training pairs; labels of queries and databases are used only for
+scores. Scores are mean average precision over all ranks, ties in expectation, images to texts and
+texts to images, mean ± standard deviation over seeds; seconds are CPU time. All seeds use the
+splits of seed 0. The defaults of the supervised hashers were selected by labels of the training
+pairs of these splits; in other splits, some of these pairs would be queries. The ridge of CCA + ITQ
+is selected on training pairs as in ``benchmarks/linear.py``.
 
 Run it with ``OMP_NUM_THREADS=1 python benchmarks/supervised.py [--on wiki wiki-apart digits a.npz]
 [--bits 16 32] [--seeds 3]``, where ``fetch_wiki`` finds the data.

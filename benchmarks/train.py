@@ -1,11 +1,12 @@
-"""Seconds an epoch of CFRH, beside the machine's own rate of matrix products.
+"""Seconds per epoch of CFRH, compared with the machine's rate of matrix products.
 
 Pairs of 512 image and 1,386 text features, 64 bits, batches of 128, hidden width 1,024, one thread:
 the loss is computed on each batch and a step of AdamW is taken. The floating point operations of an
 epoch are those of the products of weights with features, forward and backward (a product and its
-two gradients); their share of the rate that ``torch.matmul`` reaches on matrices of that size says
-what is left to gain. ``--threads 1 2`` compares numbers of threads, ``--batch 128 512`` sizes of
-batches. ``--against FOLDER`` times another checkout of the library in turns with this one.
+two gradients). The output compares their rate with that of ``torch.matmul`` on matrices of the same
+size, which shows how much faster training could be. ``--threads 1 2`` compares numbers of threads,
+and ``--batch 128 512`` batch sizes. ``--against FOLDER`` also times another checkout of the
+library, alternating with this one.
 
 Run it with ``python benchmarks/train.py [--quick]``.
 """

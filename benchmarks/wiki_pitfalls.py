@@ -1,9 +1,9 @@
-"""What the numbers on Wiki depend on besides the method: definitions, ties, collapse.
+"""Scores on Wiki by the definition of mAP, the treatment of ties, and collapse of the codes.
 
-Wiki's official features, and the first protocol of the leaderboard: the 2,173 training pairs are
-the database, the 693 test pairs the queries. CFRH has its defaults, the references a ridge that
-cross-validation chose on training pairs (``_quality.py``). The user guide quotes this script's
-tables. They are shown, never used to choose anything.
+The features are the official ones, with the first protocol of the leaderboard: the 2,173 training
+pairs are the database, the 693 test pairs the queries. CFRH uses its defaults; the ridge of the
+reference methods is selected by cross-validation on training pairs (``_quality.py``). The user
+guide shows the tables of this script. They are not used to select anything.
 """
 
 import warnings

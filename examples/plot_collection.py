@@ -2,11 +2,13 @@
 A folder with broken files
 ==========================
 
-A real collection is a folder of pictures and a table of captions, and some of the files are broken.
-Which ones, what happens to their rows, and what does a job cost that is started a second time?
+A typical collection is a folder of pictures and a table of captions, and some of the files are
+broken. This example shows how to find the broken files, what happens to their rows, and how the
+cache of embeddings speeds up a second run.
 
-CLIP's weights are too large for a page like this, so small encoders replace them, trained on
-other pairs and saved in open_clip's own format. ``CLIPFeaturizer()`` is used in the same way.
+CLIP's weights are too large for this example. They are replaced by small encoders, which are
+trained on other pairs and saved in open_clip's format. ``CLIPFeaturizer()`` is used in the same
+way.
 """
 
 from pathlib import Path
@@ -23,7 +25,9 @@ encoders.fit(make_scenes(1000, random_state=1).frame).save_pretrained(place / "e
 # %%
 # The collection
 # --------------
-# Six hundred pictures, of which seven went wrong in seven ways.
+# The collection has 600 pictures. Seven of them are broken, each in a different way: a truncated
+# file, an empty file, a text file, random bytes, a missing file, a folder, and a picture with too
+# many pixels.
 
 import os
 
@@ -51,22 +55,23 @@ broken[5].mkdir()
 Image.new("1", (20_000, 20_000)).save(broken[6])
 
 # %%
-# The table of captions is joined with the folder. A picture that is missing is an error, unless it
-# is to be dropped; no other is opened yet.
+# ``load_image_table`` joins the table of captions with the folder. A missing picture is an error,
+# or is dropped with ``on_missing="drop"``. Pictures are not opened yet, so broken ones are not
+# found here.
 
 import warnings
 
 from skhash.datasets import load_image_table
 
-with warnings.catch_warnings(action="ignore"):  # of what is printed here
+with warnings.catch_warnings(action="ignore"):  # the next line prints the missing files
     table = load_image_table(pictures, place / "captions.csv", on_missing="drop")
 print(len(table.frame), "pairs; missing:", *map(os.path.basename, table.dropped))
 
 # %%
-# One row a picture, always
-# -------------------------
-# By default the first picture that cannot be read stops the job, and is named. With
-# ``on_error="nan"`` its row is NaN and the job goes on; ``errors_`` lists what to repair.
+# Pictures that cannot be read
+# ----------------------------
+# By default, the first picture that cannot be read raises an error that names the file. With
+# ``on_error="nan"``, such pictures become rows of NaN, and ``errors_`` lists them.
 
 import time
 
@@ -83,11 +88,12 @@ pd.set_option("display.max_colwidth", None)
 featurizer.errors_.assign(item=featurizer.errors_["item"].map(lambda item: item[-8:-1]))
 
 # %%
-# Nothing twice
-# -------------
-# Each batch went to ``cache_dir`` as soon as it was there, so a job that is killed goes on where it
-# was. A second one computes what is missing: here one picture was repaired. The cache knows a
-# picture by its content, and a model by its weights and by all that changes an embedding.
+# Resume from the cache
+# ---------------------
+# Each batch was written to ``cache_dir`` as soon as it was computed, so a run that is killed can be
+# resumed. A second run computes only missing embeddings: here, one picture was repaired in between.
+# The cache identifies a picture by its content, and a model by its weights and all parameters that
+# change embeddings.
 
 from skhash.features import list_features
 
@@ -100,11 +106,11 @@ print(f"the first pass took {first:.2f} s, the second {second:.2f} s")
 list_features(place / "features").reset_index(drop=True)
 
 # %%
-# Into codes
-# ----------
-# Rows of NaN are left out together with their captions. Codes of 64 bits are learned from half of
-# the pairs; captions of the other half look for their pictures. Beside CFRH stand the linear codes
-# of canonical correlation analysis with iterative quantization (CCA + ITQ), and random ones.
+# Learn codes
+# -----------
+# Leave out the rows of NaN together with their captions. Codes of 64 bits are learned from half of
+# the pairs; captions of the other half search for their pictures. CFRH is compared with canonical
+# correlation analysis and iterative quantization (CCA + ITQ), and with random codes.
 
 import matplotlib.pyplot as plt
 
@@ -125,10 +131,11 @@ codes["random codes"] = np.random.default_rng(0).random(codes["CFRH"].shape) < 0
 for name, pairs in codes.items():
     image, text = np.split(pairs, 2, axis=1)
     found = hit_rate_at_k(text, image, k=10)
-    print(f"{name:>12}: {found:.3f} find their picture among the first 10 of {len(image)}")
+    print(f"{name:>12}: {found:.3f} of captions find their picture in the top 10 of {len(image)}")
 
 # %%
-# The nearest five pictures of three captions, by CFRH's codes, a blue frame around the right one.
+# The five nearest pictures of three captions by the codes of CFRH. The correct picture has a blue
+# frame.
 
 image, text = np.split(codes["CFRH"], 2, axis=1)
 shown = frame[half:].reset_index(drop=True)

@@ -2,7 +2,8 @@
 An index with names, filters and removals
 =========================================
 
-A collection changes, and a search should give file names. The pictures here are drawn scenes.
+This example builds an index of drawn scenes whose search returns file names, adds and removes
+pictures, and filters and groups the results.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ pipeline = make_pipeline(features, ConsensusHasher(n_bits=64, random_state=0)).f
 towers = split_towers(pipeline)
 
 # %%
-# File names are the ids. ``search`` finds pictures for a sentence, as a table.
+# File names are the ids. ``search`` takes the code of a sentence and returns a table of pictures.
 
 from skhash.retrieval import HammingRetriever
 
@@ -33,17 +34,19 @@ query = towers.text.transform(["a violet wedge over a teal box"])
 index.search(query)
 
 # %%
-# New pictures are added, and others removed: at once, and without numbering the rest anew.
+# Add new pictures and remove others. The index is not rebuilt, and row numbers do not change.
 
 print(index.partial_fit(codes[600:], labels[600:], ids=names[600:]).remove(names[:100]))
 
 # %%
-# A filter on the labels: only pictures that show a warm circle, the first column.
+# Filter by labels. The first column of the labels is "warm circle", so this search returns only
+# pictures that show one.
 
 index.search(query, where=lambda labels: labels[:, 0] == 1)
 
 # %%
-# Several captions of a picture would fill all places. With groups, a picture takes one.
+# In an index of captions, several captions of the same picture could fill the list of results. With
+# ``groups``, each picture appears at most once.
 
 styles = ["{}", "a drawing in which {}", "{} on a plain ground"]
 captions = [style.format(text) for text in frame["text"] for style in styles]
@@ -51,7 +54,8 @@ texts = HammingRetriever(n_neighbors=3).fit(towers.text.transform(captions), cap
 texts.search(codes[:1], groups=np.repeat(names, 3))
 
 # %%
-# A saved index keeps its ids, leaves removed items out, and is opened in milliseconds.
+# Save the index and open it again. Ids are saved, removed items are not. Opening takes
+# milliseconds.
 
 from tempfile import TemporaryDirectory
 

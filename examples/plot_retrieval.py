@@ -1,12 +1,13 @@
 """
-Look at codes before you trust them
-===================================
+Evaluate codes with reports and displays
+========================================
 
-One number hides a lot: how deep one looks into a ranking, whether bits are wasted, what a right
-result looks like. A table and three displays show it, on drawn scenes.
+A single score does not show how precision changes with the rank, whether bits are wasted, or what
+correct results look like. This example evaluates codes of drawn scenes with a table and three
+displays.
 
-The first 600 pairs train the hashers and are the database; 200 other pairs are queries. A result is
-right if it shares a class with the query, such as “warm circle”.
+The first 600 pairs train the hashers and are the database; 200 other pairs are the queries. A
+result is correct if it shares a class with the query, such as “warm circle”.
 """
 
 from skhash.datasets import make_scenes
@@ -16,7 +17,7 @@ train, test = scenes.frame[:600], scenes.frame[600:]
 y_train, y_test = scenes.target[:600], scenes.target[600:]
 
 # %%
-# Pictures and captions become features once, and codes of three lengths.
+# Compute features of pictures and captions once, and fit hashers of three code lengths.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -37,8 +38,8 @@ for hasher in hashers.values():
 # %%
 # All directions in one table
 # ---------------------------
-# Random codes are the floor. The interval shows how precise a mean of 200 queries is, the tie
-# bounds how much the order of items at equal distances changes it.
+# Random codes show the chance level. The interval shows how precise a mean over 200 queries is. The
+# tie bounds show how much the order of items at equal distance changes it.
 
 from skhash.metrics import retrieval_report
 
@@ -48,9 +49,9 @@ retrieval_report(queries, database, y_test, y_train, k=50)
 # %%
 # Precision by rank
 # -----------------
-# Each display draws into the axes that it is given. ``from_estimator`` encodes both tables and
-# ranks the pictures for each caption; ``from_codes`` does the same for codes that are there
-# already. The thin line is the share of right pairs, and random codes keep to it.
+# ``from_estimator`` encodes both tables and ranks the pictures for each caption; ``from_codes``
+# takes codes that are already computed. Displays draw into the given axes. The thin line is the
+# chance level, the share of relevant pairs; the curve of random codes follows it.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -80,20 +81,21 @@ for kind, ax in zip(["rank", "top-k"], axes, strict=True):
         *random_codes, y_test, y_train, kind=kind, name="random codes", ax=ax, color="C1"
     )
 axes[1].set_xscale("log")
-fig.suptitle("A caption asks for pictures")
+fig.suptitle("Captions search pictures")
 plt.show()
 
 # %%
-# Longer codes are better along nearly the whole curve, though doubling their length buys little.
-# All curves end on the thin line: where everything is found, order no longer matters. The left end,
-# the first few results, is what a user gets, and rests on the fewest items: there 200 queries leave
-# the lines unsteady, that of random codes too.
+# Longer codes are better along nearly the whole curve, although doubling the length gains little.
+# All curves end on the thin line, because at the last rank every item has been found. The left end
+# shows the first few results, which matter most to a user. It is an average over the fewest items,
+# so with 200 queries the curves are noisy there, also that of random codes.
 #
-# What the bits do
-# ----------------
-# A bit that is nearly constant or repeats another one is wasted. Here none is: captions use their
-# bits a little less evenly than pictures do. What limits these codes is the third panel, where
-# related and unrelated pairs overlap: a related pair is the nearer one about two times in three.
+# Statistics of the bits
+# ----------------------
+# A bit that is nearly constant, or that repeats another one, is wasted. There are no such bits
+# here; those of captions are slightly less balanced than those of pictures. The third panel shows
+# what limits these codes: the distances of related and unrelated pairs overlap. A related pair is
+# nearer than an unrelated one about two times in three.
 
 from skhash.metrics import CodeDisplay
 
@@ -109,10 +111,10 @@ CodeDisplay.from_estimator(
 plt.show()
 
 # %%
-# What a right result looks like
-# ------------------------------
-# For a raw table and a pipeline from pictures and captions to codes, one call searches and draws.
-# A right result has a blue frame and a ✓.
+# Queries and their results
+# -------------------------
+# With a pipeline that takes raw pictures and captions, one call encodes, searches and draws.
+# Correct results have a blue frame and a ✓.
 
 from skhash.metrics import RetrievalDisplay
 
@@ -121,7 +123,7 @@ RetrievalDisplay.from_estimator(pipeline, test, y_test, gallery=train, gallery_y
 plt.show()
 
 # %%
-# In the other direction, pictures search captions.
+# In the other direction, pictures search captions:
 
 RetrievalDisplay.from_estimator(
     pipeline,

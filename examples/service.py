@@ -2,8 +2,8 @@
 Search by text over HTTP
 ========================
 
-A saved text pipeline and a saved index behind FastAPI. The guide explains how to train, save and
-serve; this is the whole server:
+A FastAPI server for a saved text pipeline and a saved index. The user guide explains how to train
+and save them. Start the server and query it with
 
     SERVICE_FOLDER=model uvicorn --app-dir examples --factory service:create --port 8000
 
@@ -28,19 +28,19 @@ _imported = time.perf_counter()
 
 
 def resident():
-    """Return the memory that this process holds, in megabytes, where Linux tells it."""
+    """Return the resident memory of this process in megabytes; NaN on systems other than Linux."""
     pages = Path("/proc/self/statm")
     held = int(pages.read_text().split()[1]) if pages.exists() else 0
     return held * os.sysconf("SC_PAGE_SIZE") / 1e6 if held else float("nan")
 
 
 def create():
-    """Load `SERVICE_FOLDER`/text.joblib and `SERVICE_FOLDER`/index, and make the app."""
+    """Load `SERVICE_FOLDER`/text.joblib and `SERVICE_FOLDER`/index, and return the app."""
     folder = Path(os.environ["SERVICE_FOLDER"])
     text = joblib.load(folder / "text.joblib", mmap_mode="r")
     index = HammingRetriever.open(folder / "index")
     loaded = time.perf_counter()
-    with warnings.catch_warnings(action="ignore"):  # of words that it may not know
+    with warnings.catch_warnings(action="ignore"):  # these words may be unknown
         index.kneighbors(text.transform(["warm up"]), 1)  # loads the compiled engine
     ready = time.perf_counter()
     print(
@@ -64,7 +64,7 @@ def create():
         label: str | None = None,
     ):
         if label is not None and np.ndim(index.y_) != 1:
-            raise HTTPException(400, "the index has not one label an item")
+            raise HTTPException(400, "label= needs an index with exactly one label per item")
         where = None if label is None else lambda y: y.astype(str) == label
         found = index.search(text.transform([text_]), min(k, len(index)), where=where)
         return found.drop(columns="query").to_dict("records")
