@@ -3,8 +3,7 @@
 Each step runs in a process of its own, at an eighth of the size and at the full size. Printed are
 its time, the exponent of the size that the time grows with, and two peaks of memory: what the
 process itself holds (anonymous pages: arrays, libraries' data), and all that is resident, to which
-the pages of mapped files add, which the system takes back when it needs memory. The first must be
-within 2 GiB.
+the pages of mapped files add. The second must be within 2 GiB.
 
 The pairs are normal topics mixed into both modalities, float16, 512 + 512 features. Sizes are
 scaled to the disk and the memory that are free. Files go to a temporary folder and are deleted.
@@ -152,7 +151,14 @@ def main():
             write(path, size)
             took = time.perf_counter() - started
             line(path.name, f"{path.stat().st_size / 1e9:.2f} GB", f"written in {took:.0f} s")
-        line("step, rows", "seconds", "exponent", "own memory, GB", "resident, GB", "own < 2 GiB")
+        line(
+            "step, rows",
+            "seconds",
+            "exponent",
+            "own memory, GB",
+            "resident, GB",
+            "resident < 2 GiB",
+        )
         steps = {
             f"search {QUERIES} queries": (search, codes, n_codes),
             "encode to a memory map": (encode, pairs, n_rows),
@@ -166,7 +172,7 @@ def main():
                 times.append(seconds)
                 power = f"{exponent(sizes, times):.2f}" if len(times) == 2 else ""
                 cells = f"{seconds:.1f}", power, f"{own / 1e9:.2f}", f"{resident / 1e9:.2f}"
-                line(f"{name}, {n:,}", *cells, "reached" if own < LIMIT else "NOT REACHED")
+                line(f"{name}, {n:,}", *cells, "reached" if resident < LIMIT else "NOT REACHED")
 
 
 if __name__ == "__main__":
