@@ -122,7 +122,7 @@ class TakenRows:
         self.shape = len(rows), values.shape[1]
 
     def __getitem__(self, rows):
-        return self.values[self.rows[rows]]
+        return take(self.values, self.rows[rows])
 
 
 class Pairs:
