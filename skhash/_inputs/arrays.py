@@ -4,8 +4,6 @@ NumPy joins different types silently: a nullable table becomes objects, booleans
 become numbers. So the types are checked first, column by column or value by value.
 """
 
-import mmap
-
 import narwhals as nw
 import numpy as np
 import pandas as pd
@@ -57,13 +55,6 @@ def plain_array(X):
             "in a list."
         )
     return _one_type(array, "the codes")
-
-
-def is_mapped(array):
-    """Say whether an array is a view of a file."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array, mmap.mmap)
 
 
 def _list_to_array(rows):

@@ -54,6 +54,7 @@ def load_own(images, captions, cache_dir):
     fifth = np.random.default_rng(0).integers(5, size=n_pictures)[pairs.group]
     train, test = (pairs.frame[rows].reset_index(drop=True) for rows in (fifth > 0, fifth == 0))
     held_out, shared_space = fifth[fifth > 0] == 1, False
+    shown = test.assign(image=test["image"].map(Path))  # a string would be shown as a text
     clip = features.CLIPFeaturizer(n_workers=1, verbose=1)
     try:
         clip.transform(train["image"][:1])
@@ -79,8 +80,8 @@ def load_own(images, captions, cache_dir):
         test_groups=pairs.group[fifth == 0],
         shared_space=shared_space,
         raw_steps=[("features", featurizer)],
-        shown_gallery=test,
-        shown_test=test,
+        shown_gallery=shown,
+        shown_test=shown,
         question=test["text"][0],
         folder=folder,
         features=pd.concat(tables, ignore_index=True),

@@ -9,8 +9,8 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
-from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
+from .._inputs.mapped import is_mapped, take
 from ._pairs import CHUNK
 
 _READ: dict[str, Any] = {
@@ -81,7 +81,7 @@ def _check_finite(features):
         return
     rows = []
     for part in gen_batches(features.shape[0], CHUNK):
-        chunk = features[part]
+        chunk = take(features, part)
         finite = np.isfinite(chunk.data if sparse.issparse(chunk) else chunk)
         if not finite.all():
             if sparse.issparse(chunk):

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator, svds
 from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
-from .._inputs.arrays import is_mapped
+from .._inputs.mapped import is_mapped, take
 from ._base import PairHasher
 from ._docs import hasher
 from ._mapped import MappedRows
@@ -83,7 +83,7 @@ class LinearHasher(PairHasher):
         state = self.image_state_ if block == "image" else self.text_state_
         codes = np.empty((values.shape[0], state["offset"].size), dtype=np.float32)
         for rows in gen_batches(len(codes), CHUNK):
-            codes[rows] = values[rows] @ state["directions"] - state["offset"]
+            codes[rows] = take(values, rows) @ state["directions"] - state["offset"]
         return codes
 
 
@@ -215,8 +215,9 @@ def ridge_regression(x, ridge):
 
 
 def signs(values):
-    """Return +1 where a value is at least 0, and -1 elsewhere."""
-    return np.where(values >= 0, 1.0, -1.0)
+    """Return +1 where a value is at least 0, and -1 elsewhere, in the type of the values."""
+    one = values.dtype.type(1)
+    return np.where(values >= 0, one, -one)
 
 
 def itq_rotation(z, n_bits, rng, n_iter=50):
@@ -252,7 +253,7 @@ def itq_rotation(z, n_bits, rng, n_iter=50):
         crossed = np.zeros((n_axes, n_bits))
         for rows in gen_batches(len(used), _ROWS):
             nearest = signs(used[rows] @ rotation.astype(used.dtype))
-            crossed += used[rows].T @ nearest.astype(used.dtype, copy=False)
+            crossed += used[rows].T @ nearest
         u, _, v = linalg.svd(crossed, full_matrices=False)
         rotation = u @ v
     return np.vstack([rotation, np.zeros((z.shape[1] - n_axes, n_bits))])

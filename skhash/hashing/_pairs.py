@@ -5,8 +5,8 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._hamming.comparable import compare_read
-from .._inputs.arrays import is_mapped
 from .._inputs.checks import casting_features
+from .._inputs.mapped import is_mapped, take
 from .._inputs.messages import warn
 from .._ranking.scores import average_precisions
 
@@ -18,7 +18,7 @@ _FIRST = 256  # rows whose median stands in for the mean before that is known
 
 def dense_rows(block, rows):
     """Return some rows as a dense float32 array."""
-    taken = block[rows]
+    taken = take(block, rows)
     if sparse.issparse(taken):
         taken = taken.toarray()
     with casting_features():
@@ -122,7 +122,7 @@ class TakenRows:
         self.shape = len(rows), values.shape[1]
 
     def __getitem__(self, rows):
-        return self.values[self.rows[rows]]
+        return take(self.values, self.rows[rows])
 
 
 class Pairs:

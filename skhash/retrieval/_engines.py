@@ -10,9 +10,9 @@ from .._blocks import table_columns
 from .._hamming import search as _search
 from .._hamming.search import TakenWords
 from .._hamming.shards import ShardedWords
-from .._inputs.arrays import is_mapped
 from .._inputs.checks import check_integer
 from .._inputs.lazy import refuse_lazy
+from .._inputs.mapped import is_mapped
 from .._ranking.reranking import Asymmetric, Rescored, check_rerank
 from .._ranking.scorer import paired_codes
 from ._index import read_blocks

@@ -5,8 +5,8 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from .._blocks import named_columns, table_columns
-from .._inputs.arrays import is_mapped
 from .._inputs.lazy import is_lazy
+from .._inputs.mapped import is_mapped
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes

@@ -5,7 +5,7 @@ from sklearn.utils import gen_batches
 
 from .._hamming.engine_numpy import to_words
 from .._hamming.shards import ShardedWords
-from .._inputs.arrays import is_mapped
+from .._inputs.mapped import is_mapped
 from ..codes import format_of, pack_read
 
 _PART = 1 << 20  # entries of an array that are read at a time
