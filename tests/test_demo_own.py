@@ -14,6 +14,7 @@ from skhash.demo import __main__ as command
 from skhash.demo import data, own
 from skhash.features import BoWTextFeaturizer, CrossModalFeaturizer, PatchFeaturizer
 from skhash.hashing import CCAHasher
+from skhash.metrics._display_items import open_image
 from skhash.retrieval import HammingRetriever
 
 N_PHOTOGRAPHS = 24
@@ -119,7 +120,7 @@ def test_photographs_are_added_and_found_by_a_later_process(model, trained, tmp_
     make_scenes(1, image_size=16, random_state=9).frame["image"][0].save(more / "new.png")
     (more / "notes.txt").touch()
     own.add(model, [str(more), str(folder)])
-    assert f"3 photographs added; {N_PHOTOGRAPHS - 2} are there" in capsys.readouterr().out
+    assert f"3 photographs added; {N_PHOTOGRAPHS - 2} were already" in capsys.readouterr().out
     ids = own.Model(model).find(frame["text"][0], 100)["id"].tolist()
     assert sorted(ids) == sorted([*names, (more / "new.png").as_posix()])
     codes = split_towers(pipeline).image.transform([str(more / "new.png")])
@@ -151,7 +152,7 @@ def test_photographs_without_a_caption_are_added_unless_one_is_broken(
     folder, names, _, _, _ = trained
     own.remove(model, names[:3])
     own.add_others(model)
-    assert "3 photographs of the folder that have no caption" in capsys.readouterr().out
+    assert "3 photographs of the folder without a caption" in capsys.readouterr().out
     assert len(own.Model(model).photographs) == N_PHOTOGRAPHS
     broken = folder / "broken.jpg"
     broken.write_bytes(b"no picture")
@@ -202,3 +203,15 @@ def test_too_few_pictures_are_refused(trained, tmp_path):
     frame.iloc[1:].assign(image=names).to_csv(table, index=False)
     with pytest.raises(ValueError, match="captions of 24 pictures: give at least 40"):
         data.load_own(folder, table, tmp_path / "features")
+
+
+def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch):
+    folder, names, frame, _, pipeline = trained
+    table = tmp_path / "captions.csv"
+    frame.iloc[1:].assign(image=names).to_csv(table, index=False)
+    monkeypatch.setattr(data, "FEWEST", N_PHOTOGRAPHS)
+    features = [pipeline[0].transform(frame)] * 2
+    monkeypatch.setattr(data, "train_encoders", lambda *_: (pipeline[0], features))
+    own_pairs = data.load_own(folder, table, tmp_path / "features")
+    for shown in (own_pairs.shown_test, own_pairs.shown_gallery):
+        assert [open_image(path).size for path in shown["image"]] == [(16, 16)] * len(shown)

@@ -171,7 +171,7 @@ def ask(path, question):
         print(f"    {bits}  {name:<{width}}  {caption}".rstrip())
     picture = path.with_name("demo-own-answer.png")
     draw(model, question, found, picture)
-    print(f"  names are those in {model.folder}; in a picture: {picture}")
+    print(f"  File names are relative to {model.folder}. Picture of the results: {picture}")
 
 
 def draw(model, question, found, picture):
@@ -193,8 +193,8 @@ def add(path, paths):
     model = Model(path, durable=True)
     added = model.add(found)
     n_held = len(found) - len(added)
-    others = f"; {n_held} are there already" if n_held else ""
-    print(f"  {len(added)} photographs added{others}: {len(model.photographs)} in the index")
+    others = f"; {n_held} were already in the index" if n_held else ""
+    print(f"  {_count(added)} added{others}: {len(model.photographs)} in the index")
 
 
 def add_others(path):
@@ -206,15 +206,19 @@ def add_others(path):
         print(f"  The photographs of the folder without a caption are not in the index: {error}")
     else:
         if added:
-            print(f"  and {len(added)} photographs of the folder that have no caption")
+            print(f"  and {_count(added)} of the folder without a caption")
 
 
 def remove(path, names):
     """Remove photographs from the index of a saved model."""
     model = Model(path, durable=True)
     removed = model.remove(names)
-    print(f"  {len(removed)} photographs removed: {len(model.photographs)} in the index")
-    print("  The files are still there, and --add brings photographs back, without captions.")
+    print(f"  {_count(removed)} removed: {len(model.photographs)} in the index")
+    print("  The files are not deleted; --add puts photographs back, without their captions.")
+
+
+def _count(names):
+    return f"{len(names)} photograph" + ("s" if len(names) != 1 else "")
 
 
 def latest(output, data=None):
