@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators import fitting
+from .._inputs.messages import shorten
 from ._engines import EnginesMixin
 from ._ids import Ids, check_unique, read_ids
 from ._index import check_labels, join_labels, read_words
@@ -111,9 +112,15 @@ class ItemsMixin(EnginesMixin):
         TypeError
             If ids are of another type than those of the index.
         ValueError
-            If codes or labels do not fit those of the index, or an id is unknown or given twice.
+            If codes or labels do not fit those of the index, or an id is unknown or given twice,
+            such as labels that are given in the place of ids.
         """
         check_is_fitted(self)
+        if _n_dimensions(X) == 1 and _n_dimensions(ids) == 2:
+            raise TypeError(
+                f"the codes come first, got ids and then {type(ids).__name__} of two dimensions: "
+                "call update(codes, ids)."
+            )
         with _changing, fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=False)
             y = None if y is None else check_labels(y, n_samples)
@@ -250,8 +257,16 @@ class ItemsMixin(EnginesMixin):
             raise ValueError(
                 f"ids must hold one id per item, got {len(ids)} ids for {n_samples} items."
             )
-        check_unique(ids)
-        rows = self._ids.rows(ids, self._keep)
+        try:
+            check_unique(ids)
+            rows = self._ids.rows(ids, self._keep)
+        except (TypeError, ValueError) as error:
+            if self.y_ is None or self.y_.ndim > 1 or not set(ids.tolist()) <= set(self.y_[:]):
+                raise
+            raise ValueError(
+                f"ids must be of items that the index holds, got its labels, such as "
+                f"{shorten(ids.tolist()[0])}: call update(codes, ids, y), labels last."
+            ) from error
         if y is not None:
             places = np.arange(self.n_samples_fit_)
             places[rows] = self.n_samples_fit_ + np.arange(n_samples)
@@ -287,3 +302,12 @@ class ItemsMixin(EnginesMixin):
         self._ids = self._ids.taken(rows)
         self.n_samples_fit_, self._n_trained, self._keep = len(rows), n_trained, None
         self._dense = {}
+
+
+def _n_dimensions(values):
+    """Count the dimensions of an array, a table or a list, as far as two."""
+    shape = getattr(values, "shape", None)
+    if shape is not None:
+        return len(shape)
+    first = next(iter(values), "") if isinstance(values, (list, tuple)) else ""
+    return 2 if hasattr(first, "__len__") and not isinstance(first, (str, bytes)) else 1
