@@ -5,7 +5,8 @@ import reprlib
 import sys
 import warnings
 
-_WITHIN = {"skhash", "sklearn", "joblib"}
+# Between the caller and this library stand also decorators and context managers of these.
+_WITHIN = {"skhash", "sklearn", "joblib", "torch", "contextlib"}
 
 
 class _Short(reprlib.Repr):

@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -49,6 +50,14 @@ def test_an_integer_that_python_refuses_to_write_is_called_huge():
 def test_a_warning_names_the_line_that_called_the_library():
     namespace = {"__name__": "skhash.deep", "warn": warn}
     exec("def inner():\n warn('odd')\ndef outer():\n inner()", namespace)
+    with pytest.warns(UserWarning, match="odd") as caught:
+        namespace["outer"]()
+    assert caught[0].filename == __file__
+
+
+def test_decorators_and_context_managers_within_the_library_are_passed_over():
+    namespace = {"__name__": "skhash.deep", "warn": warn, "ExitStack": ExitStack}
+    exec("def outer():\n with ExitStack() as stack:\n  stack.callback(warn, 'odd')", namespace)
     with pytest.warns(UserWarning, match="odd") as caught:
         namespace["outer"]()
     assert caught[0].filename == __file__
