@@ -110,9 +110,9 @@ class EnginesMixin(RerankMixin):
         """
         if isinstance(queries, Rescored):
             n_passing = len(self) if passing is None else passing.n_items
-            n_candidates = min(max(k, self.n_candidates), n_passing)
-            _, rows = self._nearest(queries.words, block, n_candidates, passing)
-            return queries.rescore(rows, k)
+            n_searched = min(max(k, queries.n_searched), n_passing)
+            _, rows = self._nearest(queries.words, block, n_searched, passing)
+            return queries.rescore(queries.with_own(rows), k)
         if passing is None and self.algorithm == "faiss-ivf":
             lists, words, rows = self._inverted_lists(block)
             options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}

@@ -53,7 +53,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         rows, are ordered by cosine distance between vectors of queries and items. Equal ones are
         ordered by row.
     n_candidates : int, default=100
-        Number of items that ``rerank="vectors"`` orders, at least `n_neighbors`.
+        Number of items that ``rerank="vectors"`` orders, at least `n_neighbors`. Where the items of
+        the index are the queries, the item itself is not one of them.
 
     Attributes
     ----------

@@ -111,7 +111,8 @@ class RerankMixin(Index):
             return words
         self._check_has_vectors()
         vectors = self.vectors_ if self._keep is None else self.vectors_[self._keep]
-        return Rescored(words, np.asarray(vectors), self.vectors_, self.n_candidates)
+        parts = words, np.asarray(vectors), self.vectors_
+        return Rescored(*parts, self.n_candidates, self._item_rows())
 
 
 def _in_order(vectors):

@@ -165,7 +165,7 @@ class ResultsMixin(EnginesMixin):
         parts, left, wanted = [], np.arange(queries.shape[1]), k
         n_found = _GROW * (k + 1)
         if isinstance(queries, Rescored):  # first the candidates of a search without groups
-            n_found = max(k + int(itself.max(initial=-1) >= 0), self.n_candidates)
+            n_found = max(k + int(itself.max(initial=-1) >= 0), queries.n_searched)
         while n_passing and len(left):
             n_found, lacking = min(n_passing, n_found), []
             for batch in gen_batches(len(left), max(1, _PAIRS // n_found)):
