@@ -224,7 +224,7 @@ def read_vectors(vectors, n_rows, width=None, name="vectors"):
     if width is not None and vectors.shape[1] != width:
         raise ValueError(
             f"{name} have {vectors.shape[1]} columns, those of the index {width}: give vectors of "
-            "one space."
+            "one space, such as CLIP's features of both modalities, or real codes."
         )
     if not vectors.shape[1]:
         raise ValueError(f"{name} have no columns: give at least one feature.")

@@ -17,7 +17,7 @@ from .._ranking.reranking import Asymmetric, Rescored, check_rerank
 from .._ranking.scorer import paired_codes
 from ._index import read_blocks
 from ._ivf import updated_lists
-from ._rerank import ANSWERS, RerankMixin
+from ._rerank import ANSWERS, RerankMixin, check_modality
 from ._rows import words_of
 
 # Where more than this part of the rows is removed, the others are searched in a copy.
@@ -54,6 +54,7 @@ class EnginesMixin(RerankMixin):
         check_is_fitted(self)
         refuse_lazy(X, "queries")
         searches, blocks = [], read_blocks(self, X, reset=False, queries=True)
+        check_modality(vectors, X)
         for block, codes in blocks.items():
             words, some = words_of(codes)[:, :], vectors
             if vectors is not None and len(blocks) == 2:

@@ -35,8 +35,10 @@ class ItemsMixin(EnginesMixin):
         vectors : array-like or memmap of shape (n_samples, n_features), default=None
             Vectors of the rows for ``rerank="vectors"``, float16 or float32: the features that the
             hasher gets. Those of a paired index are in one space for both modalities, image vectors
-            in the first half of the columns. An array or a memory map is neither copied nor
-            changed, and of a memory map only the rows of candidates are read.
+            in the first half of the columns. Names of columns (``image__*``, ``text__*``) and the
+            width are checked; vectors of another space in an array of this width cannot be told
+            from these. An array or a memory map is neither copied nor changed, and of a memory map
+            only the rows of candidates are read.
 
         Returns
         -------
@@ -50,7 +52,8 @@ class ItemsMixin(EnginesMixin):
             neither integers nor strings.
         ValueError
             If a parameter is out of range, the codes are empty, not finite or not pairs, labels or
-            ids are missing or of another length, labels are lists, or two ids are equal.
+            ids are missing or of another length, labels are lists, two ids are equal, or names of
+            columns say that vectors are of another modality than the codes.
         """
         return self._add("fit", X, y, ids, vectors)
 
@@ -124,7 +127,7 @@ class ItemsMixin(EnginesMixin):
         with _changing, fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=False)
             y = None if y is None else check_labels(y, n_samples)
-            vectors = new._read_vectors(vectors, n_samples, reset=False)
+            vectors = new._read_vectors(vectors, X, n_samples, reset=False)
             new._change("update", words=words, y=y, ids=read_ids(ids), vectors=vectors)
         return self
 
@@ -195,7 +198,7 @@ class ItemsMixin(EnginesMixin):
             words, n_samples = new._read_codes(X, reset=operation == "fit")
             y = None if y is None else check_labels(y, n_samples)
             ids = None if ids is None else read_ids(ids)
-            vectors = new._read_vectors(vectors, n_samples, reset=operation == "fit")
+            vectors = new._read_vectors(vectors, X, n_samples, reset=operation == "fit")
             new._change(operation, words=words, y=y, ids=ids, vectors=vectors)
         return self
 

@@ -46,6 +46,11 @@ def index_of(rerank, **options):
     return HammingRetriever(rerank=rerank, **options).fit(REAL, Y, vectors=VECTORS)
 
 
+def paired():
+    vectors = make_table(VECTORS, VECTORS)
+    return HammingRetriever(rerank="vectors").fit(make_table(REAL, REAL), Y, vectors=vectors)
+
+
 @pytest.mark.parametrize("algorithm", ["numpy", "numba"])
 def test_asymmetric_neighbours_are_those_of_all_distances(algorithm):
     distances, rows = index_of("asymmetric", algorithm=algorithm).kneighbors(QUERIES)
@@ -239,6 +244,17 @@ def test_radius_and_recall_are_of_hamming_distances():
     assert index.recall_against_exact(QUERIES) == 1
 
 
+def test_names_of_columns_may_be_given_for_codes_or_vectors_alone():
+    expected = index_of("vectors").kneighbors(QUERIES, vectors=QUERY_VECTORS)
+    for codes, vectors in (
+        (make_table(text=QUERIES), QUERY_VECTORS),
+        (QUERIES, make_table(text=QUERY_VECTORS)),
+        (make_table(text=QUERIES), make_table(text=QUERY_VECTORS)),
+    ):
+        found = index_of("vectors").kneighbors(codes, vectors=vectors)
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
 def test_other_methods_take_vectors():
     index = index_of("vectors")
     given = {"vectors": QUERY_VECTORS}
@@ -301,6 +317,44 @@ WRONG = {
         lambda: HammingRetriever().fit(REAL, vectors=1e300 * VECTORS.astype(float)),
         ValueError,
         "vectors must be finite numbers of float32",
+    ),
+    "of another modality": (
+        lambda: index_of("vectors").kneighbors(
+            make_table(text=QUERIES), vectors=make_table(image=QUERY_VECTORS)
+        ),
+        ValueError,
+        r"the codes have text__\* columns, got vectors of image__\* columns: give the",
+    ),
+    "of both modalities": (
+        lambda: paired().kneighbors(
+            make_table(text=QUERIES), vectors=make_table(QUERY_VECTORS, QUERY_VECTORS)
+        ),
+        ValueError,
+        r"got vectors of image__\* and text__\* columns",
+    ),
+    "of one modality of pairs": (
+        lambda: paired().score(
+            make_table(QUERIES, QUERIES), QUERY_Y, vectors=make_table(image=QUERY_VECTORS)
+        ),
+        ValueError,
+        r"the codes have image__\* and text__\* columns, got vectors of image__\* columns",
+    ),
+    "items of another modality": (
+        lambda: HammingRetriever().fit(make_table(image=REAL), vectors=make_table(text=VECTORS)),
+        ValueError,
+        r"the codes have image__\* columns, got vectors of text__\* columns",
+    ),
+    "appended items of another modality": (
+        lambda: paired().partial_fit(
+            make_table(REAL, REAL), Y, vectors=make_table(image=np.hstack([VECTORS, VECTORS]))
+        ),
+        ValueError,
+        r"got vectors of image__\* columns",
+    ),
+    "replaced items of another modality": (
+        lambda: paired().update(make_table(REAL, REAL), Y, vectors=make_table(text=VECTORS)),
+        ValueError,
+        r"got vectors of text__\* columns",
     ),
     "integers": (
         lambda: HammingRetriever().fit(REAL, vectors=Y[:, None]),
