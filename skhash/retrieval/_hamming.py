@@ -31,10 +31,10 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and give the same.
         The latter compiles its code in a few seconds, once an installation, and loads it in less
         than a second in later processes; where neither its own folder nor the user's cache can be
-        written, the environment variable ``NUMBA_CACHE_DIR`` names one. ``"auto"`` takes the fastest one that is installed. ``"faiss-ivf"`` (extra ``faiss``) is
-        approximate: it sorts the codes into lists by k-means and searches the `nprobe` lists
-        nearest to a query. :meth:`recall_against_exact` measures the loss; :meth:`score` is always
-        exact.
+        written, the environment variable ``NUMBA_CACHE_DIR`` names one. ``"auto"`` takes the
+        fastest one that is installed. ``"faiss-ivf"`` (extra ``faiss``) is approximate: it sorts
+        the codes into lists by k-means and searches the `nprobe` lists nearest to a query.
+        :meth:`recall_against_exact` measures the loss; :meth:`score` is always exact.
     n_jobs : int, default=None
         Number of threads, which share the queries; ``-1`` uses all cores.
     paired : bool, default=None

@@ -238,7 +238,8 @@ class ItemsMixin(EnginesMixin):
             for block in words:
                 self._inverted_lists(block)
 
-    def _append(self, words, y, ids, vectors=None):
+    def _append(self, words, y, ids, vectors=None, sizes=None):
+        # `sizes`: how many items each of several changes added that are made at once.
         n_samples = next(iter(words.values())).shape[1]
         self._ids = self._ids.extended(ids, n_samples, self._keep)
         self.y_ = join_labels(self.y_, y)
@@ -247,11 +248,12 @@ class ItemsMixin(EnginesMixin):
         self.words_ = {block: join_words(self.words_[block], words[block]) for block in words}
         if self._keep is not None:
             self._keep = np.concatenate([self._keep, np.ones(n_samples, dtype=bool)])
-        self.n_samples_fit_ += n_samples
-        self._n_items += n_samples
         self._dense = {}
-        if len(self) > 2 * self._n_items_trained():
-            self._n_trained = self.n_samples_fit_
+        for size in [n_samples] if sizes is None else sizes:
+            self.n_samples_fit_ += size
+            self._n_items += size
+            if len(self) > 2 * self._n_items_trained():
+                self._n_trained = self.n_samples_fit_
 
     def _update(self, words, y, ids, vectors=None):
         refuse_sharded(self, "be replaced: remove these items and append their new codes")
