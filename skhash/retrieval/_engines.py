@@ -135,9 +135,9 @@ class EnginesMixin(RerankMixin):
             nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
             return *nothing, np.zeros(queries.shape[1] + 1, dtype=np.int64)
         if self.algorithm == "faiss-ivf":
-            lists, _, rows = self._inverted_lists(block)
+            lists, words, rows = self._inverted_lists(block)
             options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}
-            distances, found, starts = lists.within_radius(queries, radius, **options)
+            distances, found, starts = lists.within_radius(queries, words, radius, **options)
         else:
             words, rows, keep = self._items(block)
             distances, found, starts = _search.within_radius(
