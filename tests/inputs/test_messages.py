@@ -4,7 +4,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from skhash._inputs.messages import cut, shorten, warn
+from skhash._inputs.messages import UnknownWordsWarning, cut, gathering, shorten, warn
 
 HUGE = 8_000_000
 
@@ -68,3 +68,15 @@ def test_a_warning_of_a_thread_that_the_library_alone_runs_is_given_all_the_same
     with ThreadPoolExecutor(1) as pool, pytest.warns(RuntimeWarning, match="odd") as caught:
         pool.submit(eval, "warn('odd', RuntimeWarning)", namespace).result()
     assert len(caught) == 1
+
+
+def test_warnings_of_one_class_are_gathered_in_one_thread():
+    with gathering(UnknownWordsWarning) as messages, ThreadPoolExecutor(1) as pool:
+        warn("unknown", UnknownWordsWarning)
+        with pytest.warns(UserWarning, match="other"):
+            warn("other")
+        with pytest.warns(UnknownWordsWarning, match="elsewhere"):
+            pool.submit(warn, "elsewhere", UnknownWordsWarning).result()
+    assert messages == ["unknown"]
+    with pytest.warns(UnknownWordsWarning, match="after"):
+        warn("after", UnknownWordsWarning)
