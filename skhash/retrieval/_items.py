@@ -92,18 +92,18 @@ class ItemsMixin(EnginesMixin):
     def update(self, X, ids, y=None, *, vectors=None):
         """Replace the codes of items; their ids and rows stay.
 
-        All codes are in memory afterwards, those of a mapped index too.
+        Codes and vectors are checked, and end up in memory, as those of :meth:`partial_fit`.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_ids, n_columns)
-            The new codes, of the same width and format as those that are there.
+            The new codes.
         ids : array-like of shape (n_ids,), int or str
             The items, no two of them equal.
         y : array-like of shape (n_ids,) or (n_ids, n_labels), default=None
             Their new labels; ``None`` keeps those that they have.
         vectors : array-like of shape (n_ids, n_features), default=None
-            Their new vectors, if the index has vectors; all are in memory afterwards.
+            Their new vectors, if the index has vectors.
 
         Returns
         -------
@@ -113,10 +113,10 @@ class ItemsMixin(EnginesMixin):
         Raises
         ------
         TypeError
-            If ids are of another type than those of the index.
+            As in :meth:`partial_fit`, or if ids are given before the codes.
         ValueError
-            If codes or labels do not fit those of the index, or an id is unknown or given twice,
-            such as labels that are given in the place of ids.
+            As in :meth:`partial_fit`, or if an id is unknown or given twice, or labels are given in
+            the place of ids.
         """
         check_is_fitted(self)
         if _n_dimensions(X) == 1 and _n_dimensions(ids) == 2:
