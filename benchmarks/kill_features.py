@@ -11,12 +11,8 @@ Run it with ``python benchmarks/kill_features.py [--kills 50] [--batch 8] [--see
 is ``fork``.
 """
 
-import argparse
 import json
 import logging
-import os
-import random
-import signal
 import tempfile
 import time
 import warnings
@@ -24,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _kill import Moments, parser_of
 from _timing import header
 from PIL import Image
 
@@ -48,40 +45,30 @@ def write_images(folder):
     return paths
 
 
-def killed(featurizer, paths, seconds):
+def killed(featurizer, paths, moments, latest):
     """Start a child, kill it, and return how many pictures it had embedded."""
-    told, pipe = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(told)
 
+    def embed(report):
         def telling(*args, **options):
             for positions, vectors, troubles in embedded(*args, **options):
-                os.write(pipe, bytes(len(positions)))
+                report(bytes(len(positions)))
                 yield positions, vectors, troubles
 
         _clip.embedded = telling
         featurizer.transform(paths)
-        os._exit(0)
-    os.close(pipe)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    with os.fdopen(told, "rb") as file:
-        return len(file.read())
+
+    return len(moments.kill(embed, 0, latest))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
+    parser = parser_of(__doc__, kills=50)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     header("numpy", "open_clip_torch", "torch")
     warnings.filterwarnings("ignore", message=".*random weights")
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)  # threads do not survive fork
-    moment = random.Random(options.seed)
+    moments = Moments(options.seed)
     missing = wrong = repeated = interrupted = rounds = n_before = 0
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -97,8 +84,10 @@ def main():
         whole = time.perf_counter() - started
         for _ in range(options.kills):
             featurizer.cache_dir = folder / f"cache-{rounds}"
-            n_embedded = killed(featurizer, paths, moment.uniform(0, whole / 4))
-            store = open_cache(featurizer, featurizer._locate())
+            n_embedded = killed(featurizer, paths, moments, whole / 4)
+            store = open_cache(
+                featurizer.cache_dir, featurizer._locate(), "image", featurizer.get_params()
+            )
             found, got = store.get(store.keys(paths))
             n_new = int(found.sum()) - n_before
             repeated = max(repeated, n_embedded - n_new)

@@ -10,19 +10,16 @@ goes on from there.
 Run it with ``python benchmarks/kill_index.py [--kills 200] [--seed 0]``, where there is ``fork``.
 """
 
-import argparse
-import os
-import platform
 import random
-import signal
 import tempfile
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from _kill import Moments, parser_of
+from _timing import header
 
-import skhash
 from skhash.retrieval import HammingRetriever
 
 N_BITS, MOST = 64, 3000
@@ -78,33 +75,24 @@ def opened(folder):
     }
 
 
-def run_child(folder, seed, items, pipe):
+def run_child(folder, seed, items, report):
     """Change the index until killed."""
     rng, index = random.Random(seed), HammingRetriever.open(folder, durable=True)
     while True:
         change, items = draw_change(rng, items)
-        os.write(pipe, b"b")
+        report(b"b")
         make(index, change)
-        os.write(pipe, b"d")
+        report(b"d")
 
 
-def kill_changes(folder, n_kills, rng):
+def kill_changes(folder, n_kills, moments):
     """Count what opens after each kill, and the changes that were made."""
     first = np.zeros((1, N_BITS), dtype=bool)
     HammingRetriever().fit(first, [0], ids=[0]).save(folder)
     items, outcomes, n_made, kinds = {0: (first[0].tobytes(), 0)}, Counter(), 0, Counter()
     for _ in range(n_kills):
-        seed, (reader, writer) = rng.random(), os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(reader)
-            run_child(folder, seed, items, writer)
-        os.close(writer)
-        time.sleep(rng.uniform(0.01, 0.2))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        with os.fdopen(reader, "rb") as file:
-            reported = file.read()
+        seed = moments.random.random()
+        reported = moments.kill(partial(run_child, folder, seed, items), 0.01, 0.2)
         again = random.Random(seed)
         for _ in range(reported.count(b"d")):
             change, items = draw_change(again, items)
@@ -124,17 +112,11 @@ def kill_changes(folder, n_kills, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    print(
-        f"skhash {skhash.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
-        f"{platform.system()}"
-    )
+    options = parser_of(__doc__).parse_args()
+    header("numpy")
     with tempfile.TemporaryDirectory() as folder:
         outcomes, n_made, kinds = kill_changes(
-            Path(folder, "index"), options.kills, random.Random(options.seed)
+            Path(folder, "index"), options.kills, Moments(options.seed)
         )
     made = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
     print(f"{options.kills} kills after {n_made} changes ({made}); then opened:")

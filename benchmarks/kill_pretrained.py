@@ -11,16 +11,13 @@ Run it with ``python benchmarks/kill_pretrained.py [--kills 200] [--seed 0] [--t
 there is ``fork``.
 """
 
-import argparse
-import os
-import random
-import signal
 import tempfile
-import time
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from _kill import Moments, parser_of
 from _timing import header
 
 from skhash import _files
@@ -55,29 +52,26 @@ def found(folder, contents):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = parser_of(__doc__)
     parser.add_argument("--two-renames", action="store_true")
     options = parser.parse_args()
     header("numpy", "safetensors")
     if options.two_renames:
         _files._exchange = lambda *_: False
-    moment, models, contents = random.Random(options.seed), list(known_models()), []
+    moments, models, contents = Moments(options.seed), list(known_models()), []
     outcomes, interrupted, missing = Counter(), 0, 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "model"
         for config, state in models:
             save_towers(folder, config, state)
             contents.append(content(folder))
+
+        def save_in_turn(_):
+            for config, state in cycle(models):
+                save_towers(folder, config, state)
+
         for _ in range(options.kills):
-            child = os.fork()
-            while not child:
-                for config, state in models:
-                    save_towers(folder, config, state)
-            time.sleep(moment.uniform(0, 0.1))
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            moments.kill(save_in_turn, 0, 0.1)
             interrupted += len(list(Path(place).iterdir())) > 1
             missing += not folder.exists()
             outcomes[found(folder, contents)] += 1

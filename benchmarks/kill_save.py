@@ -8,19 +8,15 @@ which, how many kills came in the middle of a save (its files were still there),
 Run it with ``python benchmarks/kill_save.py [--kills 200] [--seed 0]``, where there is ``fork``.
 """
 
-import argparse
-import os
-import platform
-import random
-import signal
 import tempfile
-import time
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
+from _kill import Moments, parser_of
+from _timing import header
 
-import skhash
 from skhash.retrieval import HammingRetriever
 
 
@@ -50,18 +46,17 @@ def found(folder, known):
     return "broken: a mixture"
 
 
-def kill_saves(folder, known, n_kills, rng):
+def kill_saves(folder, known, n_kills, moments):
     """Count what opens after each kill, and the kills that interrupted a save."""
+
+    def save_in_turn(_):
+        for index in cycle(known.values()):
+            index.save(folder)
+
     known["A"].save(folder)
     opened, interrupted = Counter(), 0
     for _ in range(n_kills):
-        child = os.fork()
-        while not child:
-            for index in known.values():
-                index.save(folder)
-        time.sleep(rng.uniform(0, 0.1))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        moments.kill(save_in_turn, 0, 0.1)
         opened[found(folder, known)] += 1
         named = (folder / "index.json").read_text()
         left = [path.name for path in folder.iterdir() if path.name != "index.json"]
@@ -70,17 +65,11 @@ def kill_saves(folder, known, n_kills, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    print(
-        f"skhash {skhash.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
-        f"{platform.system()}"
-    )
+    options = parser_of(__doc__).parse_args()
+    header("numpy")
     with tempfile.TemporaryDirectory() as folder:
         opened, interrupted = kill_saves(
-            Path(folder), known_indexes(), options.kills, random.Random(options.seed)
+            Path(folder), known_indexes(), options.kills, Moments(options.seed)
         )
     print(f"{options.kills} kills, {interrupted} of them in the middle of a save; then opened:")
     for outcome, count in sorted(opened.items()):

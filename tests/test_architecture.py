@@ -182,6 +182,18 @@ def test_no_private_module_of_scikit_learn_is_used(module):
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
+def test_every_warning_points_at_the_line_of_the_caller(module):
+    if module == PACKAGE / "_inputs" / "messages.py":
+        return  # whose `warn` finds that line
+    for node in ast.walk(ast.parse(module.read_text())):
+        names = {getattr(node, "arg", None), getattr(node, "module", None)}
+        names |= {
+            alias.name for alias in getattr(node, "names", []) if isinstance(alias, ast.alias)
+        }
+        assert not names & {"stacklevel", "warnings"}, f"{module.name}: use _inputs.messages.warn"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: str(m.relative_to(PACKAGE)))
 def test_no_file_is_too_long_to_read(module):
     assert count_code_lines(module.read_text()) <= 250
 

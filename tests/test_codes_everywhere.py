@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -132,6 +133,16 @@ SAME = {
     "nullable floats": (real, table(real).astype("Float64")),
     "wide signs": (np.where(bits, 1, -1).astype(np.int8), np.where(bits, 1, -1)),
 }
+RAW = {
+    "a text": "a red dog",
+    "a path": Path("a.jpg"),
+    "bytes": b"pixels",
+    "texts": words,
+    "an array of texts": np.array(words),
+    "texts of polars": pl.Series(words),
+    "raw pairs": pd.DataFrame({"image": words, "text": words}),
+    "a raw table of polars": pl.DataFrame({"text": words}),
+}
 HOSTILE = {
     "integers": bits.astype(int),
     "floats of 0 and 1": bits.astype(float),
@@ -149,6 +160,7 @@ HOSTILE = {
     "masked": np.ma.array(bits, mask=bits),
     "one dimension": bits[0],
     "a dict": {"codes": bits},
+    **RAW,
     "nothing": None,
 }
 
@@ -195,6 +207,15 @@ def test_what_cannot_be_told_is_refused(reader, given):
         READERS[reader](HOSTILE[given])
     assert str(caught.value)[-1] == "."
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("given", RAW)
+def test_raw_items_are_told_where_to_go(reader, given):
+    with pytest.raises(
+        TypeError, match=r"codes are needed, got .* the fitted pipeline that begins"
+    ):
+        READERS[reader](RAW[given])
 
 
 def test_every_public_name_of_codes_is_here():

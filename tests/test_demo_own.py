@@ -84,9 +84,18 @@ def test_a_question_is_answered_by_names_and_a_picture(model, trained, monkeypat
     printed = capsys.readouterr().out
     for line in own.Model(model).find(frame["text"][3]).itertuples():
         assert line.id in printed
+        assert own.UNKNOWN not in printed
         assert f"{line.distance} bit" in printed
     assert str(folder) in printed
     assert (model.parent / "demo-own-answer.png").stat().st_size > 0
+
+
+@pytest.mark.usefixtures("pyplot")
+def test_a_question_without_a_known_word_is_noted(model, monkeypatch, capsys):
+    run(monkeypatch, "--output", model.parent, "--ask", "xyzzy")
+    printed = capsys.readouterr()
+    assert own.UNKNOWN in printed.out
+    assert "Warning" not in printed.err
 
 
 @pytest.mark.usefixtures("pyplot")

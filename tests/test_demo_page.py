@@ -59,6 +59,7 @@ def test_words_find_photographs_and_captions(address, model, trained):  # noqa: 
     assert found["captions"][0] == {"name": trained[1][4], "distance": 0, "caption": text}
     assert len({item["name"] for item in found["captions"]}) == own.N_RESULTS
     assert found["n_photographs"] == len(trained[1]) - 1
+    assert found["note"] == ""
 
 
 def test_a_photograph_finds_others_and_its_captions(address, model, trained):  # noqa: F811
@@ -90,7 +91,19 @@ def test_a_model_without_photographs_finds_none(model, trained):  # noqa: F811
     own.remove(model, trained[1])
     app = serve.create(model)
     [search] = [route.endpoint for route in app.routes if route.path == "/search"]
-    assert search(trained[2]["text"][0]) == {"n_photographs": 0, "photographs": [], "captions": []}
+    assert search(trained[2]["text"][0]) == {
+        "note": "",
+        "n_photographs": 0,
+        "photographs": [],
+        "captions": [],
+    }
+
+
+def test_a_text_without_a_known_word_is_noted(address, recwarn):
+    found = json.loads(ask(address, "search", text="xyzzy"))
+    assert found["note"] == own.UNKNOWN
+    assert found["photographs"]
+    assert not recwarn
 
 
 def test_empty_and_endless_questions_are_refused(address):

@@ -17,7 +17,7 @@ from numba import njit
 
 from .engine_numpy import n_distances
 from .histograms_numba import histograms
-from .words_numba import call, measure, popcount, read_only
+from .words_numba import call, compiled, measure, popcount, read_only
 
 __all__ = ["histograms", "nearest", "within_radius"]
 
@@ -95,7 +95,7 @@ def _none(keep, start, stop):
     return len(keep) > 0 and not keep[start:stop].any()
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _nearest(unrolled, queries, gallery, begin, end, keep, n_bins, batch, step, found, rows):
     n_queries, k = found.shape
     block, word = _NARROW if len(unrolled) else _WIDE, gallery.dtype.type
@@ -166,7 +166,7 @@ def _sort(near, where, length, starts, found, rows):
             found[target], rows[target] = near[i], where[i]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, found, rows):
     """Count what is within a radius by query and distance, or `fill` the places counted before."""
     n_queries, n_near = starts.shape

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from .engine_numpy import n_distances
-from .words_numba import call, measure, popcount, read_only
+from .words_numba import call, compiled, measure, popcount, read_only
 
 _LINE = 1024  # items whose keys are made at a time
 _CHUNK = _LINE * 127  # items whose pairs are counted at a time, less than 2 ** 16
@@ -68,7 +68,7 @@ def _binary_keys(y_query, y_gallery, start, n_bins, distance, shared, key):
             key[i] = distance[i] + n_bins * (shared[i] != 0)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _histograms(queries, gallery, begin, end, y_queries, y_gallery, same, n_grades, pairs, counts):
     n_queries, n_keys = counts.shape
     n_bins = np.uint64(n_keys // n_grades)  # signed numbers would make floats of the unsigned

@@ -3,11 +3,27 @@
 # An intrinsic is defined with the compiler's context as its first argument and called without.
 # pyright: reportCallIssue=false
 
+import logging
+from threading import Timer
 from time import perf_counter
 
 import numpy as np
 from numba import njit, typeof, types
 from numba.extending import intrinsic
+
+_PAUSE = 1.0  # seconds of compiling or loading after which a line is logged
+_ready = set()  # kernels and types of arguments that have been called
+_not_kept = set()  # kernels whose code no folder can keep
+
+
+def compiled(function):
+    """Compile a function at its first call; where a folder can be written, keep the code there."""
+    try:
+        return njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither this package's folder nor the user's, nor NUMBA_CACHE_DIR
+        kernel = njit(nogil=True)(function)
+        _not_kept.add(kernel)
+        return kernel
 
 
 @intrinsic
@@ -68,12 +84,48 @@ def read_only(*arrays):
 
 
 def call(kernel, *arguments, verbose):
-    """Call a kernel; if `verbose`, print a line where it has to be compiled first."""
-    if verbose and (signature := tuple(map(typeof, arguments))) not in kernel.overloads:
-        print("[skhash] preparing a compiled search kernel ...", flush=True)
-        started, n_cached = perf_counter(), sum(kernel.stats.cache_hits.values())
-        kernel.compile(signature)
-        cached = sum(kernel.stats.cache_hits.values()) > n_cached
-        how = "loaded from the cache" if cached else "compiled, and cached for later processes"
-        print(f"[skhash] {how} in {perf_counter() - started:.1f} s", flush=True)
+    """Call a kernel, which is compiled or loaded first where that has not been done.
+
+    If `verbose`, two lines are printed then; otherwise one is logged where it takes long.
+    """
+    known = (
+        kernel,
+        *(len(a) if isinstance(a, tuple) else getattr(a, "dtype", type(a)) for a in arguments),
+    )
+    if known not in _ready:
+        _prepare(kernel, tuple(map(typeof, arguments)), verbose)
+        _ready.add(known)
     kernel(*arguments)
+
+
+def _prepare(kernel, signature, verbose):
+    if signature in kernel.overloads:
+        return
+    if not verbose:
+        timer = Timer(_PAUSE, _tell, [kernel in _not_kept])
+        timer.daemon = True
+        timer.start()
+        try:
+            kernel.compile(signature)
+        finally:
+            timer.cancel()
+        return
+    print("[skhash] preparing a compiled search kernel ...", flush=True)
+    started, n_cached = perf_counter(), sum(kernel.stats.cache_hits.values())
+    kernel.compile(signature)
+    how = "compiled, and cached for later processes"
+    if kernel in _not_kept:
+        how = "compiled, for this process alone, since NUMBA_CACHE_DIR names no folder to keep it"
+    elif sum(kernel.stats.cache_hits.values()) > n_cached:
+        how = "loaded from the cache"
+    print(f"[skhash] {how} in {perf_counter() - started:.1f} s", flush=True)
+
+
+def _tell(is_anew):
+    when = "once: later processes load it from numba's cache"
+    if is_anew:
+        when = "in every process: set NUMBA_CACHE_DIR to a folder that can be written, to keep it"
+    logging.getLogger("skhash").warning(
+        "skhash is compiling its search code for this processor, which takes a few seconds, %s.",
+        when,
+    )

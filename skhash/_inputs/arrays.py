@@ -4,11 +4,16 @@ NumPy joins different types silently: a nullable table becomes objects, booleans
 become numbers. So the types are checked first, column by column or value by value.
 """
 
+import os
+
 import narwhals as nw
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from .messages import shorten
+
+_ITEMS = str, bytes, os.PathLike
 _REMEDY = "give one of bool, uint8, int8 and float32 in all columns"
 
 
@@ -28,10 +33,12 @@ def plain_array(X):
     Raises
     ------
     TypeError
-        If the codes are sparse, or hold values of different kinds or no numbers.
+        If the codes are sparse or raw items, or hold values of different kinds or no numbers.
     ValueError
         If values are missing, or the codes have not two dimensions.
     """
+    if isinstance(X, _ITEMS):
+        raise _raw_items(f"the {type(X).__name__} {shorten(X)}")
     if sparse.issparse(X):
         raise TypeError("codes must be dense, got a sparse matrix: use codes.toarray().")
     if np.ma.is_masked(X):
@@ -48,6 +55,8 @@ def plain_array(X):
         if not hasattr(X, "__array__"):
             X = _list_to_array(X)
     array = np.asarray(X)
+    if array.ndim == 1 and len(array) and isinstance(array[0], _ITEMS):
+        raise _raw_items(f"{len(array)} raw items, such as {shorten(array.tolist()[0])}")
     if array.ndim != 2:
         raise ValueError(
             f"codes must have two dimensions (n_samples, n_columns), got {array.ndim}. "
@@ -67,7 +76,16 @@ def _list_to_array(rows):
         raise ValueError(f"the rows of the codes do not make an array: {error}.") from error
 
 
+def _raw_items(what):
+    return TypeError(
+        f"codes are needed, got {what}: encode raw texts and images first, by transform of the "
+        "fitted pipeline that begins with their featurizer, and give what it returns."
+    )
+
+
 def _join_columns(frame):
+    if raw := [name for name in frame.columns if name in ("image", "text")]:
+        raise _raw_items(f"a table of raw items in the columns {', '.join(raw)}")
     native = frame.to_native()
     if isinstance(native, pd.DataFrame) and native.dtypes.nunique() == 1:
         dtype = native.dtypes.iloc[0]

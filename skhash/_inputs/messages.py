@@ -4,8 +4,19 @@ import re
 import reprlib
 import sys
 import warnings
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
-_WITHIN = {"skhash", "sklearn", "joblib"}
+# Between the caller and this library stand also decorators and context managers of these.
+_WITHIN = {"skhash", "sklearn", "joblib", "torch", "contextlib"}
+
+# A class of warnings, and the list that their messages are put into.
+_gathered: ContextVar[Any] = ContextVar("gathered", default=None)
+
+
+class UnknownWordsWarning(UserWarning):
+    """Texts hold no word that an encoder knows."""
 
 
 class _Short(reprlib.Repr):
@@ -49,6 +60,10 @@ def warn(message, category=UserWarning):
     category : type, default=UserWarning
         Class of the warning.
     """
+    gathered = _gathered.get()
+    if gathered is not None and issubclass(category, gathered[0]):
+        gathered[1].append(message)
+        return
     frame, level = sys._getframe(1), 2
     while (
         frame.f_back is not None
@@ -56,3 +71,27 @@ def warn(message, category=UserWarning):
     ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+@contextmanager
+def gathering(category):
+    """Put the messages of this library's warnings of a class into a list, instead of warning.
+
+    That holds for the thread that enters, and changes no filter.
+
+    Parameters
+    ----------
+    category : type
+        The class.
+
+    Yields
+    ------
+    list of str
+        The messages.
+    """
+    messages = []
+    token = _gathered.set((category, messages))
+    try:
+        yield messages
+    finally:
+        _gathered.reset(token)

@@ -73,23 +73,45 @@ class Rescored:
         Those of the gallery, of which only the candidates' rows are read.
     n_candidates : int
         Number of codes that are ordered anew.
+    own : ndarray of shape (n_queries,), int64, default=None
+        Row of the gallery that each query is itself, which is not one of these.
     """
 
     dtype = np.dtype(np.float64)
 
-    def __init__(self, words, vectors, gallery_vectors: Any, n_candidates):
+    def __init__(self, words, vectors, gallery_vectors: Any, n_candidates, own=None):
         self.words, self.vectors, self.shape = words, vectors, words.shape
-        self.gallery_vectors, self.n_candidates = gallery_vectors, n_candidates
+        self.gallery_vectors, self.n_candidates, self.own = gallery_vectors, n_candidates, own
 
     def __getitem__(self, key):
         words, queries = key
         some = self.words[words, queries], self.vectors[queries]
-        return Rescored(*some, self.gallery_vectors, self.n_candidates)
+        own = None if self.own is None else self.own[queries]
+        return Rescored(*some, self.gallery_vectors, self.n_candidates, own)
 
     def taken(self, rows):
         """Return the same queries, for a gallery of some of the rows."""
         gallery = TakenRows(self.gallery_vectors, rows)
         return Rescored(self.words, self.vectors, gallery, self.n_candidates)
+
+    @property
+    def n_searched(self):
+        """Number of codes to find by Hamming distance: the candidates, and the query itself."""
+        return self.n_candidates + (self.own is not None)
+
+    def with_own(self, rows):
+        """Return the `n_searched` nearest rows, the query itself in each.
+
+        Where it is not among them, it takes the last place: each query has as many others.
+        """
+        if self.own is None or rows.shape[1] != self.n_searched:
+            return rows
+        return np.column_stack(
+            [
+                rows[:, :-1],
+                np.where((rows[:, :-1] == self.own[:, None]).any(1), rows[:, -1], self.own),
+            ]
+        )
 
     def rescore(self, rows, k):
         """Order candidates by cosine distance.
@@ -202,7 +224,7 @@ def read_vectors(vectors, n_rows, width=None, name="vectors"):
     if width is not None and vectors.shape[1] != width:
         raise ValueError(
             f"{name} have {vectors.shape[1]} columns, those of the index {width}: give vectors of "
-            "one space."
+            "one space, such as CLIP's features of both modalities, or real codes."
         )
     if not vectors.shape[1]:
         raise ValueError(f"{name} have no columns: give at least one feature.")

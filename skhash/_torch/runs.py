@@ -1,12 +1,13 @@
 """What all training runs share: held-out rows, the epochs that are kept, and progress lines."""
 
 import time
-import warnings
 from math import inf
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupShuffleSplit
+
+from .._inputs.messages import warn
 
 
 def hold_out(n_rows, groups, fraction, seed):
@@ -135,12 +136,11 @@ class Epochs:
             self._module.load_state_dict(self._last)
             why = str(error).rstrip(".") or "interrupted"
             which = "last whole" if self._best is None else "best"
-            warnings.warn(
+            warn(
                 f"training ended after {self.done} of {self._planned} epochs ({why}): the "
                 f"estimator has the weights of the {which} epoch and can be used, saved, or "
                 "trained further with warm_start=True.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
         if self._best is not None:
             self._module.load_state_dict(self._best)

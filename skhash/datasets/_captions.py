@@ -11,7 +11,7 @@ from ._pairs import check_on_missing, existing_file, pair_bunch, read_json
 from ._separated import records
 
 # "name.jpg#0<tab>caption" and "name.jpg| 0| caption"; one line of the latter lacks its second bar.
-FLICKR_LINE = re.compile(r"([^\t#|]+)#\d+\t(.*)|([^|]+)\|\s*\d+\s*\|?\s*(.*)")
+FLICKR_LINE = re.compile(r"([^\t#|]+)#\d+(?:\t|$)(.*)|([^|]+)\|\s*\d+\s*\|?\s*(.*)")
 
 
 def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):

@@ -56,8 +56,8 @@ def load_image_table(
         Column of the classes: one a cell, or a list of them. ``None`` means that there are none.
     on_missing : {"raise", "drop"}, default="raise"
         What a row does whose picture is not in the folder, or whose caption is missing: raise an
-        error, or be left out, with a warning. ``"drop"`` also leaves out the blank captions of a
-        file, whose cells do not tell an empty text from a missing one.
+        error, or be left out, with a warning. In a file, a blank caption is a missing one; in a
+        dataframe, ``""`` is an empty text. Words such as "NA" are captions.
 
     Returns
     -------
@@ -137,8 +137,6 @@ def load_image_table(
         several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
         rows = [row for row, captions in enumerate(several) for _ in captions]
         texts = [text for captions in several for text in captions]
-    if on_missing == "drop" and not is_table(captions):
-        texts = [None if isinstance(text, str) and not text.strip() else text for text in texts]
     target = target_names = None
     if label_column is not None:
         labels = _lists(table[_column(table, label_column, "label_column", (), source)])
@@ -154,6 +152,7 @@ def load_image_table(
         source=source,
         title="Pictures of a folder and a table of captions",
         on_missing=on_missing,
+        from_file=not is_table(captions),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,34 @@ def check_on_missing(on_missing):
     check_choice(on_missing, "on_missing", ("raise", "drop"))
 
 
+def lacks_caption(text, from_file=True):
+    """Say whether there is no caption: none is given, or it comes from a file and is blank.
+
+    Most files cannot tell an empty text from a missing one; in memory "" is an empty text.
+    Words such as "NA" are captions.
+
+    >>> [lacks_caption(text) for text in (None, float("nan"), " ", "NA")]
+    [True, True, True, False]
+    >>> lacks_caption("", from_file=False)
+    False
+    """
+    if isinstance(text, str):
+        return from_file and not text.strip()
+    return pd.api.types.is_scalar(text) and bool(pd.isna(text))
+
+
 def pair_bunch(
-    folder, names, texts, *, source, title, on_missing, rows=None, target=None, target_names=None
+    folder,
+    names,
+    texts,
+    *,
+    source,
+    title,
+    on_missing,
+    from_file=True,
+    rows=None,
+    target=None,
+    target_names=None,
 ):
     """Build the Bunch of pictures in a folder and their captions.
 
@@ -39,6 +66,8 @@ def pair_bunch(
         First line of ``DESCR``.
     on_missing : {"raise", "drop"}
         What a row does whose picture is not there or whose caption is missing.
+    from_file : bool, default=True
+        Whether the captions come from a file, where a blank one is a missing one.
     rows : list of int or None, default=None
         Number of each row in `source`; ``None`` counts from 0.
     target : ndarray of shape (n_rows,) or (n_rows, n_classes) or None, default=None
@@ -60,12 +89,18 @@ def pair_bunch(
     """
     place = PictureFolder(folder)
     rows = list(range(len(names)) if rows is None else rows)
-    if on_missing == "drop":
-        n_given = len(texts)
-        names, texts, rows, target = _with_caption(names, texts, rows, target)
-        if len(texts) < n_given:
-            lacking = n_given - len(texts)
-            warn(f"{lacking} of {n_given} rows of {source} have no caption and were dropped.")
+    lacking = np.fromiter((lacks_caption(text, from_file) for text in texts), bool, len(texts))
+    if lacking.any():
+        if on_missing == "raise":
+            first = int(np.argmax(lacking))
+            raise ValueError(
+                f"{lacking.sum()} of {len(texts)} rows of {source} have no caption, first row "
+                f"{rows[first]}, which holds {shorten(texts[first])}: write one, or set "
+                "on_missing='drop'; only a table in memory can hold the empty text ''."
+            )
+        warn(f"{lacking.sum()} of {len(texts)} rows of {source} have no caption and were dropped.")
+        names, texts, rows = (list(compress(one, ~lacking)) for one in (names, texts, rows))
+        target = None if target is None else target[~lacking]
     _check_texts(texts, rows, source)
     known, numbers, images, there, first = {}, {}, [], [], []
     group = np.empty(len(names), dtype=np.intp)
@@ -151,23 +186,12 @@ def _check_name(name, row, source):
         raise ValueError(f"row {row} of {source} names the picture {shorten(name)}: give its path.")
 
 
-def _with_caption(names, texts, rows, target):
-    """Leave out the rows whose caption is missing."""
-    missing = (pd.api.types.is_scalar(text) and bool(pd.isna(text)) for text in texts)
-    has_text = ~np.fromiter(missing, dtype=bool, count=len(texts))
-    names, texts, rows = (
-        [one for one, is_kept in zip(column, has_text, strict=True) if is_kept]
-        for column in (names, texts, rows)
-    )
-    return names, texts, rows, None if target is None else target[has_text]
-
-
 def _check_texts(texts, rows, source):
     for row, text in zip(rows, texts, strict=True):
         if not isinstance(text, str):
             raise ValueError(
                 f"row {row} of {source} has the caption {shorten(text)}, which is not a text: drop "
-                "the row or write one; '' is an empty text."
+                "the row or write one."
             )
         if lone_surrogate(text) is not None:
             raise ValueError(

@@ -11,7 +11,7 @@ from .._inputs.cells import lone_surrogate
 from .._inputs.checks import check_flag, check_real
 from .._inputs.messages import cut, shorten
 from ._image_table import TEXT_COLUMNS
-from ._pairs import check_on_missing, describe, existing_file, warn_dropped
+from ._pairs import check_on_missing, describe, existing_file, lacks_caption, warn_dropped
 from ._shards import read_shard
 
 
@@ -103,11 +103,13 @@ def load_webdataset(
     for path in _paths(shards):
         for key, (members, others) in read_shard(path, kinds, max_expansion).items():
             sample = f"sample {cut(key, 100)} of {path}"
-            texts = _captions(members, text_field, sample)
+            given = _captions(members, text_field, sample)
+            texts = [text for text in given if not lacks_caption(text)]
+            is_blank = len(texts) < len(given) and (not texts or on_missing == "raise")
             label = _label(members["cls"], sample) if "cls" in members else None
             there = {
                 "picture": "image" in members,
-                "caption": texts,
+                "caption": texts and not is_blank,
                 "class": "cls" in members or not labels,
             }
             lacking = [part for part, found in there.items() if not found]
@@ -118,9 +120,9 @@ def load_webdataset(
                 dropped.append(f"{path}: {key}")
             else:
                 got = cut(", ".join([*sorted(members), *others]))
+                remedy = "write it" if is_blank else _remedy(lacking, others)
                 raise ValueError(
-                    f"{sample} has no {lacking[0]}, got {got}: {_remedy(lacking, others)}, or set "
-                    "on_missing='drop'."
+                    f"{sample} has no {lacking[0]}, got {got}: {remedy}, or set on_missing='drop'."
                 )
     if not rows:
         raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .. import metrics, retrieval
 from .._files import replaced
+from .._inputs.messages import UnknownWordsWarning, gathering
 from .._libraries import import_optional
 from .choosing import say
 
@@ -18,6 +19,10 @@ NAME = "demo-own.joblib"
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 SHOWN = 200  # characters of a caption that an index keeps
 N_RESULTS = 5
+UNKNOWN = (
+    "None of these words is in the captions that the model was trained on, so the results mean "
+    "nothing: try other words."
+)
 
 
 class Model:
@@ -45,9 +50,15 @@ class Model:
         )
         self.photographs, self.captions = opened
 
+    def encode(self, question):
+        """Return the code of a text, and whether the text encoder knows one of its words."""
+        with gathering(UnknownWordsWarning) as unknown:
+            codes = self.text.transform([question])
+        return codes, not unknown
+
     def find(self, question, n_results=N_RESULTS):
         """Find the photographs for a text, as a table of names, distances and captions."""
-        return self.photographs.search(self.text.transform([question]), n_results)
+        return self.photographs.search(self.encode(question)[0], n_results)
 
     def path_of(self, name):
         """Return the path of a photograph."""
@@ -160,8 +171,11 @@ def pictures_in(paths):
 def ask(path, question):
     """Answer a text with file names and distances, and draw the photographs."""
     model = Model(path)
-    found = model.find(question)
+    codes, is_known = model.encode(question)
+    found = model.photographs.search(codes, N_RESULTS)
     print(f"  {question!r}")
+    if not is_known:
+        print(f"    {UNKNOWN}")
     if found.empty:
         print("    the index holds no photograph: add some with --add")
         return

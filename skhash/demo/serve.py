@@ -7,7 +7,7 @@ from pathlib import Path
 from .._libraries import import_optional
 from ..metrics._display_items import open_image
 from .choosing import say
-from .own import N_RESULTS, Model, held_by, photograph_of
+from .own import N_RESULTS, UNKNOWN, Model, held_by, photograph_of
 
 PAGE = Path(__file__).with_name("page.html")
 PORT = 8000
@@ -60,15 +60,17 @@ def create(path):
     def search(text: str = "", like: str = ""):
         if len(text) > 1000 or not (text.strip() or like):
             raise fastapi.HTTPException(422, "give a text of at most 1,000 characters")
+        is_known = True
         with lock:
             if like:
                 codes = model.image.transform([str(known(like))])
             else:
-                codes = model.text.transform([text])
+                codes, is_known = model.encode(text)
             photographs = model.photographs.search(codes, N_PHOTOGRAPHS + bool(like))
             captions = model.captions.search(codes, N_RESULTS, groups=groups)
         photographs = photographs[photographs["id"] != like][:N_PHOTOGRAPHS]
         return {
+            "note": "" if is_known else UNKNOWN,
             "n_photographs": len(model.photographs),
             "photographs": _listed(photographs, lambda id_: id_),
             "captions": _listed(captions, photograph_of),

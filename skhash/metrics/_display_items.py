@@ -65,11 +65,11 @@ def open_image(item):
     return image
 
 
-def write(axes, text):
+def write(axes, text, families=None):
     """Write a text into its cell: wrapped to the width, cut where it is too long."""
     label = axes.text(
         0.5, 0.5, "", ha="center", va="center", fontsize=9, transform=axes.transAxes,
-        parse_math=False,
+        parse_math=False, fontfamily=families,
     )  # fmt: skip
     label.set_in_layout(False)
     cell = axes.get_window_extent()

@@ -10,6 +10,7 @@ from .._hamming.comparable import comparable, is_binary
 from .._inputs.checks import check_flag, check_integer
 from .._ranking.relevance import encode_labels
 from ._display import BLUE, GREY, ORANGE, encode_sides, subplots
+from ._display_fonts import Writing
 from ._display_items import column_items, open_image, write
 
 _INCHES = {"image": 1.35, "text": 1.8}  # width of a cell
@@ -26,6 +27,9 @@ class RetrievalDisplay:
     attributes. An item is a text (str) or an image: a PIL image, an array of uint8 of shape
     (height, width), (height, width, 3) or (height, width, 4), the bytes of a file, or a path, which
     must be a :class:`pathlib.Path`, since a str is a text.
+
+    Characters that the fonts of ``matplotlib.rcParams["font.family"]`` lack are drawn with an
+    installed font that has them; a warning names those that no font has and a font to install.
 
     Parameters
     ----------
@@ -103,8 +107,10 @@ class RetrievalDisplay:
         )
         self.figure_ = self.axes_[0, 0].figure
         name = self.name if name is None else name
+        texts = [item for item in chain.from_iterable(lines) if isinstance(item, str)]
+        writing = Writing([*texts, name] if ax is None and name is not None else texts)
         if ax is None and name is not None:
-            self.figure_.suptitle(name)
+            self.figure_.suptitle(writing.drawable(name), fontfamily=writing.families)
 
         cells = list(zip(self.axes_.flat, chain.from_iterable(lines), strict=True))
         for axes, item in cells:
@@ -125,7 +131,7 @@ class RetrievalDisplay:
         self.figure_.canvas.figure.draw_without_rendering()  # now the cells have their sizes
         for axes, item in cells:
             if isinstance(item, str):
-                write(axes, item)
+                write(axes, writing.drawable(item), writing.families)
         return self
 
     @classmethod

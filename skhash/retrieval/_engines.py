@@ -17,7 +17,7 @@ from .._ranking.reranking import Asymmetric, Rescored, check_rerank
 from .._ranking.scorer import paired_codes
 from ._index import read_blocks
 from ._ivf import updated_lists
-from ._rerank import ANSWERS, RerankMixin
+from ._rerank import ANSWERS, RerankMixin, check_modality
 from ._rows import words_of
 
 # Where more than this part of the rows is removed, the others are searched in a copy.
@@ -54,6 +54,7 @@ class EnginesMixin(RerankMixin):
         check_is_fitted(self)
         refuse_lazy(X, "queries")
         searches, blocks = [], read_blocks(self, X, reset=False, queries=True)
+        check_modality(vectors, X)
         for block, codes in blocks.items():
             words, some = words_of(codes)[:, :], vectors
             if vectors is not None and len(blocks) == 2:
@@ -110,9 +111,9 @@ class EnginesMixin(RerankMixin):
         """
         if isinstance(queries, Rescored):
             n_passing = len(self) if passing is None else passing.n_items
-            n_candidates = min(max(k, self.n_candidates), n_passing)
-            _, rows = self._nearest(queries.words, block, n_candidates, passing)
-            return queries.rescore(rows, k)
+            n_searched = min(max(k, queries.n_searched), n_passing)
+            _, rows = self._nearest(queries.words, block, n_searched, passing)
+            return queries.rescore(queries.with_own(rows), k)
         if passing is None and self.algorithm == "faiss-ivf":
             lists, words, rows = self._inverted_lists(block)
             options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}
@@ -134,9 +135,9 @@ class EnginesMixin(RerankMixin):
             nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
             return *nothing, np.zeros(queries.shape[1] + 1, dtype=np.int64)
         if self.algorithm == "faiss-ivf":
-            lists, _, rows = self._inverted_lists(block)
+            lists, words, rows = self._inverted_lists(block)
             options = {"nprobe": self.nprobe, "n_jobs": self.n_jobs}
-            distances, found, starts = lists.within_radius(queries, radius, **options)
+            distances, found, starts = lists.within_radius(queries, words, radius, **options)
         else:
             words, rows, keep = self._items(block)
             distances, found, starts = _search.within_radius(

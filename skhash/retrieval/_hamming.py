@@ -28,11 +28,13 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     radius : float, default=2
         Distance in bits up to which :meth:`radius_neighbors` finds items.
     algorithm : {"auto", "numpy", "numba", "faiss-ivf"}, default="auto"
-        Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and give the same;
-        ``"auto"`` takes the fastest one that is installed. ``"faiss-ivf"`` (extra ``faiss``) is
-        approximate: it sorts the codes into lists by k-means and searches the `nprobe` lists
-        nearest to a query. :meth:`recall_against_exact` measures the loss; :meth:`score` is always
-        exact.
+        Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and give the same.
+        The latter compiles its code in a few seconds, once an installation, and loads it in less
+        than a second in later processes; where neither its own folder nor the user's cache can be
+        written, the environment variable ``NUMBA_CACHE_DIR`` names one. ``"auto"`` takes the
+        fastest one that is installed. ``"faiss-ivf"`` (extra ``faiss``) is approximate: it sorts
+        the codes into lists by k-means and searches the `nprobe` lists nearest to a query.
+        :meth:`recall_against_exact` measures the loss; :meth:`score` is always exact.
     n_jobs : int, default=None
         Number of threads, which share the queries; ``-1`` uses all cores.
     paired : bool, default=None
@@ -44,7 +46,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         Number of lists that ``"faiss-ivf"`` makes. ``None``: ``4 sqrt(n_samples_fit_)``, or fewer
         where a list would hold less than 39 codes.
     verbose : int, default=0
-        Whether to print a line when an engine compiles its code, which happens once.
+        Whether to print a line when an engine compiles or loads its code. Without it, a line is
+        logged (``logging.getLogger("skhash")``, level WARNING) where that takes over a second.
     rerank : {None, "asymmetric", "vectors"}, default=None
         How the items that a query finds are ordered. ``None``: by Hamming distance.
         ``"asymmetric"``: by the sum of the query's absolute real values on the bits that differ,
@@ -53,7 +56,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         rows, are ordered by cosine distance between vectors of queries and items. Equal ones are
         ordered by row.
     n_candidates : int, default=100
-        Number of items that ``rerank="vectors"`` orders, at least `n_neighbors`.
+        Number of items that ``rerank="vectors"`` orders, at least `n_neighbors`. Where the items of
+        the index are the queries, the item itself is not one of them.
 
     Attributes
     ----------

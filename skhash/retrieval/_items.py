@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._estimators import fitting
+from .._inputs.messages import shorten
 from ._engines import EnginesMixin
 from ._ids import Ids, check_unique, read_ids
 from ._index import check_labels, join_labels, read_words
@@ -34,8 +35,10 @@ class ItemsMixin(EnginesMixin):
         vectors : array-like or memmap of shape (n_samples, n_features), default=None
             Vectors of the rows for ``rerank="vectors"``, float16 or float32: the features that the
             hasher gets. Those of a paired index are in one space for both modalities, image vectors
-            in the first half of the columns. An array or a memory map is neither copied nor
-            changed, and of a memory map only the rows of candidates are read.
+            in the first half of the columns. Names of columns (``image__*``, ``text__*``) and the
+            width are checked; vectors of another space in an array of this width cannot be told
+            from these. An array or a memory map is neither copied nor changed, and of a memory map
+            only the rows of candidates are read.
 
         Returns
         -------
@@ -49,7 +52,8 @@ class ItemsMixin(EnginesMixin):
             neither integers nor strings.
         ValueError
             If a parameter is out of range, the codes are empty, not finite or not pairs, labels or
-            ids are missing or of another length, labels are lists, or two ids are equal.
+            ids are missing or of another length, labels are lists, two ids are equal, or names of
+            columns say that vectors are of another modality than the codes.
         """
         return self._add("fit", X, y, ids, vectors)
 
@@ -88,18 +92,18 @@ class ItemsMixin(EnginesMixin):
     def update(self, X, ids, y=None, *, vectors=None):
         """Replace the codes of items; their ids and rows stay.
 
-        All codes are in memory afterwards, those of a mapped index too.
+        Codes and vectors are checked, and end up in memory, as those of :meth:`partial_fit`.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_ids, n_columns)
-            The new codes, of the same width and format as those that are there.
+            The new codes.
         ids : array-like of shape (n_ids,), int or str
             The items, no two of them equal.
         y : array-like of shape (n_ids,) or (n_ids, n_labels), default=None
             Their new labels; ``None`` keeps those that they have.
         vectors : array-like of shape (n_ids, n_features), default=None
-            Their new vectors, if the index has vectors; all are in memory afterwards.
+            Their new vectors, if the index has vectors.
 
         Returns
         -------
@@ -109,15 +113,21 @@ class ItemsMixin(EnginesMixin):
         Raises
         ------
         TypeError
-            If ids are of another type than those of the index.
+            As in :meth:`partial_fit`, or if ids are given before the codes.
         ValueError
-            If codes or labels do not fit those of the index, or an id is unknown or given twice.
+            As in :meth:`partial_fit`, or if an id is unknown or given twice, or labels are given in
+            the place of ids.
         """
         check_is_fitted(self)
+        if _n_dimensions(X) == 1 and _n_dimensions(ids) == 2:
+            raise TypeError(
+                f"the codes come first, got ids and then {type(ids).__name__} of two dimensions: "
+                "call update(codes, ids)."
+            )
         with _changing, fitting(self) as new:
             words, n_samples = new._read_codes(X, reset=False)
             y = None if y is None else check_labels(y, n_samples)
-            vectors = new._read_vectors(vectors, n_samples, reset=False)
+            vectors = new._read_vectors(vectors, X, n_samples, reset=False)
             new._change("update", words=words, y=y, ids=read_ids(ids), vectors=vectors)
         return self
 
@@ -188,7 +198,7 @@ class ItemsMixin(EnginesMixin):
             words, n_samples = new._read_codes(X, reset=operation == "fit")
             y = None if y is None else check_labels(y, n_samples)
             ids = None if ids is None else read_ids(ids)
-            vectors = new._read_vectors(vectors, n_samples, reset=operation == "fit")
+            vectors = new._read_vectors(vectors, X, n_samples, reset=operation == "fit")
             new._change(operation, words=words, y=y, ids=ids, vectors=vectors)
         return self
 
@@ -228,7 +238,8 @@ class ItemsMixin(EnginesMixin):
             for block in words:
                 self._inverted_lists(block)
 
-    def _append(self, words, y, ids, vectors=None):
+    def _append(self, words, y, ids, vectors=None, sizes=None):
+        # `sizes`: how many items each of several changes added that are made at once.
         n_samples = next(iter(words.values())).shape[1]
         self._ids = self._ids.extended(ids, n_samples, self._keep)
         self.y_ = join_labels(self.y_, y)
@@ -237,11 +248,12 @@ class ItemsMixin(EnginesMixin):
         self.words_ = {block: join_words(self.words_[block], words[block]) for block in words}
         if self._keep is not None:
             self._keep = np.concatenate([self._keep, np.ones(n_samples, dtype=bool)])
-        self.n_samples_fit_ += n_samples
-        self._n_items += n_samples
         self._dense = {}
-        if len(self) > 2 * self._n_items_trained():
-            self._n_trained = self.n_samples_fit_
+        for size in [n_samples] if sizes is None else sizes:
+            self.n_samples_fit_ += size
+            self._n_items += size
+            if len(self) > 2 * self._n_items_trained():
+                self._n_trained = self.n_samples_fit_
 
     def _update(self, words, y, ids, vectors=None):
         refuse_sharded(self, "be replaced: remove these items and append their new codes")
@@ -250,8 +262,16 @@ class ItemsMixin(EnginesMixin):
             raise ValueError(
                 f"ids must hold one id per item, got {len(ids)} ids for {n_samples} items."
             )
-        check_unique(ids)
-        rows = self._ids.rows(ids, self._keep)
+        try:
+            check_unique(ids)
+            rows = self._ids.rows(ids, self._keep)
+        except (TypeError, ValueError) as error:
+            if self.y_ is None or self.y_.ndim > 1 or not set(ids.tolist()) <= set(self.y_[:]):
+                raise
+            raise ValueError(
+                f"ids must be of items that the index holds, got its labels, such as "
+                f"{shorten(ids.tolist()[0])}: call update(codes, ids, y), labels last."
+            ) from error
         if y is not None:
             places = np.arange(self.n_samples_fit_)
             places[rows] = self.n_samples_fit_ + np.arange(n_samples)
@@ -287,3 +307,12 @@ class ItemsMixin(EnginesMixin):
         self._ids = self._ids.taken(rows)
         self.n_samples_fit_, self._n_trained, self._keep = len(rows), n_trained, None
         self._dense = {}
+
+
+def _n_dimensions(values):
+    """Count the dimensions of an array, a table or a list, as far as two."""
+    shape = getattr(values, "shape", None)
+    if shape is not None:
+        return len(shape)
+    first = next(iter(values), "") if isinstance(values, (list, tuple)) else ""
+    return 2 if hasattr(first, "__len__") and not isinstance(first, (str, bytes)) else 1

@@ -1,6 +1,7 @@
 """Approximate search: only the lists nearest to a query are searched."""
 
 from contextlib import contextmanager
+from threading import Condition, RLock
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ._rows import parts
 
 # Training points of k-means per list: fewer give poor centroids, more take longer.
 _POINTS = 39
+_making = RLock()  # lists are made, and completed, by one thread at a time
 
 
 def import_faiss():
@@ -24,7 +26,8 @@ def updated_lists(held, block, words, n_trained, n_lists):
     Parameters
     ----------
     held : dict of str to InvertedLists
-        The lists built so far, by block; updated in place.
+        The lists built so far, by block; updated in place. An index shares them with its states
+        before codes were appended, which threads may be searching.
     block : str
         The block that is searched.
     words : array of shape (n_words, n_codes), unsigned
@@ -35,23 +38,62 @@ def updated_lists(held, block, words, n_trained, n_lists):
     Returns
     -------
     InvertedLists
-        Lists that hold all codes of the block.
+        Lists that hold all codes of the block, and maybe some that were appended since.
     """
+    made_of, n_codes = (n_trained, n_lists), words.shape[1]
     lists = held.get(block)
-    if lists is None or lists.made_of != (n_trained, n_lists):
-        lists = InvertedLists(words, n_trained, n_lists)
-    elif lists.n_codes < words.shape[1]:
-        del held[block]  # so that an interrupted append leaves no incomplete lists
-        lists.add(words)
-    held[block] = lists
+    if lists is not None and lists.made_of == made_of and lists.n_codes >= n_codes:
+        return lists
+    with _making:
+        lists = held.get(block)  # another thread may have completed them
+        if lists is None or lists.made_of != made_of:
+            lists = InvertedLists(words, n_trained, n_lists)
+        elif lists.n_codes < n_codes:
+            del held[block]  # so that an interrupted append leaves no incomplete lists
+            lists.add(words)
+        held[block] = lists
     return lists
+
+
+class _Lock:
+    """A lock that several threads hold to read, or one to write."""
+
+    def __init__(self):
+        self._changed, self._n_readers, self._is_written = Condition(), 0, False
+
+    @contextmanager
+    def reading(self):
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_written)
+            self._n_readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_readers -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def writing(self):
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_written)
+            self._is_written = True  # so that readers do not keep a writer waiting for ever
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._n_readers)
+            yield
+        finally:
+            with self._changed:
+                self._is_written = False
+                self._changed.notify_all()
 
 
 class InvertedLists:
     """Codes in lists, one per centroid: ``IndexBinaryIVF`` of faiss.
 
     The same codes give the same lists: the codes that train the centroids are evenly spaced, the
-    seed is fixed, and one thread sums.
+    seed is fixed, and one thread sums. Threads may search them while another one adds codes: a
+    search is of the codes that it names, whatever has been added since.
 
     Parameters
     ----------
@@ -66,7 +108,7 @@ class InvertedLists:
     """
 
     def __init__(self, gallery, n_trained, n_lists):
-        self._faiss = import_faiss()
+        self._faiss, self._lock = import_faiss(), _Lock()
         self.made_of = n_trained, n_lists
         if n_lists is None:
             n_lists = max(1, min(int(4 * n_trained**0.5), n_trained // _POINTS))
@@ -87,7 +129,7 @@ class InvertedLists:
 
     def add(self, gallery):
         """Add those codes of a gallery that are not in the lists yet."""
-        with self._threads(1):
+        with self._lock.writing(), self._threads(1):
             for part in parts(gallery):
                 new = slice(max(part.start, self.n_codes), part.stop)
                 if new.start < new.stop:
@@ -96,7 +138,8 @@ class InvertedLists:
     def nearest(self, queries, gallery, k, *, nprobe, n_jobs):
         """Find `k` near codes of each query, in the order of `_search.nearest`.
 
-        A query whose lists hold fewer than `k` codes is answered exactly.
+        A query whose lists hold fewer than `k` codes is answered exactly; so are all of a gallery
+        that codes have been appended to since.
 
         Parameters
         ----------
@@ -116,8 +159,11 @@ class InvertedLists:
         rows : ndarray of shape (n_queries, k), int64
             Rows of the gallery.
         """
-        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
-        with self._threads(n_jobs):
+        nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
+        with self._lock.reading(), self._threads(n_jobs):
+            if self.n_codes > gallery.shape[1]:
+                return _search.nearest(queries, gallery, k, n_jobs=n_jobs)
+            self._index.nprobe = nprobe
             distances, rows = self._index.search(_bytes(queries), k)
         order = np.lexsort((rows, distances))
         distances, rows = (np.take_along_axis(found, order, 1) for found in (distances, rows))
@@ -128,13 +174,13 @@ class InvertedLists:
             )
         return distances, rows
 
-    def within_radius(self, queries, radius, *, nprobe, n_jobs):
+    def within_radius(self, queries, gallery, radius, *, nprobe, n_jobs):
         """Find codes within a Hamming ball around each query, as `_search.within_radius` does.
 
         Parameters
         ----------
-        queries : array of shape (n_words, n_queries), unsigned
-            Words of the queries.
+        queries, gallery : array of shape (n_words, n_codes), unsigned
+            As in `nearest`.
         radius : float
             Largest distance in bits that counts.
         nprobe, n_jobs : int
@@ -149,13 +195,15 @@ class InvertedLists:
         starts : ndarray of shape (n_queries + 1,), int64
             Where the items of each query start, and the last end.
         """
-        self._index.nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
+        nprobe = min(check_integer(nprobe, "nprobe"), self._index.nlist)
         below = int(min(radius, self._index.d)) + 1  # faiss leaves the limit itself out
-        with self._threads(n_jobs):
+        with self._lock.reading(), self._threads(n_jobs):
+            self._index.nprobe = nprobe
             starts, distances, rows = self._index.range_search(_bytes(queries), below)
-        starts = starts.astype(np.int64)
-        query = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        query = np.repeat(np.arange(len(starts) - 1), np.diff(starts.astype(np.int64)))
         order = np.lexsort((rows, distances, query))
+        order = order[rows[order] < gallery.shape[1]]  # without those appended since
+        starts = np.searchsorted(query[order], np.arange(len(starts)))
         return distances[order].astype(np.int32), rows[order], starts
 
     @contextmanager

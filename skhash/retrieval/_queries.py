@@ -26,7 +26,7 @@ class QueriesMixin(EnginesMixin):
         return_distance : bool, default=True
             Whether to return the distances.
         vectors : array-like of shape (n_queries, n_features), default=None
-            Vectors of the queries, with ``rerank="vectors"``.
+            Vectors of the queries, with ``rerank="vectors"``, in one space with those of the items.
 
         Returns
         -------
@@ -104,7 +104,7 @@ class QueriesMixin(EnginesMixin):
         mode : {"connectivity", "distance"}, default="connectivity"
             Whether an edge weighs 1, or its distance as in :meth:`kneighbors`.
         vectors : array-like of shape (n_queries, n_features), default=None
-            Vectors of the queries, with ``rerank="vectors"``.
+            Vectors of the queries, with ``rerank="vectors"``, in one space with those of the items.
 
         Returns
         -------
@@ -133,7 +133,7 @@ class QueriesMixin(EnginesMixin):
         X : array-like or dataframe of shape (n_queries, n_columns)
             Codes of the queries.
         vectors : array-like of shape (n_queries, n_features), default=None
-            Vectors of the queries, with ``rerank="vectors"``.
+            Vectors of the queries, with ``rerank="vectors"``, in one space with those of the items.
 
         Returns
         -------

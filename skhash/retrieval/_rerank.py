@@ -13,8 +13,8 @@ ANSWERS = {"image": "text", "text": "image", "codes": "codes"}
 class RerankMixin(Index):
     """Re-ranking of what an index finds."""
 
-    def _read_vectors(self, vectors, n_samples, *, reset):
-        """Check the vectors of items that are added; those of an index must be of one width."""
+    def _read_vectors(self, vectors, X, n_samples, *, reset):
+        """Check the vectors of items `X` that are added; those of an index must be of one width."""
         held = None if reset else self.vectors_
         if not reset and (held is None) != (vectors is None):
             raise ValueError(
@@ -28,6 +28,7 @@ class RerankMixin(Index):
                     "vectors=features), features or real codes in one space with the queries'."
                 )
             return None
+        check_modality(vectors, X)
         width = None if held is None else held.shape[1]
         vectors = read_vectors(_in_order(vectors), n_samples, width)
         if self.paired_ and vectors.shape[1] % 2:
@@ -111,7 +112,22 @@ class RerankMixin(Index):
             return words
         self._check_has_vectors()
         vectors = self.vectors_ if self._keep is None else self.vectors_[self._keep]
-        return Rescored(words, np.asarray(vectors), self.vectors_, self.n_candidates)
+        parts = words, np.asarray(vectors), self.vectors_
+        return Rescored(*parts, self.n_candidates, self._item_rows())
+
+
+def check_modality(vectors, X):
+    """Check that vectors are of the modality of the codes `X`, where names of columns tell both."""
+    columns = [table_columns(table) for table in (X, vectors)]
+    of_codes, of_vectors = (list(named_columns(names or [])) for names in columns)
+    if of_codes and of_vectors and of_codes != of_vectors:
+        wanted, given = (
+            " and ".join(f"{block}__*" for block in blocks) for blocks in (of_codes, of_vectors)
+        )
+        raise ValueError(
+            f"the codes have {wanted} columns, got vectors of {given} columns: give the vectors of "
+            f"the same rows, in {wanted} columns, or an array if they are that."
+        )
 
 
 def _in_order(vectors):

@@ -1,5 +1,6 @@
 """What a search finds as a table: ids and labels, of items that pass a filter, one a group."""
 
+import os
 from collections.abc import Set
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.utils import gen_batches
 
 from .._inputs.checks import check_integer
 from .._inputs.ids import as_array, check_ids
+from .._inputs.messages import shorten
 from .._ranking.reranking import Rescored, check_rerank
 from ._base import at_once
 from ._engines import EnginesMixin, Passing
@@ -94,6 +96,12 @@ class ResultsMixin(EnginesMixin):
         n_rows, name = self.n_samples_fit_, "where"
         if callable(where):
             where, name = where(self._labels_for("where")), "where(y_)"
+        if isinstance(where, (str, bytes, os.PathLike)):
+            raise TypeError(
+                f"{name} must be a mask, a list or set of ids, or a function of the labels, got "
+                f"{shorten(where)}: give [{shorten(where)}] for the item of this id, or lambda "
+                f"labels: labels == {shorten(where)} for items of this label."
+            )
         mask = as_array(list(where) if isinstance(where, Set) else where, name)
         if mask.dtype.kind in "iu" and len(mask) == n_rows > 2 and np.isin(mask, [0, 1]).all():
             raise TypeError(
@@ -157,7 +165,7 @@ class ResultsMixin(EnginesMixin):
         parts, left, wanted = [], np.arange(queries.shape[1]), k
         n_found = _GROW * (k + 1)
         if isinstance(queries, Rescored):  # first the candidates of a search without groups
-            n_found = max(k + int(itself.max(initial=-1) >= 0), self.n_candidates)
+            n_found = max(k + int(itself.max(initial=-1) >= 0), queries.n_searched)
         while n_passing and len(left):
             n_found, lacking = min(n_passing, n_found), []
             for batch in gen_batches(len(left), max(1, _PAIRS // n_found)):

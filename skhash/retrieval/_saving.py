@@ -1,5 +1,7 @@
 """Saving an index in a folder, and opening it."""
 
+from itertools import groupby
+from operator import itemgetter
 from os.path import realpath
 from pathlib import Path
 
@@ -153,9 +155,10 @@ class SavingMixin(EnginesMixin):
         index.y_, index.vectors_ = arrays.pop("y", None), arrays.pop("vectors", None)
         index._ids = Ids(arrays.pop("ids", None), fields["own_ids"], fields["n_added"])
         index.words_ = arrays
-        for operation, changed in records:
+        for operation, changes in _runs(records):
             try:
-                index._change(operation, **index._of_record(operation, changed))
+                changes = [index._of_record(operation, changed) for changed in changes]
+                index._change(operation, **(changes[0] if len(changes) == 1 else _joined(changes)))
             except (KeyError, TypeError, ValueError) as error:
                 raise journal.damaged() from error
         if durable:
@@ -190,6 +193,40 @@ class SavingMixin(EnginesMixin):
                 raise ValueError(name)
         others = {name: arrays.get(name) for name in ("y", "ids", "vectors")}
         return {"words": words, **others}
+
+
+def _runs(records):
+    """Yield operations and lists of the arrays of their records.
+
+    Those of successive appends are in one list, since each change copies what the index holds.
+    """
+    for operation, run in groupby(records, key=itemgetter(0)):
+        changes = [arrays for _, arrays in run]
+        yield from (
+            [(operation, changes)]
+            if operation == "append"
+            else ((operation, [arrays]) for arrays in changes)
+        )
+
+
+def _joined(changes):
+    """Return the arguments of one append that does what several do."""
+    first = changes[0]
+    words = {
+        block: np.concatenate([change["words"][block] for change in changes], axis=1)
+        for block in first["words"]
+    }
+    sizes = [next(iter(change["words"].values())).shape[1] for change in changes]
+    joined = {"words": words, "sizes": sizes}
+    for name in ("y", "ids", "vectors"):
+        parts = [change[name] for change in changes]
+        given = [part for part in parts if part is not None]
+        if len({part.dtype.kind for part in given}) > 1 or len(given) not in (0, len(parts)):
+            raise ValueError(name)
+        if given and list(map(len, given)) != sizes:
+            raise ValueError(name)
+        joined[name] = np.concatenate(given) if given else None
+    return joined
 
 
 def _item_shape(name, array):

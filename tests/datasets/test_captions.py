@@ -124,6 +124,23 @@ def test_flickr_lines_may_end_as_on_windows(folder, write):
     assert bunch.frame["text"][1] == "Dogs ."
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("results.csv", "9.jpg| 1| "),
+        ("token.txt", "9.jpg#1\t"),
+        ("token.txt", "9.jpg#1"),
+        ("captions.txt", "9.jpg,"),
+    ],
+)
+def test_blank_flickr_captions_are_missing(folder, write, name, line):
+    path = write(name, next(text for key, text in FLICKR.items() if name in key) + line + "\n")
+    with pytest.raises(ValueError, match=r"1 of 4 rows of .* have no caption, first row \d"):
+        load_flickr_captions(folder, path)
+    with pytest.warns(UserWarning, match="1 of 4 rows of .* have no caption and were dropped"):
+        assert len(load_flickr_captions(folder, path, on_missing="drop").frame) == 3
+
+
 def test_flickr8k_picture_that_was_never_there_can_be_dropped(folder, write):
     path = write("Flickr8k.token.txt", FLICKR["Flickr8k.token.txt"] + "4.jpg.1#0\tA man .\n")
     with pytest.raises(
@@ -283,12 +300,16 @@ def test_a_quote_that_is_not_closed_raises(folder, write):
         load_flickr_captions(folder, path)
 
 
-@pytest.mark.parametrize("caption", [{"raw": "two dogs"}, ["two dogs"], None, 3, "a \ud83d dog"])
+@pytest.mark.parametrize(
+    "caption", [{"raw": "two dogs"}, ["two dogs"], None, "", 3, "a \ud83d dog"]
+)
 def test_a_caption_that_is_no_text_raises(folder, write, caption):
     coco = COCO | {"annotations": [{"image_id": 4, "caption": caption}]}
     splits = {"images": [karpathy(4, "train") | {"sentences": [{"raw": caption}]}]}
     for load, content in ((load_coco_captions, coco), (load_karpathy, splits)):
-        with pytest.raises(ValueError, match="row 0 of .* has the caption .*, which"):  # noqa: RUF043
+        with pytest.raises(
+            ValueError, match=r"row 0 of .* has the caption .*, which|row 0, which holds"
+        ):
             load(folder, write("file.json", content))
 
 

@@ -16,7 +16,7 @@ from skhash.datasets import load_image_table
 from skhash.datasets._separated import records
 
 NAMES = ["b.jpg", "sub/a.jpg", "b.jpg"]
-TEXTS = ["two dogs", 'a "cat", None', ""]
+TEXTS = ["two dogs", 'a "cat", None', "NA"]
 GROUPS = [0, 1, 0]
 
 
@@ -197,8 +197,8 @@ def test_name_that_is_none_raises_and_names_the_row(folder, name):
         load_image_table(folder, table(image=names))
 
 
-@pytest.mark.parametrize("text", [None, np.nan, 3, []])
-def test_caption_that_is_none_raises_and_names_the_row(folder, text):
+@pytest.mark.parametrize("text", [3, []])
+def test_caption_that_is_no_text_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
     with pytest.raises(
         ValueError, match=r"row 1 of the table has the caption .* which is not a text"
@@ -206,16 +206,47 @@ def test_caption_that_is_none_raises_and_names_the_row(folder, text):
         load_image_table(folder, table(text=texts))
 
 
+@pytest.mark.parametrize("text", [None, np.nan, pd.NA, pd.NaT])
+def test_missing_caption_raises_and_names_the_row(folder, text):
+    texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
+    with pytest.raises(ValueError, match="1 of 3 rows of the table have no caption, first row 1"):
+        load_image_table(folder, table(text=texts))
+
+
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
-def test_a_cell_that_is_not_there_is_no_empty_text(folder, tmp_path, kind):
-    separator = {"csv": ",", "tsv": "\t"}[kind]
+@pytest.mark.parametrize("cell", ["b.jpg", "b.jpg,", 'b.jpg,""', "b.jpg,  ", 'b.jpg," \n"'])
+def test_blank_cells_are_missing_captions(folder, tmp_path, kind, cell):
     path = tmp_path / f"captions.{kind}"
-    lines = ["image,text", 'b.jpg,"a\nb"', "b.jpg,", "", 'b.jpg,""', "b.jpg", "b.jpg,x"]
-    path.write_text("\n".join(lines).replace(",", separator))
-    with pytest.raises(ValueError, match=r"row 3 of .* has the caption nan, which is not a text"):
+    lines = ["image,text", 'b.jpg,"a\nb"', "", cell]
+    path.write_text("\n".join(lines).replace(",", {"csv": ",", "tsv": "\t"}[kind]))
+    with pytest.raises(ValueError, match=r"1 of 2 rows of .* no caption, first row 1, which holds"):
         load_image_table(folder, path)
-    path.write_text("\n".join(lines[:5]).replace(",", separator))
-    assert load_image_table(folder, path).frame["text"].tolist() == ["a\nb", "", ""]
+    with pytest.warns(UserWarning, match="1 of 2 rows of .* have no caption and were dropped"):
+        pairs = load_image_table(folder, path, on_missing="drop")
+    assert pairs.frame["text"].tolist() == ["a\nb"]
+
+
+@pytest.mark.parametrize("kind", [".csv", ".tsv", ".json", ".jsonl", ".parquet"])
+def test_words_that_name_nothing_are_captions(folder, tmp_path, kind):
+    words = ["NA", "N/A", "None", "nan", "NaN", "null", "NULL", "-", "0"]
+    content = pd.DataFrame({"image": "b.jpg", "text": words})
+    bunch = load_image_table(folder, write(tmp_path / f"captions{kind}", content))
+    assert bunch.frame["text"].tolist() == words
+
+
+@pytest.mark.parametrize("kind", [".json", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("text", [None, "", " \n"])
+def test_blank_captions_of_other_files_are_missing(folder, tmp_path, kind, text):
+    path = write(tmp_path / f"captions{kind}", table(text=["one", text, "three"]))
+    with pytest.raises(ValueError, match=r"1 of 3 rows of .* have no caption, first row 1"):
+        load_image_table(folder, path)
+
+
+def test_a_table_in_memory_may_hold_the_empty_text(folder):
+    texts = ["one", "", " "]
+    for on_missing in ("raise", "drop"):
+        bunch = load_image_table(folder, table(text=texts), on_missing=on_missing)
+        assert bunch.frame["text"].tolist() == texts
 
 
 def test_cells_that_are_not_asked_for_may_be_missing(folder, tmp_path):

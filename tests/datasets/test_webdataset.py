@@ -124,6 +124,23 @@ def test_class_that_is_no_whole_number_raises_and_names_the_sample(write, conten
     assert len(load_webdataset(path).frame) == 1
 
 
+@pytest.mark.parametrize(
+    "blank", [{"a.txt": b" \n"}, {"a.json": {"captions": ["", "x"]}}, {"a.json": {"caption": ""}}]
+)
+def test_blank_captions_are_missing(write, blank):
+    path = write({"b.jpg": b"B", "b.txt": b"NA", "a.jpg": b"A", **blank})
+    with pytest.raises(
+        ValueError, match=r"sample a of .* has no caption, got .*: write it, or set"
+    ):
+        load_webdataset(path)
+    if "captions" in str(blank):
+        assert load_webdataset(path, on_missing="drop").frame["text"].tolist() == ["NA", "x"]
+    else:
+        with pytest.warns(UserWarning, match="1 samples without a picture or a caption were"):
+            bunch = load_webdataset(path, on_missing="drop")
+        assert bunch.frame["text"].tolist() == ["NA"]
+
+
 def test_link_is_not_followed(tmp_path):
     path = tmp_path / "0.tar"
     with tarfile.open(path, "w") as shard:
@@ -231,8 +248,8 @@ def test_names_of_one_sample_may_be_spelt_in_several_ways(write):
 def test_hard_link_is_told(tmp_path):
     (tmp_path / "1.jpg").write_bytes(b"J")
     os.link(tmp_path / "1.jpg", tmp_path / "2.jpg")
-    (tmp_path / "2.txt").touch()
-    (tmp_path / "1.txt").touch()
+    (tmp_path / "2.txt").write_bytes(b"two")
+    (tmp_path / "1.txt").write_bytes(b"one")
     path = tmp_path / "0.tar"
     with tarfile.open(path, "w") as shard:
         for name in ("1.jpg", "1.txt", "2.jpg", "2.txt"):

@@ -1,6 +1,7 @@
 """The choice of the engine, and the sharing of work, against one engine on one thread."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -159,22 +160,49 @@ def test_an_unknown_algorithm_is_an_error():
         _search.nearest(words, words, 1, algorithm="cuda")
 
 
-def test_verbose_says_that_code_is_compiled_once(tmp_path):
+def search_twice(cache, before="pass", verbose=0):
+    """Search twice in a process of its own, and return what it prints."""
     statement = (
-        "import numpy as np; from skhash._hamming import search; "
+        f"import numpy as np; {before}; from skhash._hamming import search; "
         "words = np.arange(9, dtype=np.uint64)[None]; "
-        "[search.nearest(words, words, 1, algorithm='numba', verbose=1) for _ in range(2)]"
+        f"[search.nearest(words, words, 1, algorithm='numba', verbose={verbose}) for _ in range(2)]"
     )
-    lines = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", statement],
-            capture_output=True,
-            text=True,
-            check=True,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
-        )
-        lines.append(done.stdout.splitlines())
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", statement],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+    )
+
+
+def pause(seconds):
+    return f"from skhash._hamming import words_numba; words_numba._PAUSE = {seconds}"
+
+
+NO_FOLDER = (
+    "import tempfile\ndef refuse(*_, **__): raise OSError('read-only')\n"
+    "tempfile.TemporaryFile = refuse"
+)
+
+
+def test_a_pause_for_compiling_is_logged(tmp_path):
+    line = "compiling its search code .*, once: later processes load it from numba's cache"
+    assert re.search(line, search_twice(tmp_path, pause(0.02)).stderr)
+    done = search_twice(tmp_path, pause(60))
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_where_no_folder_can_be_written_code_is_compiled_in_every_process(tmp_path):
+    done = search_twice(tmp_path, f"{NO_FOLDER}\n{pause(0.02)}")
+    assert re.search("in every process: set NUMBA_CACHE_DIR to a folder", done.stderr)
+    done = search_twice(tmp_path, NO_FOLDER, verbose=1)
+    assert "for this process alone, since NUMBA_CACHE_DIR names no folder" in done.stdout
+    assert list(tmp_path.rglob("*.nbi")) == []
+
+
+def test_verbose_says_that_code_is_compiled_once(tmp_path):
+    lines = [search_twice(tmp_path, verbose=1).stdout.splitlines() for _ in range(2)]
     assert [len(process) for process in lines] == [2, 2]
     assert "compiled, and cached" in lines[0][1]
     assert "loaded from the cache" in lines[1][1]

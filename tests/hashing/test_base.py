@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skhash._blocks import output_container
@@ -97,8 +98,11 @@ def test_weights_are_numpy_arrays(fitted):
 
 
 def test_fewer_rows_than_a_batch_are_one_batch_with_a_warning(hasher, pairs):
-    with pytest.warns(UserWarning, match="batch_size=64 is more than the 30 rows"):
+    with pytest.warns(UserWarning, match="batch_size=64 is more than the 30 rows") as seen:
         model = hasher(batch_size=64).fit(pairs)
+    with pytest.warns(UserWarning, match="batch_size=64 is more than the 30 rows") as below:
+        make_pipeline("passthrough", hasher(batch_size=64)).fit(pairs)
+    assert {warning.filename for warning in [*seen, *below]} == {__file__}
     np.testing.assert_array_equal(
         model.transform(pairs), hasher(batch_size=30).fit(pairs).transform(pairs)
     )

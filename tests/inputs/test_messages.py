@@ -1,9 +1,10 @@
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 
-from skhash._inputs.messages import cut, shorten, warn
+from skhash._inputs.messages import UnknownWordsWarning, cut, gathering, shorten, warn
 
 HUGE = 8_000_000
 
@@ -54,8 +55,28 @@ def test_a_warning_names_the_line_that_called_the_library():
     assert caught[0].filename == __file__
 
 
+def test_decorators_and_context_managers_within_the_library_are_passed_over():
+    namespace = {"__name__": "skhash.deep", "warn": warn, "ExitStack": ExitStack}
+    exec("def outer():\n with ExitStack() as stack:\n  stack.callback(warn, 'odd')", namespace)
+    with pytest.warns(UserWarning, match="odd") as caught:
+        namespace["outer"]()
+    assert caught[0].filename == __file__
+
+
 def test_a_warning_of_a_thread_that_the_library_alone_runs_is_given_all_the_same():
     namespace = {"__name__": "skhash.deep", "warn": warn}
     with ThreadPoolExecutor(1) as pool, pytest.warns(RuntimeWarning, match="odd") as caught:
         pool.submit(eval, "warn('odd', RuntimeWarning)", namespace).result()
     assert len(caught) == 1
+
+
+def test_warnings_of_one_class_are_gathered_in_one_thread():
+    with gathering(UnknownWordsWarning) as messages, ThreadPoolExecutor(1) as pool:
+        warn("unknown", UnknownWordsWarning)
+        with pytest.warns(UserWarning, match="other"):
+            warn("other")
+        with pytest.warns(UnknownWordsWarning, match="elsewhere"):
+            pool.submit(warn, "elsewhere", UnknownWordsWarning).result()
+    assert messages == ["unknown"]
+    with pytest.warns(UnknownWordsWarning, match="after"):
+        warn("after", UnknownWordsWarning)

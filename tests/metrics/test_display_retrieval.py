@@ -1,13 +1,17 @@
+from io import BytesIO
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import rc_context
 from matplotlib.colors import same_color
 from PIL import Image
 from sklearn.preprocessing import FunctionTransformer
 
 from skhash import make_table
-from skhash.metrics import RetrievalDisplay
+from skhash.metrics import RetrievalDisplay, _display_fonts
 from skhash.metrics._display import BLUE, ORANGE
+from skhash.metrics._display_fonts import Writing
 from skhash.metrics._display_items import open_image
 
 pytestmark = pytest.mark.usefixtures("pyplot")
@@ -193,3 +197,85 @@ def test_pictures_of_16_bits_are_scaled(tmp_path):
     for item in (path, Image.fromarray(ramp)):
         shown = np.asarray(open_image(item))[..., 0]
         np.testing.assert_array_equal(shown, (ramp / 257).round())
+
+
+@pytest.fixture
+def fonts(monkeypatch):
+    """Fonts of some characters instead of the installed ones, by name."""
+
+    def install(**fonts):
+        monkeypatch.setattr(_display_fonts, "_installed", lambda: [(name, name) for name in fonts])
+        characters = {name: frozenset(map(ord, held)) for name, held in fonts.items()}
+        monkeypatch.setattr(_display_fonts, "_characters", lambda path: characters.get(path, ASCII))
+
+    return install
+
+
+ASCII = frozenset(range(32, 127)) | {ord("□")}
+
+
+@pytest.mark.parametrize(
+    ("fonts_there", "families"),
+    [
+        ({"odd": "狗", "all": "狗猫ह", "more": "狗猫ह!"}, ["all"]),
+        ({"one": "狗", "two": "狗猫", "hindi": "ह"}, ["two", "hindi"]),
+    ],
+)
+def test_missing_characters_are_taken_from_as_few_fonts_as_possible(fonts, fonts_there, families):
+    fonts(**fonts_there)
+    writing = Writing(["a 狗", "猫 \u200d\n", "ह"])
+    assert writing.families[1:-1] == families
+    assert not writing.absent
+    assert writing.drawable("a 狗") == "a 狗"
+
+
+def test_texts_that_the_font_has_are_left_alone(fonts):
+    fonts(odd="狗")
+    writing = Writing(["a dog", "two\nlines"])
+    assert writing.families is None
+    assert writing.drawable("a\u200ddog") == "a\u200ddog"
+
+
+def test_one_warning_names_the_characters_that_no_font_has(fonts):
+    fonts(some="狗")
+    message = (
+        r"no installed font has 3 of the characters \(CJK, Devanagari, emoji: ह猫🐕\), which are .*"
+        r"install Noto Sans CJK \(package fonts-noto-cjk .*\) and Noto Sans of these scripts "
+        r"\(fonts-noto-core\) and Symbola \(fonts-symbola\), or name .*rcParams\['font.family'\]"
+    )
+    with pytest.warns(UserWarning, match=message) as seen:
+        writing = Writing(["狗猫 🐕 dog", "ह"])
+    assert len(seen) == 1
+    assert seen[0].filename == __file__
+    assert writing.families[1:] == ["some", "DejaVu Sans"]
+    assert writing.drawable("狗猫 🐕 dog") == "狗□ □ dog"
+
+
+@pytest.mark.parametrize("text", ["两只狗在草地上", "二匹の犬", "두 마리 개", "🐕🦺"])
+def test_a_figure_with_characters_of_no_font_has_one_warning(monkeypatch, text):
+    monkeypatch.setattr(_display_fonts, "_installed", list)
+    display = RetrievalDisplay([text], [["dog", text]], np.array([[0, 1]]), name=text)
+    with pytest.warns(UserWarning, match="no installed font has") as seen:
+        display.plot()
+    display.figure_.savefig(BytesIO())
+    assert [warning.filename for warning in seen] == [__file__]
+    assert display.queries == [text]
+    assert set(display.axes_[0, 0].texts[0].get_text()) <= {"□", "\n", " "}
+
+
+def test_a_font_that_is_there_draws_what_the_chosen_one_lacks():
+    with rc_context({"font.family": ["cmr10"], "axes.formatter.use_mathtext": True}):
+        display = RetrievalDisplay(["собака"], [["кот"]], np.array([[0]])).plot()
+        display.figure_.savefig(BytesIO())
+    label = display.axes_[0, 0].texts[0]
+    assert label.get_text() == "собака"
+    assert len(label.get_fontfamily()) > 1
+
+
+def test_placeholder_fonts_are_not_taken():
+    assert not any(name.startswith("Last Resort") for name, _ in _display_fonts._installed())
+
+
+def test_a_broken_font_has_no_characters(tmp_path):
+    (tmp_path / "odd.ttf").write_bytes(b"odd")
+    assert _display_fonts._characters(str(tmp_path / "odd.ttf")) == frozenset()

@@ -151,6 +151,63 @@ def test_pairs_are_written_too(tmp_path):
     assert again.search(queries, 2)["id"].tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("own_ids", [False, True])
+@pytest.mark.parametrize("n_removed", [0, 40])
+def test_successive_appends_are_made_at_once(tmp_path, monkeypatch, own_ids, n_removed):
+    rng = np.random.default_rng(0)
+    codes = rng.random((120, 20)) < 0.5
+    names = np.array([f"{row}{'.jpg' * (row // 50)}" for row in range(120)])
+    vectors = rng.random((120, 3)).astype(np.float32)
+
+    def some(start, stop):
+        ids = names[start:stop] if own_ids else None
+        return {"y": names[start:stop], "ids": ids, "vectors": vectors[start:stop]}
+
+    HammingRetriever().fit(codes[:50], **some(0, 50)).save(tmp_path)
+    index = HammingRetriever.open(tmp_path, durable=True)
+    index.remove((names if own_ids else np.arange(50))[:n_removed])
+    for start in range(50, 110, 3):  # the index doubles: its lists would be trained anew
+        index.partial_fit(codes[start : start + 3], **some(start, start + 3))
+    index.update(codes[:3], (names if own_ids else np.arange(120))[60:63], vectors=vectors[:3])
+    index.partial_fit(codes[110:], **some(110, 120))
+    appends = []
+    append = HammingRetriever._append
+
+    def counted(self, **arrays):
+        appends.append(arrays)
+        append(self, **arrays)
+
+    monkeypatch.setattr(HammingRetriever, "_append", counted)
+    again = HammingRetriever.open(tmp_path)
+    assert len(appends) == 2
+    assert again._n_trained == index._n_trained > 50
+    for name in ("words_", "y_", "vectors_", "_keep", "ids_"):
+        np.testing.assert_equal(getattr(again, name), getattr(index, name))
+    assert (len(again), again._ids.n_added) == (len(index), index._ids.n_added)
+
+
+STRANGE = {
+    "another type of ids": {"ids": np.array([7])},
+    "no ids": {"ids": None},
+    "another number of ids": {"ids": np.array(["x", "z"])},
+    "another type of labels": {"y": np.array([7])},
+    "an id in use": {"ids": np.array(["d.jpg"])},
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_appended_records_that_do_not_fit_each_other_are_damage(folder, strange):
+    arrays = {"codes": np.zeros((1, 1), np.uint8), "y": np.array(["x"]), "ids": np.array(["z"])}
+    index = HammingRetriever.open(folder, durable=True)
+    index.partial_fit(CODES[:1], ["x"], ids=["d.jpg"])
+    arrays = {
+        name: array for name, array in (arrays | STRANGE[strange]).items() if array is not None
+    }
+    index._journal.append("append", arrays)
+    with pytest.raises(ValueError, match=r"journal-.* is damaged or was changed"):
+        HammingRetriever.open(folder)
+
+
 @pytest.mark.parametrize(
     "record",
     [

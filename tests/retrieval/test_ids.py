@@ -205,6 +205,21 @@ BAD_CALLS = {
         ValueError,
         "got packed codes",
     ),
+    "update ids first": (
+        lambda i: i.update(["3.jpg"], codes[:1]),
+        TypeError,
+        r"the codes come first, got ids and then ndarray of two dimensions: call update\(codes, id",
+    ),
+    "update ids first, a list": (
+        lambda i: i.update(["3.jpg"], codes[:1].tolist()),
+        TypeError,
+        "the codes come first, got ids and then list",
+    ),
+    "update ids first, a table": (
+        lambda i: i.update(pd.Series(["3.jpg"]), pd.DataFrame(codes[:1])),
+        TypeError,
+        "the codes come first, got ids and then DataFrame",
+    ),
     "update with labels": (
         lambda i: i.update(codes[:1], ["3.jpg"], ["cat"]),
         ValueError,
@@ -222,6 +237,11 @@ BAD_CALLS = {
         "where must be of items that the index holds, got 'x'",
     ),
     "where integers": (lambda i: i.search(queries, where=[1]), TypeError, "integers as where"),
+    "where one id": (
+        lambda i: i.search(queries, where="3.jpg"),
+        TypeError,
+        r"where must be a mask, a list or set of ids, or a function .* give \['3\.jpg'\] for the i",
+    ),
     "where of zeros and ones": (
         lambda i: i.search(queries, where=np.arange(40) % 2),
         TypeError,
@@ -260,6 +280,17 @@ def test_bad_calls_are_named_and_change_nothing(name):
         call(index)
     if name != "remove twice":
         assert all(vars(index)[key] is value for key, value in before.items())
+
+
+@pytest.mark.parametrize("ids", [names[:4], None])
+@pytest.mark.parametrize("y", [["cat", "dog", "cat", "fox"], [7, 8, 7, 9]])
+def test_labels_in_the_place_of_ids_are_told(ids, y):
+    index = HammingRetriever().fit(codes[:4], y, ids=ids)
+    for n_items in (1, 3):  # unknown, or given twice
+        with pytest.raises(
+            ValueError, match=r"got its labels, such as .* call update\(codes, ids, y"
+        ):
+            index.update(codes[:n_items], y[:n_items])
 
 
 def test_ids_for_an_index_without_are_an_error():

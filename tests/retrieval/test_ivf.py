@@ -1,4 +1,6 @@
 import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -262,3 +264,57 @@ def test_a_map_is_sorted_into_lists_in_parts(tmp_path):
     mapped = np.memmap(tmp_path / "codes", dtype=np.uint8, mode="r", shape=packed.shape)
     one, other = (ivf(nprobe=2, n_lists=12).fit(X) for X in (packed, mapped))
     np.testing.assert_array_equal(one.kneighbors(packed[:9]), other.kneighbors(packed[:9]))
+
+
+@pytest.mark.parametrize("removed", [[], [3, 50]])
+def test_a_search_that_began_before_an_append_does_not_find_what_was_appended(removed):
+    index = ivf(nprobe=12, n_lists=12).fit(codes[:200]).remove(removed)
+    before = HammingRetriever().fit(codes[:200]).remove(removed)
+    index.kneighbors(queries)
+    view = object.__new__(HammingRetriever)
+    view.__dict__ = vars(index).copy()
+    index.partial_fit(codes[200:]).kneighbors(queries)
+    exact = before.kneighbors(queries, 8)
+    np.testing.assert_array_equal(view.kneighbors(queries, 8)[0], exact[0])
+    for found, expected in zip(
+        view.radius_neighbors(queries, 9), before.radius_neighbors(queries, 9), strict=True
+    ):
+        assert all(map(np.array_equal, found, expected))
+
+
+def test_threads_search_while_another_one_appends():
+    many = random_bits(6000, 64, seed=5)
+    sizes = [*range(3000, 6001, 100)]  # the lists are trained once
+    exact = {n: HammingRetriever().fit(many[:n]).kneighbors(many[:20], 8)[0] for n in sizes}
+    index = ivf(nprobe=20, n_lists=20).fit(many[:3000])
+    ended = Event()
+
+    def search():
+        sizes_seen = set()
+        while not ended.is_set() or not sizes_seen:
+            distances, rows = index.kneighbors(many[:20], 8)
+            matches = {n for n in sizes if np.array_equal(exact[n], distances)}
+            assert matches
+            assert rows.max() < max(matches)
+            index.radius_neighbors(many[:2], 20)
+            sizes_seen |= matches
+        return sizes_seen
+
+    with ThreadPoolExecutor(4) as pool:
+        searches = [pool.submit(search) for _ in range(4)]
+        try:
+            for n in sizes[1:]:
+                index.partial_fit(many[n - 100 : n])
+        finally:
+            ended.set()
+        assert all(found.result() for found in searches)
+    np.testing.assert_array_equal(index.kneighbors(many[:20], 8)[0], exact[6000])
+
+
+def test_two_threads_make_the_lists_once(trained):
+    index = pickle.loads(pickle.dumps(ivf(nprobe=2, n_lists=12).fit(codes)))  # without lists
+    with ThreadPoolExecutor(4) as pool:
+        searches = [pool.submit(index.kneighbors, queries, 8) for _ in range(8)]
+        found = [search.result() for search in searches]
+    assert len(trained) == 2  # with those of fit
+    assert all(np.array_equal(one, found[0]) for one in found)

@@ -46,6 +46,11 @@ def index_of(rerank, **options):
     return HammingRetriever(rerank=rerank, **options).fit(REAL, Y, vectors=VECTORS)
 
 
+def paired():
+    vectors = make_table(VECTORS, VECTORS)
+    return HammingRetriever(rerank="vectors").fit(make_table(REAL, REAL), Y, vectors=vectors)
+
+
 @pytest.mark.parametrize("algorithm", ["numpy", "numba"])
 def test_asymmetric_neighbours_are_those_of_all_distances(algorithm):
     distances, rows = index_of("asymmetric", algorithm=algorithm).kneighbors(QUERIES)
@@ -136,6 +141,50 @@ def test_items_are_their_own_queries_by_vectors():
     np.testing.assert_array_equal(rows, np.argsort(distances, axis=1)[:, :5])
 
 
+@pytest.mark.parametrize("n_candidates", [1, 3, 8, 250])
+@pytest.mark.parametrize("removed", [[], list(range(0, 300, 7))])
+def test_an_item_is_none_of_its_own_candidates(n_candidates, removed):
+    codes = REAL[:, :3]  # most items have equal codes: the item itself may be beyond the candidates
+    index = HammingRetriever(1, rerank="vectors", n_candidates=n_candidates)
+    index.fit(codes, vectors=VECTORS)
+    index.remove(removed)
+    kept = np.setdiff1d(np.arange(300), removed)
+    differ = hamming(codes[kept], codes[kept])
+    np.fill_diagonal(differ, 99)
+    shortlist = np.argsort(differ, axis=1, kind="stable")[:, :n_candidates]
+    distances = np.full(differ.shape, np.inf)
+    near = np.take_along_axis(cosine(VECTORS[kept], VECTORS[kept]), shortlist, axis=1)
+    np.put_along_axis(distances, shortlist, near, axis=1)
+    k = min(n_candidates, 3)
+    expected = kept[np.argsort(distances, axis=1, kind="stable")[:, :k]]
+    np.testing.assert_array_equal(index.kneighbors(None, k, return_distance=False), expected)
+    for groups in (None, np.arange(300)):
+        found = index.search(None, k, groups=groups)
+        np.testing.assert_array_equal(found["id"].to_numpy().reshape(expected.shape), expected)
+
+
+def test_an_item_is_none_of_its_own_candidates_in_inverted_lists():
+    index = HammingRetriever(algorithm="faiss-ivf", rerank="vectors", n_candidates=4, nprobe=99)
+    rows = index.fit(REAL[:, :3], vectors=VECTORS).kneighbors(None, 4, return_distance=False)
+    assert not (rows == np.arange(300)[:, None]).any()
+
+
+@pytest.mark.parametrize("n_candidates", [2, 3, 5])
+def test_an_item_that_a_filter_stops_has_as_many_candidates(n_candidates):
+    codes = REAL[:, :1]
+    where = np.arange(300) % 75 == 1  # four items
+    index = HammingRetriever(rerank="vectors", n_candidates=n_candidates)
+    found = index.fit(codes, vectors=VECTORS).search(None, 2, where=where)
+    differ = hamming(codes, codes[where]) + 99 * (np.arange(300)[:, None] == np.flatnonzero(where))
+    shortlist = np.argsort(differ, axis=1, kind="stable")[:, :n_candidates]
+    for query in range(300):
+        rows = np.sort(np.flatnonzero(where)[shortlist[query]])
+        rows = rows[rows != query]
+        near = cosine(VECTORS[[query]], VECTORS[rows])[0]
+        expected = rows[np.argsort(near, kind="stable")[:2]]
+        np.testing.assert_array_equal(found["id"][found["query"] == query], expected)
+
+
 def test_a_paired_index_answers_with_the_vectors_of_the_other_modality():
     images, texts = VECTORS, VECTORS[::-1]
     table, both = make_table(image=REAL, text=REAL), make_table(image=images, text=texts)
@@ -193,6 +242,17 @@ def test_radius_and_recall_are_of_hamming_distances():
     ):
         assert all(map(np.array_equal, found, wanted))
     assert index.recall_against_exact(QUERIES) == 1
+
+
+def test_names_of_columns_may_be_given_for_codes_or_vectors_alone():
+    expected = index_of("vectors").kneighbors(QUERIES, vectors=QUERY_VECTORS)
+    for codes, vectors in (
+        (make_table(text=QUERIES), QUERY_VECTORS),
+        (QUERIES, make_table(text=QUERY_VECTORS)),
+        (make_table(text=QUERIES), make_table(text=QUERY_VECTORS)),
+    ):
+        found = index_of("vectors").kneighbors(codes, vectors=vectors)
+        np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_other_methods_take_vectors():
@@ -257,6 +317,44 @@ WRONG = {
         lambda: HammingRetriever().fit(REAL, vectors=1e300 * VECTORS.astype(float)),
         ValueError,
         "vectors must be finite numbers of float32",
+    ),
+    "of another modality": (
+        lambda: index_of("vectors").kneighbors(
+            make_table(text=QUERIES), vectors=make_table(image=QUERY_VECTORS)
+        ),
+        ValueError,
+        r"the codes have text__\* columns, got vectors of image__\* columns: give the",
+    ),
+    "of both modalities": (
+        lambda: paired().kneighbors(
+            make_table(text=QUERIES), vectors=make_table(QUERY_VECTORS, QUERY_VECTORS)
+        ),
+        ValueError,
+        r"got vectors of image__\* and text__\* columns",
+    ),
+    "of one modality of pairs": (
+        lambda: paired().score(
+            make_table(QUERIES, QUERIES), QUERY_Y, vectors=make_table(image=QUERY_VECTORS)
+        ),
+        ValueError,
+        r"the codes have image__\* and text__\* columns, got vectors of image__\* columns",
+    ),
+    "items of another modality": (
+        lambda: HammingRetriever().fit(make_table(image=REAL), vectors=make_table(text=VECTORS)),
+        ValueError,
+        r"the codes have image__\* columns, got vectors of text__\* columns",
+    ),
+    "appended items of another modality": (
+        lambda: paired().partial_fit(
+            make_table(REAL, REAL), Y, vectors=make_table(image=np.hstack([VECTORS, VECTORS]))
+        ),
+        ValueError,
+        r"got vectors of image__\* columns",
+    ),
+    "replaced items of another modality": (
+        lambda: paired().update(make_table(REAL, REAL), Y, vectors=make_table(text=VECTORS)),
+        ValueError,
+        r"got vectors of text__\* columns",
     ),
     "integers": (
         lambda: HammingRetriever().fit(REAL, vectors=Y[:, None]),

@@ -2,12 +2,11 @@
 
 import copy
 import math
-import warnings
 from typing import Any
 
 from ..._estimators import fitting
 from ..._inputs.checks import check_real, check_verbose
-from ..._inputs.messages import shorten
+from ..._inputs.messages import shorten, warn
 from ..._inputs.seed import draw_seed
 from ..._ranking.relevance import check_labels
 from ..._torch.device import check_device, is_cpu
@@ -276,11 +275,9 @@ class DeepHasher(PairHasher):
             pairs, validation = new._check_pairs(X, groups, reset=fresh), None
             pairs.labels = new._check_labels(y, len(pairs), classes=classes, partial=go_on)
             if len(pairs) < self.batch_size and not go_on:
-                warnings.warn(
+                warn(
                     f"batch_size={self.batch_size} is more than the {len(pairs)} rows: each epoch "
-                    "is one batch of all rows.",
-                    UserWarning,
-                    stacklevel=3,
+                    "is one batch of all rows."
                 )
             seed = draw_seed(self.random_state)
             if y_val is not None and X_val is None:

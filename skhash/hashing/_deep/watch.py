@@ -1,9 +1,9 @@
 """Watching a training run: losses, collapse."""
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+
+from ..._inputs.messages import warn
 
 FEW = 16  # held-out pairs below which their distance says little
 
@@ -51,13 +51,12 @@ def warn_of_collapse(statistics, n_rows, n_labels=None, threshold=0.02):
         share = values["unique_share"]
         # Few rows prove nothing: with more rows than codes, two rows must share a code.
         if n_rows >= 8 and share <= few:
-            warnings.warn(
+            warn(
                 f"the {block} codes have collapsed: of {n_rows} rows only {share:.1%} of the "
                 "possible codes are distinct, and the mean of |tanh| is "
                 f"{values['mean_abs']:.2f}. Lower learning_rate or hidden_units, or check the "
                 "features for constant rows.",
                 ConvergenceWarning,
-                stacklevel=6,
             )
 
 
@@ -85,12 +84,11 @@ def warn_of_memory(distance, held_out_distance=None, stranger_distance=None):
     if held_out_distance is None or stranger_distance is None:
         return
     if held_out_distance > 0.95 * stranger_distance and distance < 0.5 * held_out_distance:
-        warnings.warn(
+        warn(
             f"the two codes of a training pair differ in {distance:.0%} of their bits, those of a "
             f"held-out pair in {held_out_distance:.0%}, like those of unrelated rows "
             f"({stranger_distance:.0%}): the networks have memorised the training pairs. Check "
             "that the rows of both blocks belong together; with few pairs, fit CCAHasher, or raise "
             "weight_decay.",
             ConvergenceWarning,
-            stacklevel=6,
         )

@@ -202,8 +202,9 @@ def test_a_loss_that_is_not_finite_in_the_first_epoch_is_raised(hasher, pairs):
 
 def test_collapse_is_announced(hasher, pairs):
     constant = np.ones_like(np.tile(pairs, (10, 1))) + np.arange(15, dtype=np.float32)
-    with pytest.warns(ConvergenceWarning, match="codes have collapsed"):
+    with pytest.warns(ConvergenceWarning, match="codes have collapsed") as seen:
         hasher(center=False).fit(constant)
+    assert {warning.filename for warning in seen} == {__file__}
 
 
 def test_verbose_training_tells_its_progress(hasher, pairs, capsys):
