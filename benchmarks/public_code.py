@@ -1,21 +1,23 @@
 """Hashers compared with the public code of their methods: seconds per epoch, and quality.
 
-The repositories are not part of this project: clone comrados/jdsh (JDSH and DJSRH; f7fe79d) and
-Atmegal/DGCPN (9f62c56), and pass the paths of the clones. Their files are run unchanged. Imports
-that are not needed here (plots, pictures, data sets) are replaced by empty modules, and ``cuda()``
-by a function that does nothing, so that training runs on the CPU.
+The repositories are not part of this project: clone comrados/jdsh (JDSH and DJSRH; f7fe79d),
+Atmegal/DGCPN (9f62c56) and XizeWu/CIRH (0f6439d), and pass the paths of the clones. Their files are
+run unchanged. Imports that are not needed here (plots, pictures, data sets) are replaced by empty
+modules, and ``cuda()`` by a function that does nothing, so that training runs on the CPU.
 
 *Seconds*: 5,000 pairs of 512 + 1,386 features, 64 bits, batches of 32, hidden width 4,096,
 stochastic gradient descent with momentum, one thread, CPU seconds of the process; then this
-library's defaults. Public code and this library take turns.
+library's defaults. Public code and this library take turns. CIRH, which has other batches, is left
+out.
 
 *Quality* (``--on``): mean average precision over all ranks, image to text and text to image, ties
-in expectation, for the codes of the last epoch, on the collections of ``_collection.py``. Raw
-features of each modality are divided by the mean norm of a row. The public code uses hidden width
-1,024 and ``--epochs``; this library uses its defaults.
+in expectation, for the codes of the last epoch, and CPU seconds, on the collections of
+``_collection.py``, below random codes and CCA + ITQ. Raw features of each modality are divided by
+the mean norm of a row for the public code, which has the hidden width ``--width`` and trains for
+``--epochs``. This library uses its defaults.
 
-Run it with ``OMP_NUM_THREADS=1 python benchmarks/public_code.py --jdsh FOLDER --dgcpn FOLDER [--on
-wiki clip-like --seeds 3]``.
+Run it with ``OMP_NUM_THREADS=1 python benchmarks/public_code.py --jdsh FOLDER --dgcpn FOLDER --cirh
+FOLDER [--on wiki clip-like --seeds 3]``.
 """
 
 import argparse
@@ -33,7 +35,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _collection import collect
-from _quality import both_directions, show
+from _quality import REFERENCES, both_directions, fit, show, show_methods
 from _timing import header, line, speedup, turns
 from train import N_BITS, N_IMAGE, make_pairs, seconds_an_epoch
 
@@ -91,9 +93,9 @@ class Rows(torch.utils.data.Dataset):
         return tuple(values[field] for field in self.fields)
 
 
-def loader(image, text, fields, *, drop_last=False):
+def loader(image, text, fields, *, batch_size=BATCH, drop_last=False):
     rows = Rows(image, text, fields)
-    return torch.utils.data.DataLoader(rows, BATCH, shuffle=True, drop_last=drop_last)
+    return torch.utils.data.DataLoader(rows, batch_size, shuffle=True, drop_last=drop_last)
 
 
 def sgd(network, rate):
@@ -164,6 +166,43 @@ class DGCPN:
         return tuple(network(x)[1] for network, x in zip(networks, (image, text), strict=True))
 
 
+class CIRH:
+    """Training of XizeWu/CIRH, with its settings for MIRFlickr; 2/5 of the pairs are neighbours."""
+
+    def __init__(self, module, image, text, n_bits, width):
+        self.session = session = module.PCIRH.__new__(module.PCIRH)
+        session.config = settings = types.SimpleNamespace(
+            lambda1=10, lambda2=1, beta=0.01, K=3 * len(image) // 5, a1=0.6, a2=0.6,
+            BATCH_SIZE=512, NUM_EPOCH=0, EPOCH_INTERVAL=2,
+        )  # fmt: skip
+        session.log = logging.getLogger("public")
+        session.I_tr, session.T_tr, session.train_num = image, text, len(image)
+        fields = "image", "text", "label", "row"
+        session.train_loader = loader(image, text, fields, batch_size=settings.BATCH_SIZE)
+        session.S_cmm = session.cal_similarity(torch.tensor(image), torch.tensor(text))
+        session.record_Lsmodel, session.record_Lshfunc = [], []
+        widths = image.shape[1], text.shape[1]
+        session.mynet = module.MyNet(n_bits, *widths)
+        session.imgnet, session.txtnet = module.Img_Net(n_bits, 1), module.Txt_Net(n_bits, 1)
+        for network, n_features in zip((session.imgnet, session.txtnet), widths, strict=True):
+            network.fc1 = torch.nn.Linear(n_features, width)
+            network.tohash = torch.nn.Linear(width, n_bits)
+            torch.nn.init.normal_(network.tohash.weight)
+        session.opt_mynet = torch.optim.Adam(session.mynet.parameters(), lr=1e-3)
+        session.opt_imgnet = torch.optim.Adam(session.imgnet.parameters(), lr=1e-4)
+        session.opt_txtnet = torch.optim.Adam(session.txtnet.parameters(), lr=1e-4)
+
+    def train(self):
+        """Train both parts for an epoch."""
+        self.session.train_Hashfunc(*self.session.train_method(0), 0)
+
+    def encode(self, image, text):
+        """Return the real codes of both blocks."""
+        networks = self.session.imgnet.eval(), self.session.txtnet.eval()
+        rows = (torch.nn.functional.normalize(x) for x in (image, text))
+        return tuple(network(x) for network, x in zip(networks, rows, strict=True))
+
+
 def public_codes(public):
     """Return what encodes pairs by a trained session, for blocks of n_image and other columns."""
 
@@ -205,37 +244,48 @@ def compare_seconds(methods, rounds):
             line(f"{name}, {key}", f"{np.median(values):.2f} s", f"{ratio} of public")
 
 
-def compare_quality(methods, names, n_bits, n_seeds, epochs):
-    for name in names:
-        collections = [next(collect([name], seed)) for seed in range(n_seeds)]
+def train_public(public, collection, options, seed):
+    """Return what encodes pairs by public code that is trained on a collection."""
+    torch.manual_seed(seed)
+    blocks = np.split(collection.train, [collection.n_image], axis=1)
+    scales = [np.linalg.norm(block, axis=1).mean() for block in blocks]
+    scaled = [np.ascontiguousarray(b / s) for b, s in zip(blocks, scales, strict=True)]
+    session = public(*scaled, options.bits, options.width)
+    for _ in range(options.epochs):
+        session.train()
+    return lambda X: public_codes(session)(X, collection.n_image, scales)
+
+
+def compare_quality(methods, options):
+    for name in options.on:
+        collections = [next(collect([name], seed)) for seed in range(options.seeds)]
+        show_methods({"CCA + ITQ": REFERENCES["CCA + ITQ"]}, options.bits, collections)
         for method, (public, ours) in methods.items():
-            found = {"public": [], "ours": []}
+            found, spent = {"public": [], "ours": []}, {"public": [], "ours": []}
             for seed, c in enumerate(collections):
-                torch.manual_seed(seed)
-                blocks = [np.ascontiguousarray(b) for b in np.split(c.train, [c.n_image], axis=1)]
-                scales = [np.linalg.norm(b, axis=1).mean() for b in blocks]
-                scaled = [b / s for b, s in zip(blocks, scales, strict=True)]
-                session = public(*scaled, n_bits, 1024)
-                for _ in range(epochs):
-                    session.train()
-                encode = public_codes(session)
-                found["public"].append(
-                    both_directions(lambda X: encode(X, c.n_image, scales), c)  # noqa: B023
-                )
-                hasher = ours(n_bits, n_image_features=c.n_image, random_state=seed).fit(c.train)
+                started = time.process_time()
+                encode = train_public(public, c, options, seed)
+                spent["public"].append(time.process_time() - started)
+                found["public"].append(both_directions(encode, c))
+                hasher = ours(options.bits, n_image_features=c.n_image, random_state=seed)
+                hasher, taken = fit(hasher, c)
+                spent["ours"].append(taken)
                 found["ours"].append(both_directions(hasher.transform, c))
             for key, rows in found.items():
-                show(f"{collections[0].name}, {n_bits} bits", f"{method}, {key}", rows)
+                title = f"{collections[0].name}, {options.bits} bits"
+                show(title, f"{method}, {key}", rows, f"{np.median(spent[key]):.0f} s")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jdsh", type=Path, help="a clone of comrados/jdsh")
     parser.add_argument("--dgcpn", type=Path, help="a clone of Atmegal/DGCPN")
+    parser.add_argument("--cirh", type=Path, help="a clone of XizeWu/CIRH")
     parser.add_argument("--on", nargs="*", default=[], help="collections to measure quality on")
     parser.add_argument("--bits", type=int, default=32)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -250,8 +300,11 @@ def main():
     if options.dgcpn:
         dgcpn = load(options.dgcpn, "train_div")
         methods["DGCPN"] = (lambda *a: DGCPN(dgcpn, *a)), hashing.DGCPNHasher
+    if options.cirh and options.on:
+        cirh = load(options.cirh, "my_opt")
+        methods["CIRH"] = (lambda *a: CIRH(cirh, *a)), hashing.CIRHHasher
     if options.on:
-        compare_quality(methods, options.on, options.bits, options.seeds, options.epochs)
+        compare_quality(methods, options)
     else:
         compare_seconds(methods, options.rounds)
 
