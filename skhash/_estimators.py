@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -91,6 +92,28 @@ def fitting(estimator):
     vars(new).update(vars(estimator))
     yield new
     estimator.__dict__ = vars(new)
+
+
+def without_class_defaults(cls):
+    """Remove from a dataclass the attributes that hold the defaults of its fields.
+
+    The constructor has the defaults. As attributes of the class, ``help`` would list each parameter
+    once more.
+
+    Parameters
+    ----------
+    cls : type
+        The dataclass.
+
+    Returns
+    -------
+    type
+        The same class.
+    """
+    for field in fields(cls):
+        if field.name in vars(cls):
+            delattr(cls, field.name)
+    return cls
 
 
 class ModalityStep(TransformerMixin, BaseEstimator):

@@ -20,25 +20,30 @@ from ._parameters import check_parameters, choice, count, switch
 class PairHasher(Documented, BlockTransformer):
     """Base of hashers: learns two encoders from pairs.
 
-    A method defines `_learn` and `_real_codes`. Parameters are dataclass fields: a method adds its
-    own, and no constructor is written twice. The docstring of a method describes its own
-    parameters and attributes; those of its bases are added to it.
+    A method defines `_learn` and `_real_codes`. Parameters are dataclass fields: a method declares
+    only its own, and the constructor is generated. The docstring of a method likewise describes its
+    own parameters and attributes; the descriptions of the others are added from its bases.
 
     Parameters
     ----------
+    **Codes**
+
     n_bits : int, default=64
         Length of a code, :math:`K`, in bits.
     n_image_features : int, default=None
-        Number of leading columns that are the image block. ``None`` reads it from the column names
-        ``image__*`` and ``text__*``; arrays have no names and need the number.
-    center : bool, default=True
-        Whether to subtract the mean of each feature first. CLIP embeddings are far from
-        centred: unrelated images have a cosine of about .5.
+        Number of image features; these columns come first. ``None`` takes it from the column names
+        ``image__*`` and ``text__*``. Arrays have no column names, so they need the number.
     output : {"bits", "packed", "signs", "real"}, default="bits"
-        Format of the codes: bool, bytes of eight bits, +1 and -1, or the real values before the
-        sign (:mod:`skhash.codes`).
+        Format of the codes: bool bits, uint8 bytes of eight bits each, int8 values +1 and -1, or
+        the float32 values whose signs are the bits (:mod:`skhash.codes`).
+    center : bool, default=True
+        Whether to subtract the mean of each feature before anything else. CLIP embeddings are far
+        from centred: unrelated images have a cosine of about .5.
+
+    **Computation**
+
     random_state : int, RandomState or Generator, default=None
-        Seed. The same seed gives the same bits on a CPU. No global generator is used.
+        Seed. The same seed gives the same bits on a CPU. NumPy's global generator is not used.
 
     Attributes
     ----------
@@ -56,8 +61,8 @@ class PairHasher(Documented, BlockTransformer):
 
     n_bits: int = count(64, kw_only=False)
     n_image_features: int | None = None
-    center: bool = switch(True)
     output: str = choice("bits", *FORMATS)
+    center: bool = switch(True)
     random_state: Any = None
 
     # What a method defines.

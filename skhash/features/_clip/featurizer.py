@@ -45,47 +45,59 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
+    **Model**
+
     model_name : str, default="ViT-B-32"
-        A name that open_clip knows, ``"hf-hub:<owner>/<name>"``, or ``"local-dir:<folder>"``.
+        Name of an architecture of open_clip, ``"hf-hub:<owner>/<name>"``, or
+        ``"local-dir:<folder>"``.
     pretrained : str, os.PathLike or None, default="openai"
-        A tag of open_clip, or the path of a state dict; a model of a hub or a folder brings its
-        own weights. ``None`` means random weights, the same in every process, for tests.
-        Tags whose weights need QuickGELU get it. A file says nothing of it: give the
-        model name that ends in ``-quickgelu`` where it does.
+        A tag of open_clip, or the path of a state dict. Models of a hub or a folder have their own
+        weights. ``None`` means random weights, which are the same in every process, for tests. If
+        the weights of a tag need QuickGELU, it is used. A file does not say whether its weights
+        need it: if they do, give the model name that ends in ``-quickgelu``.
     modality : {"image", "text"}, default="image"
-        What a row of `X` is. A str is a path for images and a text for texts.
-    batch_size : int, default=32
-        Number of items that pass the network at once.
+        What the rows of `X` are. A str is a path if they are images, and a text if they are texts.
     normalize : bool, default=True
         Whether to divide each embedding by its Euclidean norm.
-    on_error : {"raise", "nan"}, default="raise"
-        What an image that cannot be read does: raise a ValueError that names its row and path, or
-        give a row of NaN, one warning and a line of `errors_`. The number of rows never changes.
-    long_text : {"truncate", "raise"}, default="truncate"
-        What a text does that has more tokens than the model reads, 77 for most: lose its end, with
-        one warning that counts such texts, or raise a ValueError that names its row.
-    exif_orientation : bool, default=False
-        Whether to turn photographs as their EXIF data says. open_clip does not, so neither did the
-        training of its models; with True the embeddings of such photographs are not open_clip's.
-    n_workers : int, default=0
-        Number of processes that read and resize images while the model works; with 0, or in a
-        process that may start no others, this one does both in turn. Texts need none.
-    precision : {"fp32", "bf16", "fp16"}, default="fp32"
-        Numbers that the model computes with, by torch's autocast; weights and results stay
-        float32. ``"fp16"`` is for GPUs.
-    compile : bool, default=False
-        Whether torch compiles the model at its first batch, which takes a minute or more.
-    cache_dir : str, os.PathLike or None, default=None
-        Folder that keeps embeddings, new, empty or made for this: what was embedded before, by any
-        process, is not embedded again. ``None`` keeps none.
-    local_files_only : bool, default=False
-        Whether to use only what is on this disk, without asking the network.
     weights_dir : str, os.PathLike or None, default=None
-        Folder of downloaded weights; ``None`` means that of huggingface_hub.
+        Folder of downloaded weights. ``None`` means the cache of huggingface_hub.
+    local_files_only : bool, default=False
+        Whether to use only local files, without any access to the network.
+
+    **Input**
+
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with an image that cannot be read: ``"raise"`` raises a ValueError with its row
+        and path; ``"nan"`` returns a row of NaN, warns once, and adds a row to `errors_`. The
+        number of rows is always that of `X`.
+    long_text : {"truncate", "raise"}, default="truncate"
+        What to do with a text that has more tokens than the model accepts, which is 77 for most
+        models: ``"truncate"`` cuts off its end and warns once with the number of such texts;
+        ``"raise"`` raises a ValueError with its row.
+    exif_orientation : bool, default=False
+        Whether to rotate photographs according to their EXIF data. open_clip does not, and its
+        models were trained without it; with True, the embeddings of such photographs differ from
+        those of open_clip.
+
+    **Computation**
+
     device : str, default="auto"
-        Device of torch; ``"auto"`` takes ``"cuda"`` where there is one, else ``"cpu"``.
+        Device of torch; ``"auto"`` means ``"cuda"`` if available, else ``"cpu"``.
+    batch_size : int, default=32
+        Number of items in one forward pass.
+    n_workers : int, default=0
+        Number of processes that load and resize images while the model computes. With 0, or in a
+        process that may not start others, this process does both in turn. Texts need no workers.
+    precision : {"fp32", "bf16", "fp16"}, default="fp32"
+        Number format of the forward pass, by torch's autocast; weights and results stay float32.
+        ``"fp16"`` is for GPUs.
+    compile : bool, default=False
+        Whether to compile the model with torch at the first batch, which takes a minute or more.
+    cache_dir : str, os.PathLike or None, default=None
+        Folder for a cache of embeddings: new, empty, or used for that before. An item in the cache,
+        whichever process put it there, is not embedded again. ``None`` means no cache.
     verbose : int, default=0
-        Whether to show a bar with the items a second and the time left.
+        Whether to show a progress bar, with the items per second and the remaining time.
 
     Attributes
     ----------
@@ -134,18 +146,18 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
         *,
         pretrained="openai",
         modality="image",
-        batch_size=32,
         normalize=True,
+        weights_dir=None,
+        local_files_only=False,
         on_error="raise",
         long_text="truncate",
         exif_orientation=False,
+        device="auto",
+        batch_size=32,
         n_workers=0,
         precision="fp32",
         compile=False,
         cache_dir=None,
-        local_files_only=False,
-        weights_dir=None,
-        device="auto",
         verbose=0,
     ):
         self.model_name = model_name

@@ -8,13 +8,14 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ..._blocks import BLOCKS, BlockTransformer, block_names
-from ..._estimators import Documented
+from ..._estimators import Documented, without_class_defaults
 from .._items import as_images, as_texts
 from .._tables import library_of
 from .parameters import check_parameters
 
 
-@dataclass(eq=False, repr=False)
+@without_class_defaults
+@dataclass(eq=False, repr=False, match_args=False)
 class ContrastiveFeaturizer(Documented, BlockTransformer):
     r"""Train an image encoder and a text encoder on pairs; encode tables with them.
 
@@ -40,8 +41,10 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
 
     Parameters
     ----------
+    **Encoders**
+
     towers : str or tuple of (str, str or None), default="small"
-        **Encoders.** ``"small"``: an image encoder and a BERT made from the parameters below, with
+        ``"small"``: an image encoder and a BERT made from the parameters below, with
         words learned in ``fit``, without a network. A model of open_clip as in
         :class:`CLIPFeaturizer`, in a tuple with its tag or file of weights;
         ``"local-dir:<folder>"`` brings its own. Or an image encoder of timm and a text encoder of
@@ -63,55 +66,34 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         Folder of downloaded weights; ``None`` means that of huggingface_hub.
     local_files_only : bool, default=False
         Whether pretrained weights are taken from this disk alone.
-    device : str, default="auto"
-        Where torch computes.
+
+    **Tables**
+
     image_column, text_column : str, default="image", "text"
-        **Tables.** Names of the raw columns.
+        Names of the raw columns.
+
+    **Stages**
+
     align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 2
-        **Stages.** Epochs of each stage, the last one of each round.
+        Epochs of each stage, the last one of each round.
     n_rounds : int, default=2
         Rounds of the clustered stage.
     train : {"all", "image", "text", "projections"}, default="all"
         What is trained after the align stage.
+
+    **Optimization**
+
+    batch_size : int, default=128
+        Number of pairs in a batch, of all processes together; where there are fewer
+        pairs, or groups of pairs, their number.
     learning_rate : float, default=2e-3
         Largest learning rate of AdamW. 2e-3 suits small encoders, 1e-5 pretrained ones.
     align_learning_rate, clustered_learning_rate : float, default=None
         That of these stages; ``None`` means `learning_rate`.
-    image_weight, text_weight : float, default=0.5
-        Weights :math:`\lambda_i`, :math:`\lambda_t` of the uni-modal losses.
-    image_temperature, text_temperature : float, default=0.1, 0.05
-        **Losses.** Temperatures of the uni-modal losses.
-    image_head, text_head : {"mlp", "linear"} or None, default="mlp"
-        Network between the output of a backbone and the uni-modal loss, discarded after training;
-        ``None`` compares the features themselves.
-    mask_threshold : float, default=None
-        Rows with a greater cosine than this, in the mean of both modalities, are no negatives
-        either.
-    augment : {"mild", "simclr"}, default="mild"
-        **Positives.** How strongly views of an image differ. ``"mild"`` keeps left and right and
-        the colours, which captions name.
-    cross_view : {"plain", "augmented"}, default="plain"
-        Which image the cross-modal loss compares, the first of the two views: the image itself,
-        with which many pairs are learned faster, or an augmented view, which reduces overfitting
-        where there are few pairs.
-    text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
-        What makes the second text: another pass with dropout, dropped words, or another caption of
-        the same group.
-    batch_size : int, default=128
-        **Batches.** Number of pairs in a batch, of all processes together; where there are fewer
-        pairs, or groups of pairs, their number.
-    cluster_on : {"joint", "image", "text"}, default="joint"
-        Features that are clustered.
-    n_clusters : int, default=None
-        Number of clusters; ``None`` means as many as batches.
-    group_size : int, default=8
-        Number of neighbours of one cluster that are put into a batch together.
-    hard_fraction : float, default=0.5
-        Share of a batch that consists of such groups.
-    weight_decay : float, default=0.1
-        **Optimization.** Weight decay of matrices.
     warmup : float, default=0.05
         Share of all steps in which the learning rate rises.
+    weight_decay : float, default=0.1
+        Weight decay of matrices.
     max_grad_norm : float, default=1.0
         Largest norm of the gradient.
     accumulation : int, default=1
@@ -120,8 +102,48 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         Arithmetic of the encoders in training.
     gradient_checkpointing : bool, default=False
         Whether to compute activations twice instead of keeping them.
+
+    **Losses**
+
+    image_weight, text_weight : float, default=0.5
+        Weights :math:`\lambda_i`, :math:`\lambda_t` of the uni-modal losses.
+    image_temperature, text_temperature : float, default=0.1, 0.05
+        Temperatures of the uni-modal losses.
+    image_head, text_head : {"mlp", "linear"} or None, default="mlp"
+        Network between the output of a backbone and the uni-modal loss, discarded after training;
+        ``None`` compares the features themselves.
+    mask_threshold : float, default=None
+        Rows with a greater cosine than this, in the mean of both modalities, are no negatives
+        either.
+
+    **Positives**
+
+    augment : {"mild", "simclr"}, default="mild"
+        How strongly views of an image differ. ``"mild"`` keeps left and right and
+        the colours, which captions name.
+    cross_view : {"plain", "augmented"}, default="plain"
+        Which image the cross-modal loss compares, the first of the two views: the image itself,
+        with which many pairs are learned faster, or an augmented view, which reduces overfitting
+        where there are few pairs.
+    text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
+        What makes the second text: another pass with dropout, dropped words, or another caption of
+        the same group.
+
+    **Hard negatives**
+
+    cluster_on : {"joint", "image", "text"}, default="joint"
+        Features that are clustered.
+    n_clusters : int, default=None
+        Number of clusters; ``None`` means as many as batches.
+    group_size : int, default=8
+        Number of neighbours of one cluster that are put into a batch together.
+    hard_fraction : float, default=0.5
+        Share of a batch that consists of such groups.
+
+    **Early stopping**
+
     early_stopping : bool, default=False
-        **Early stopping.** Whether to stop when the recall of held-out pairs no longer rises, and
+        Whether to stop when the recall of held-out pairs no longer rises, and
         keep the best weights.
     validation_fraction : float, default=0.1
         Share of pairs held out for that, where `X_val` is not given.
@@ -129,8 +151,11 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         Number of epochs without a better recall after which training stops.
     tol : float, default=1e-4
         Smallest rise of the recall that counts as better.
+
+    **Computation**
+
     checkpoint_dir : str or path, default=None
-        **Runs.** Folder for a checkpoint after each epoch. ``fit`` with the same data and
+        Folder for a checkpoint after each epoch. ``fit`` with the same data and
         parameters goes on from there, bit for bit on a CPU.
     warm_start : bool, default=False
         Whether ``fit`` goes on with the encoders of the last one.
@@ -138,6 +163,8 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         Seed of weights, batches, views and dropout. Torch offers dropout its global generator only,
         which is restored after each batch: threads that train wait for each other there, and those
         that draw from it meanwhile change what is drawn.
+    device : str, default="auto"
+        Where torch computes.
     verbose : int, default=0
         1 prints about ten lines in all, 2 a line an epoch.
 
@@ -196,7 +223,6 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     vocabulary_size: int = 8192
     weights_dir: Any = None
     local_files_only: bool = False
-    device: str = "auto"
     image_column: str = "image"
     text_column: str = "text"
     align_epochs: int = 0
@@ -205,9 +231,16 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     round_epochs: int = 2
     n_rounds: int = 2
     train: str = "all"
+    batch_size: int = 128
     learning_rate: float = 2e-3
     align_learning_rate: float | None = None
     clustered_learning_rate: float | None = None
+    warmup: float = 0.05
+    weight_decay: float = 0.1
+    max_grad_norm: float = 1.0
+    accumulation: int = 1
+    precision: str = "fp32"
+    gradient_checkpointing: bool = False
     image_weight: float = 0.5
     text_weight: float = 0.5
     image_temperature: float = 0.1
@@ -218,17 +251,10 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     augment: str = "mild"
     cross_view: str = "plain"
     text_positive: str = "dropout"
-    batch_size: int = 128
     cluster_on: str = "joint"
     n_clusters: int | None = None
     group_size: int = 8
     hard_fraction: float = 0.5
-    weight_decay: float = 0.1
-    warmup: float = 0.05
-    max_grad_norm: float = 1.0
-    accumulation: int = 1
-    precision: str = "fp32"
-    gradient_checkpointing: bool = False
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 5
@@ -236,6 +262,7 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     checkpoint_dir: Any = None
     warm_start: bool = False
     random_state: Any = None
+    device: str = "auto"
     verbose: int = 0
 
     def fit(self, X, y=None, *, groups=None, X_val=None):

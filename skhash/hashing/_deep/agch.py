@@ -36,11 +36,16 @@ class AGCHHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.6
         Weight of the images' cosine in the affinity, :math:`w`, from 0 to 1; the texts' has the
         rest.
     distance_scale : float, default=4.0
         Scale of the distance, :math:`\rho`.
+
+    **Loss**
+
     intra_weight : float, default=0.4
         Weight of reproducing the affinity with each kind of code, :math:`\alpha`.
     cross_weight : float, default=0.3
@@ -49,10 +54,11 @@ class AGCHHasher(AffinityHasher):
         Weight of the distance of the codes from the fused code, :math:`\lambda`.
     graph_weight : float, default=0.01
         Weight of both terms of the graph convolutions, :math:`\delta`.
+
+    **Networks**
+
     graph_units : int, default=512
         Width of the graph convolutions.
-    max_iter : int, default=20
-        Number of epochs.
 
     Notes
     -----

@@ -37,6 +37,8 @@ class CIRHHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.6
         Weight of the images' cosine in the similarity, :math:`w`, from 0 to 1.
     direct_weight : float, default=0.6
@@ -44,16 +46,25 @@ class CIRHHasher(AffinityHasher):
     n_neighbors : int, default=None
         Neighbours of a pair, itself included, :math:`k`; ``None`` takes a quarter of the pairs, at
         most 1,000.
-    graph_units : int, default=512
-        Width of the graph network.
-    graph_iter : int, default=20
-        Number of epochs of the first phase.
+
+    **Loss**
+
     reconstruction_weight : float, default=10.0
         Weight of decoding the features, :math:`\lambda`.
     correlation_weight : float, default=1.0
         Weight of reproducing the affinity with the graph network's codes, :math:`\gamma`.
     similarity_weight : float, default=0.01
         Weight of reproducing it with the encoders' codes, :math:`\beta`.
+
+    **Networks**
+
+    graph_units : int, default=512
+        Width of the graph network.
+
+    **Training**
+
+    graph_iter : int, default=20
+        Number of epochs of the first phase.
     max_iter : int, default=20
         Number of epochs of the second phase.
 

@@ -28,19 +28,22 @@ class CLIP4HashingHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     shared : float, default=1.0
         Weight of these cosines in :math:`C`, from 0 to 1; the mean cosine within the modalities has
         the rest, and all where the blocks are not equally wide.
     contrast : float, default=0.5
         Strength of the weighting, :math:`\kappa`.
+
+    **Loss**
+
     intra_weight : float, default=0.1
         Weight of the affinity within each modality, :math:`\delta`.
     cross_weight : float, default=1.0
         Weight of the affinity between them, :math:`\phi`.
     pairing_weight : float, default=2.0
         Weight of the distance of the two codes of a pair, :math:`\pi`.
-    max_iter : int, default=20
-        Number of epochs.
 
     Notes
     -----

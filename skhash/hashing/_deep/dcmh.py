@@ -26,14 +26,14 @@ class DCMHHasher(SupervisedHasher):
 
     Parameters
     ----------
+    **Loss**
+
     intra_weight : float, default=1.0
         Weight of the likelihood within each modality, :math:`\rho`.
     quantization_weight : float, default=0.03
         Weight of the distance of real codes from binary ones, :math:`\gamma`.
     balance_weight : float, default=0.01
         Weight of bits being +1 as often as -1, :math:`\eta`.
-    max_iter : int, default=40
-        Number of epochs.
 
     Notes
     -----

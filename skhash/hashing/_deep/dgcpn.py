@@ -33,6 +33,8 @@ class DGCPNHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.5
         Weight of the images' cosine in the similarity, :math:`w`, from 0 to 1; the texts' has the
         rest.
@@ -45,6 +47,9 @@ class DGCPNHasher(AffinityHasher):
         Scale of the shared neighbours, :math:`\mu`; ``None`` takes :math:`2 k`. Two pairs with the
         same neighbours, equally near, have :math:`P P^\top = 1 / k`, so a scale that does not grow
         with :math:`k` makes the codes collapse.
+
+    **Loss**
+
     affinity_weight : float, default=1.0
         Weight of reproducing the affinity, :math:`\delta`.
     pairing_weight : float, default=1.0
@@ -53,8 +58,6 @@ class DGCPNHasher(AffinityHasher):
         Target of that similarity, :math:`t`.
     consistency_weight : float, default=1.0
         Weight of equal similarities within and between modalities, :math:`\gamma`.
-    max_iter : int, default=20
-        Number of epochs.
 
     Attributes
     ----------

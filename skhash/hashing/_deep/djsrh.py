@@ -28,12 +28,17 @@ class DJSRHHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.3
         Weight of the images' similarity, :math:`\beta`, from 0 to 1; the texts' has the rest.
     neighbor_weight : float, default=0.4
         Weight of the similarity of two rows of :math:`\tilde S`, :math:`\eta`, from 0 to 1.
     scale : float, default=1.5
         Scale of the affinity, :math:`\mu`.
+
+    **Loss**
+
     intra_weight : float, default=0.3
         Weight of reproducing the affinity within each modality, :math:`\lambda`.
 

@@ -36,11 +36,16 @@ class DSAHHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.5
         Weight of the images' similarity in the affinity, :math:`a`, from 0 to 1; the texts' has the
         rest.
     scale : float, default=1.5
         Scale of the affinity, and target of the similarity of the two codes of a pair, :math:`\mu`.
+
+    **Loss**
+
     intra_weight : float, default=0.1
         Weight of reproducing the similarities of a modality with its own codes, :math:`\delta`.
     pairing_weight : float, default=1.0

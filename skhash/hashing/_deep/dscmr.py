@@ -31,12 +31,12 @@ class DSCMRHasher(SupervisedHasher):
 
     Parameters
     ----------
+    **Loss**
+
     likelihood_weight : float, default=10.0
         Weight of the likelihood of the similarities, :math:`\alpha`.
     invariance_weight : float, default=0.1
         Weight of the distance between the two codes of a pair, :math:`\beta`.
-    max_iter : int, default=40
-        Number of epochs.
 
     Attributes
     ----------

@@ -30,6 +30,8 @@ class DUCHHasher(DeepHasher):
 
     Parameters
     ----------
+    **Loss**
+
     inter_weight : float, default=1.0
         Weight of the contrast between the modalities, :math:`\alpha_1`.
     intra_weight : float, default=1.0
@@ -44,8 +46,6 @@ class DUCHHasher(DeepHasher):
         Weight of the distance of real codes from binary ones, :math:`\gamma`.
     balance_weight : float, default=0.01
         Weight of bits being +1 as often as -1, :math:`\delta`.
-    max_iter : int, default=20
-        Number of epochs.
 
     Notes
     -----

@@ -31,18 +31,21 @@ class HNHHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.8
         Weight of the images in the affinity, :math:`w`, from 0 to 1; the texts have the rest.
     scale : float, default=2.0
         Scale of the affinity, :math:`k`: a row has :math:`k - 1` with itself.
+
+    **Loss**
+
     common_weight : float, default=1.25
         Weight of the distance of codes from the common representation, :math:`\alpha`.
     affinity_weight : float, default=1.0
         Weight of reproducing the affinity with the common representation, :math:`\beta`.
     cross_weight : float, default=0.1
         Weight of reproducing it between modalities, :math:`\lambda`.
-    max_iter : int, default=10
-        Number of epochs.
 
     Notes
     -----

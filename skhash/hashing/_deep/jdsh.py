@@ -40,6 +40,8 @@ class JDSHHasher(AffinityHasher):
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.4
         Weight of the image similarity in the affinity, :math:`\beta`.
     text_weight : float, default=0.3
@@ -53,6 +55,9 @@ class JDSHHasher(AffinityHasher):
         Weight of the right tail's, :math:`l_2`.
     scale : float, default=1.4
         Scale of the affinity, :math:`\mu`.
+
+    **Loss**
+
     intra_weight : float, default=0.1
         Weight of reproducing the affinity within each modality, :math:`\delta`.
     pairing_weight : float, default=1.0

@@ -31,6 +31,8 @@ class UCCHHasher(DeepHasher):
 
     Parameters
     ----------
+    **Loss**
+
     contrast_weight : float, default=0.7
         Weight of the contrastive loss, :math:`a`, from 0 to 1; the ranking loss has the rest.
     n_negatives : int, default=4096
@@ -43,10 +45,11 @@ class UCCHHasher(DeepHasher):
         Similarities that are smaller than that of the pair by more than this count less.
     shift : float, default=0.1
         Number that is subtracted from these similarities.
+
+    **Training**
+
     max_norm : float, default=1.0
         Largest norm of the gradient.
-    max_iter : int, default=20
-        Number of epochs.
 
     Notes
     -----
