@@ -13,21 +13,16 @@ from .supervised import SupervisedHasher
 
 @hasher
 class DSCMRHasher(SupervisedHasher):
-    r"""Deep supervised cross-modal retrieval, DSCMR: one classifier for both codes (supervised).
+    r"""Deep supervised cross-modal retrieval, DSCMR (supervised).
 
-    A linear classifier :math:`P`, shared by both modalities, predicts the labels :math:`Y` from the
-    real codes. With :math:`S_{ij} = 1` if pairs i and j share a label and 0 otherwise, and
-    :math:`\Theta^{xy}_{ij} = \frac{1}{2} \cos(h^x_i, h^y_j)`, the loss of a batch of :math:`m` rows
-    is
+    Learns from labels: one linear classifier :math:`P` predicts the labels :math:`Y` from the real
+    codes of both modalities,
 
-    .. math::
-        L = \; & \sum_x \overline{\lVert P h^x - y \rVert}
-        + \alpha\, [\ell(\Theta^{II}) + \ell(\Theta^{IT}) + \ell(\Theta^{TT})]
-        + \beta\, \overline{\lVert h^I - h^T \rVert}, \\
-        \ell(\Theta) = \; & \frac{1}{m^2} \sum_{ij} \left(\log (1 + e^{\Theta_{ij}})
-        - S_{ij} \Theta_{ij}\right),
+    .. math:: P h^I \approx P h^T \approx y.
 
-    where the bar is a mean over rows. Codes are the signs of :math:`h`.
+    The other terms of the loss are the likelihood of the similarities of pairs, and the distance
+    between the two codes of a pair. Do not compare its scores with those of hashers that learn from
+    pairs alone.
 
     Parameters
     ----------
@@ -45,16 +40,29 @@ class DSCMRHasher(SupervisedHasher):
 
     Notes
     -----
-    The paper learns real-valued vectors; the terms are those of its public code, which trains
+    With :math:`S_{ij} = 1` if pairs i and j share a label and 0 otherwise, and
+    :math:`\Theta^{xy}_{ij} = \frac{1}{2} \cos(h^x_i, h^y_j)`, the loss of a batch of :math:`m` rows
+    is
+
+    .. math::
+        L = \; & \sum_x \overline{\lVert P h^x - y \rVert}
+        + \alpha\, [\ell(\Theta^{II}) + \ell(\Theta^{IT}) + \ell(\Theta^{TT})]
+        + \beta\, \overline{\lVert h^I - h^T \rVert}, \\
+        \ell(\Theta) = \; & \frac{1}{m^2} \sum_{ij} \left(\log (1 + e^{\Theta_{ij}})
+        - S_{ij} \Theta_{ij}\right),
+
+    where the bar is a mean over rows. Codes are the signs of :math:`h`.
+
+    The paper learns real-valued vectors. The terms are those of its public code, which trains
     networks of features, sets ``likelihood_weight=0.001, hidden_units=2048, batch_size=100,
-    max_iter=500, learning_rate=1e-4, weight_decay=0`` and a first beta of Adam of 0.5, and keeps
+    max_iter=500, learning_rate=1e-4, weight_decay=0`` and 0.5 for the first beta of Adam, and keeps
     the epoch that is best on test labels.
 
-    This library's own: the two networks share no layer (the paper's share their last one, below the
-    classifier); the vectors are tanh outputs, and their signs are the codes; similarities
-    are 0 or 1 as in the paper (the public code counts the shared labels); the two halves of a pair
-    are similar even if the row has no label; and the defaults, which cross-validation by the labels
-    of training pairs chose.
+    This library's own: the two networks share no layer (those of the paper share their last one,
+    below the classifier); the vectors are outputs of a tanh, and their signs are the codes;
+    similarities are 0 or 1 as in the paper (the public code counts the shared labels); the two
+    halves of a pair are similar even if the row has no label; and the defaults, which were chosen
+    by cross-validation with the labels of training pairs.
 
     References
     ----------
