@@ -85,8 +85,8 @@ class CIRHHasher(AffinityHasher):
 
     Affinity, graph network and losses follow the public code. For 5,000 pairs it sets
     ``n_neighbors=2000, batch_size=512``, 4,096 hidden units and ``learning_rate=1e-4`` for images,
-    and a text encoder as wide as the text features, which is too narrow if there are few of them. It
-    trains both parts in turn for 60 epochs, and chooses the best epoch by test labels.
+    and a text encoder as wide as the text features, which is too narrow if there are few of them.
+    It trains both parts in turn for 60 epochs, and chooses the best epoch by test labels.
 
     This library's own: the phases come one after the other, so that the target of the encoders is
     constant; the affinity of a batch is that of its own rows (when it trains the encoders, the
