@@ -47,7 +47,7 @@ class BoWTextFeaturizer(Documented, TransformerMixin, BaseEstimator):
     min_df : int or float, default=1
         Leave out terms that occur in fewer texts than this number (int) or share (float) of texts.
     max_df : int or float, default=1.0
-        Leave out terms that more texts hold.
+        Leave out terms that occur in more texts than this number (int) or share (float) of texts.
     ngram_range : tuple of (int, int), default=(1, 1)
         Smallest and largest number of words in a term.
     lowercase : bool, default=True
