@@ -194,6 +194,6 @@ def _captions(members, field, sample):
         )
     if any(lone_surrogate(text) is not None for text in texts):
         raise ValueError(
-            f"a caption of {sample} holds half a character, a lone surrogate: correct it."
+            f"a caption of {sample} contains a lone surrogate, half of a character: correct it."
         )
     return texts

@@ -306,6 +306,6 @@ def _warn_of_unknown(features):
     if n_unknown:
         warn(
             f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
-            "terms and become rows of zeros, whose codes and neighbours mean nothing: give texts "
-            "with other words, or learn more terms in fit.",
+            "terms and become rows of zeros, whose codes and neighbours are meaningless: give "
+            "texts with other words, or learn more terms in fit.",
         )

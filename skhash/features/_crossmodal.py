@@ -299,7 +299,7 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         if features.shape[1] != n_features:
             raise ValueError(
                 f"the {block} block was fitted with {n_features} features, got "
-                f"{features.shape[1]}: give the features that fit saw."
+                f"{features.shape[1]}: give the same features as in fit."
             )
         return features
 

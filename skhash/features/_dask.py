@@ -135,8 +135,8 @@ def _write_part(transformer, rows, number, folder):
         features = _as_matrix(transformer.transform(rows))
         if len(features) != len(rows):
             raise ValueError(
-                f"transform made {len(features)} rows of {len(rows)}: give a transformer that "
-                "keeps every row."
+                f"transform returned {len(features)} rows for {len(rows)} rows: give a "
+                "transformer that keeps every row."
             )
     except Exception as error:
         error.add_note(f"This is partition {number} of X, and its rows are counted from its start.")
@@ -149,14 +149,14 @@ def _write_part(transformer, rows, number, folder):
 def _as_matrix(features):
     if sparse.issparse(features):
         raise TypeError(
-            "transform gave a sparse matrix, and the file holds a dense array: set "
-            "sparse_output=False, or let a TruncatedSVD follow in a Pipeline."
+            "transform returned a sparse matrix, and the file contains a dense array: set "
+            "sparse_output=False, or append a TruncatedSVD in a Pipeline."
         )
     features = np.asarray(features)
     if features.ndim != 2 or features.dtype.kind not in "biuf":
         raise TypeError(
-            f"transform must give a matrix of numbers, got {features.dtype} of shape "
-            f"{features.shape}: give a transformer that makes a row of numbers of each row."
+            f"transform must return a matrix of numbers, got {features.dtype} of shape "
+            f"{features.shape}: give a transformer that returns a row of numbers for each row."
         )
     return np.ascontiguousarray(features)
 

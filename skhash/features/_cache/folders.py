@@ -91,8 +91,8 @@ def _models(cache_dir):
     cache = Path(cache_dir)
     if not is_cache(cache):
         raise ValueError(
-            f"{str(cache)!r} is no cache of features, so nothing was done: give the folder that "
-            "the features are kept in."
+            f"{str(cache)!r} is not a cache of features, so nothing was done: give the folder "
+            "of a cache."
         )
     folders = [path for path in cache.iterdir() if _MODEL.fullmatch(path.name)]
     return sorted(folder for folder in folders if (folder / MANIFEST).is_file())

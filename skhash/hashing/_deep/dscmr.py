@@ -148,11 +148,12 @@ class DSCMRHasher(SupervisedHasher):
             unknown = labels[known < 0].tolist()[0]
             raise ValueError(
                 f"y has the class {shorten(unknown)}, which the first call did not "
-                "know: give all classes there, partial_fit(X, y, classes=...), or fit anew."
+                "know: give all classes there, as in partial_fit(X, y, classes=...), or fit again."
             )
         if n_classes < 2:
             raise ValueError(
-                "the first chunk is of one class: give all classes, partial_fit(X, y, classes=...)."
+                "the first chunk has only one class: give all of them, as in partial_fit(X, y, "
+                "classes=...)."
             )
         return known
 

@@ -115,7 +115,7 @@ class SupervisedHasher(DeepHasher):
             labels = held_labels(labels)
         if not partial and (labels == labels[0]).all():
             raise ValueError(
-                f"y gives all {n_pairs} rows the same labels, which leaves nothing to tell apart: "
+                f"all {n_pairs} rows of y have the same labels, so there is nothing to learn from: "
                 "give two classes or more."
             )
         return self._encode_labels(labels, classes)

@@ -221,7 +221,7 @@ def test_a_chunk_of_dscmr_may_lack_classes_that_were_named_before(pairs, y):
 
 
 def test_a_first_chunk_of_one_class_needs_the_classes_of_dscmr(pairs, y):
-    with pytest.raises(ValueError, match="the first chunk is of one class: give all classes"):
+    with pytest.raises(ValueError, match="the first chunk has only one class: give all of them"):
         make(DSCMRHasher).partial_fit(pairs, np.zeros(30))
     assert make(DCMHHasher).partial_fit(pairs, np.zeros(30)).n_iter_ == 1
 
