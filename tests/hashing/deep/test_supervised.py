@@ -140,8 +140,8 @@ def test_labels_are_learned(cls, pairs, y):
     ("given", "message"),
     [
         (None, "requires y to be passed, but the target y is None"),
-        (np.zeros(30), "y gives all 30 rows the same labels"),
-        (np.zeros((30, 4)), "y gives all 30 rows the same labels"),
+        (np.zeros(30), "all 30 rows of y have the same labels"),
+        (np.zeros((30, 4)), "all 30 rows of y have the same labels"),
         (np.arange(29), "labels of another length: got 29 rows of labels for 30 pairs"),
         (np.full(30, np.nan), r"y must not hold missing values .* in row 0"),
         (np.eye(30) - 1, "two-dimensional labels must be indicators, 0 or 1"),
