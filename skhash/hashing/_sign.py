@@ -135,7 +135,9 @@ class RandomHyperplaneHasher(SharedSpaceHasher):
 
     Notes
     -----
-    The regression into the space of one block is this library's own. References
+    The regression into the space of one block is this library's own.
+
+    References
     ----------
     M. S. Charikar: Similarity estimation techniques from rounding algorithms, STOC 2002.
 
