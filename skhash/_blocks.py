@@ -209,13 +209,13 @@ def make_table(image=None, text=None):
     Parameters
     ----------
     image : array-like, default=None
-        One image per row. A two-dimensional numeric or boolean array (NumPy, sparse or a tensor of
-        torch) or a list of vectors of one length is a block of features or codes and becomes the
-        columns ``image__0``, ``image__1``, ...; a one-dimensional sequence (paths, pictures)
-        becomes the column ``image``. A dataframe keeps its column names, which get the prefix
-        ``image__`` where they lack it.
+        An image in each row. A one-dimensional sequence (paths, pictures) becomes the column
+        ``image``. A two-dimensional numeric or boolean array (NumPy, sparse or a torch tensor), or
+        a list of vectors of equal length, is a block of features or codes, and becomes the columns
+        ``image__0``, ``image__1``, .... The columns of a dataframe keep their names, with the
+        prefix ``image__`` added if it is missing.
     text : array-like, default=None
-        One text per row, likewise.
+        A text in each row, likewise.
 
     Returns
     -------
@@ -225,10 +225,11 @@ def make_table(image=None, text=None):
     Raises
     ------
     TypeError
-        If a tensor cannot become an array, since it needs a gradient or is not on the CPU.
+        If a tensor cannot be converted to an array, because it requires a gradient or is not on the
+        CPU.
     ValueError
-        If neither is given, the two have different numbers of rows, or the vectors of a list have
-        different lengths.
+        If neither argument is given, the two have different numbers of rows, or the vectors of a
+        list have different lengths.
 
     Examples
     --------

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -56,9 +57,9 @@ def _documentation():
 def fitting(estimator):
     """Give a copy of an estimator to fit; at the end, the estimator takes over its attributes.
 
-    All attributes change together, by one assignment. After an error or Ctrl-C the estimator is as
-    it was before, and other threads never use one that is partly fitted. Replace attributes of the
-    copy, do not change them in place: both estimators refer to the same objects.
+    All attributes change together, by one assignment. After an error or Ctrl-C, the estimator is
+    unchanged, and other threads never use a partly fitted one. Replace attributes of the copy
+    instead of changing them in place: both estimators refer to the same objects.
 
     Parameters
     ----------
@@ -93,14 +94,36 @@ def fitting(estimator):
     estimator.__dict__ = vars(new)
 
 
+def without_class_defaults(cls):
+    """Remove from a dataclass the attributes that hold the defaults of its fields.
+
+    The constructor has the defaults. As attributes of the class, ``help`` would list each parameter
+    once more.
+
+    Parameters
+    ----------
+    cls : type
+        The dataclass.
+
+    Returns
+    -------
+    type
+        The same class.
+    """
+    for field in fields(cls):
+        if field.name in vars(cls):
+            delattr(cls, field.name)
+    return cls
+
+
 class ModalityStep(TransformerMixin, BaseEstimator):
     """One modality of a fitted step.
 
     Parameters
     ----------
     estimator : estimator
-        Has the methods ``encode_image`` and ``encode_text``. Frozen, so that neither ``fit`` nor
-        ``clone`` of the pipeline changes it.
+        An estimator with the methods ``encode_image`` and ``encode_text``. It is frozen, so that
+        neither ``fit`` nor ``clone`` of the pipeline changes it.
     modality : {"image", "text"}
         Which of the two ``transform`` calls.
     """
@@ -130,9 +153,9 @@ def split_towers(estimator):
     Parameters
     ----------
     estimator : Pipeline, search or estimator
-        Fitted; or a single fitted estimator with ``encode_image`` and ``encode_text``. Of a search,
-        such as :class:`~sklearn.model_selection.GridSearchCV`, also as a step, the best estimator
-        is taken.
+        A fitted pipeline, or a single fitted estimator with ``encode_image`` and ``encode_text``.
+        If it, or a step, is a search such as :class:`~sklearn.model_selection.GridSearchCV`, its
+        best estimator is used.
 
     Returns
     -------
@@ -143,8 +166,8 @@ def split_towers(estimator):
     Raises
     ------
     ValueError
-        If a step works on both modalities at once, no step encodes, or a search has no best
-        estimator, because of ``refit=False``.
+        If a step works on both modalities at once, no step has these methods, or a search has no
+        best estimator because of ``refit=False``.
 
     Examples
     --------

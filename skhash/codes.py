@@ -146,7 +146,7 @@ def pack_read(codes):
 
 
 def code_format(codes):
-    """Name the format of codes, which the type of their values decides.
+    """Return the format of codes, which is determined by their dtype.
 
     Parameters
     ----------
@@ -161,9 +161,9 @@ def code_format(codes):
     Raises
     ------
     TypeError
-        If the values name no format, or could be of two.
+        If the dtype or the values do not determine the format.
     ValueError
-        If the codes have not two dimensions, or values are missing or not finite.
+        If the codes are not two-dimensional, or values are missing or not finite.
 
     Examples
     --------
@@ -181,7 +181,7 @@ def pack_codes(codes):
     Parameters
     ----------
     codes : array-like or dataframe of shape (n_samples, n_bits), bool, int8 or float
-        The codes; an array that is packed already (uint8) is returned as it is.
+        The codes. An array that is already packed (uint8) is returned unchanged.
 
     Returns
     -------
@@ -191,9 +191,9 @@ def pack_codes(codes):
     Raises
     ------
     TypeError
-        If the values name no format, or could be of two.
+        If the dtype or the values do not determine the format.
     ValueError
-        If the codes have not two dimensions, or values are missing or not finite.
+        If the codes are not two-dimensional, or values are missing or not finite.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def unpack_codes(codes, n_bits=None):
     codes : array-like or dataframe of shape (n_samples, ceil(n_bits / 8)), uint8
         The packed codes.
     n_bits : int, default=None
-        Length of a code in bits; ``None`` means 8 a byte.
+        Length of a code in bits. ``None`` means 8 bits for each byte.
 
     Returns
     -------
@@ -223,7 +223,7 @@ def unpack_codes(codes, n_bits=None):
     Raises
     ------
     TypeError
-        If `codes` is not uint8 or `n_bits` no integer.
+        If `codes` is not uint8, or `n_bits` is not an integer.
     ValueError
         If `n_bits` does not fit the number of bytes.
 
@@ -252,19 +252,19 @@ def convert_codes(codes, output, *, n_bits=None):
     codes : array-like or dataframe of shape (n_samples, n_columns)
         Codes in any of the four formats.
     output : {"bits", "packed", "signs", "real"}
-        The format wanted. ``"real"`` of a binary code is +1 and -1 as float32.
+        Format of the result. Binary codes become float32 values +1 and -1 in the format ``"real"``.
     n_bits : int, default=None
-        Length of the codes in bits; ``None`` means 8 a byte of packed codes.
+        Length of a code in bits. ``None`` means 8 bits for each byte of packed codes.
 
     Returns
     -------
     ndarray
-        The codes in that format.
+        The codes in the format `output`.
 
     Raises
     ------
     TypeError
-        If the values name no format, or could be of two.
+        If the dtype or the values do not determine the format.
     ValueError
         If `output` is not one of the four, or `n_bits` does not fit the codes.
 

@@ -1,8 +1,10 @@
-"""Repair what Sphinx would misread in docstrings that read well in the source."""
+"""Repair what Sphinx or numpydoc misreads in docstrings that read well in a terminal."""
 
 import re
 
 REFERENCE = re.compile(r":(?:ref|term):`~?([^`<]*?)\s*(?:<[^`>]*>)?`")
+# What numpydoc makes of ``**Title**``, a line between parameters that it takes for another one.
+GROUP = re.compile(r"^( +)\*\*\\\*\\\*(.+)\*{4}\n +\.\.$", re.MULTILINE)
 FITTED = re.compile(r"(?<=\w)_(?=[,)])")
 
 
@@ -16,7 +18,14 @@ def repair(app, what, name, obj, options, lines):
         lines[:] = REFERENCE.sub(r"\1", "\n".join(lines)).split("\n")
 
 
+def title_groups(app, what, name, obj, options, lines):
+    """Make subheadings of the titles of groups of parameters."""
+    text = "\n".join(lines)
+    lines[:] = GROUP.sub(r"\1.. rubric:: \2\n\1   :class: group", text).split("\n")
+
+
 def setup(app):
     """Connect to autodoc."""
     app.connect("autodoc-process-docstring", repair, priority=100)  # before numpydoc
+    app.connect("autodoc-process-docstring", title_groups, priority=900)  # after numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}

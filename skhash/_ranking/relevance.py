@@ -29,14 +29,15 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
         given, missing = ("gallery", "queries") if y_query is None else ("queries", "gallery")
         raise ValueError(
             f"labels are given on one side only, for the {given} and not for the {missing}: give "
-            "them for both, or for neither where rows are pairs. The labels of a retriever's "
-            "gallery are the y of its fit, those of the queries the y of score."
+            "them for both, or, if rows are pairs, for neither. A retriever gets the labels of the "
+            "gallery as y in fit, and those of the queries as y in score."
         )
     if y_query is None:
         if n_queries != n_gallery:
             raise ValueError(
-                "without labels row i of the gallery answers query i, which needs equal lengths, "
-                f"got {n_queries} queries and {n_gallery} gallery items: give labels of both."
+                "without labels, only row i of the gallery is relevant to query i, which needs "
+                f"equal lengths, got {n_queries} queries and {n_gallery} gallery items: give "
+                "labels of both."
             )
         return np.arange(n_queries), np.arange(n_gallery)
     sides = {"query": (y_query, n_queries), "gallery": (y_gallery, n_gallery)}
@@ -44,7 +45,7 @@ def encode_labels(y_query, y_gallery, n_queries, n_gallery):
     if labels[0].shape[1:] != labels[1].shape[1:]:
         raise ValueError(
             f"query labels have shape {labels[0].shape} and gallery labels {labels[1].shape}: "
-            "give both as one id or class a row, or both as indicators of the same labels."
+            "give an id or a class for each row of both, or indicators of the same labels."
         )
     if labels[0].ndim == 2:
         packed = (np.packbits(held_labels(array), axis=1) for array in labels)

@@ -41,8 +41,8 @@ class Asymmetric:
         """Return the queries of codes that have been read."""
         if codes.dtype.kind != "f":
             raise TypeError(
-                "rerank='asymmetric' weighs bits by the real codes of the queries, got "
-                f"{format_of(codes)}: give the real codes, of a hasher with output='real'."
+                "rerank='asymmetric' needs real codes of the queries to weight the bits, got "
+                f"{format_of(codes)}: use a hasher with output='real'."
             )
         return cls(to_words(pack_read(codes)), codes)
 

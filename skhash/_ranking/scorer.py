@@ -82,11 +82,11 @@ def _numbers(width):
 class RetrievalScorer(Documented, BaseEstimator):
     """Score an estimator by how well its codes find the other modality.
 
-    The scorer calls ``estimator.transform(X)``, splits the columns of the result into an image and
-    a text half, by their names or else in the middle, and ranks one half for each row of the other:
-    binary codes by Hamming distance, float features by cosine similarity. It serves as ``scoring``
-    of any model selection tool, for any estimator or pipeline whose ``transform`` gives both
-    modalities.
+    The scorer calls ``estimator.transform(X)`` and splits the columns of the result into an image
+    half and a text half, by their names or, without names, in the middle. Each row of one half is a
+    query to the other half. Binary codes are ranked by Hamming distance, float features by cosine
+    similarity. Use it as ``scoring`` in any model selection tool, for any estimator or pipeline
+    whose ``transform`` returns both modalities.
 
     Parameters
     ----------
@@ -94,31 +94,31 @@ class RetrievalScorer(Documented, BaseEstimator):
         Mean average precision, or the metric of that name at k, as in
         :func:`skhash.metrics.precision_at_k` and related functions.
     k : int, default=None
-        Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
+        Number of first results to consider. ``None`` means the whole gallery, which is possible
+        with ``"map"`` and ``"ndcg"`` only.
     direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
-        The modality of the queries and of the database; ``"mean"`` is the mean of both.
+        The modality of the queries and of the database; ``"mean"`` is the mean of both directions.
     gallery : table or array, default=None
-        Database that is transformed and searched; ``None`` searches the scored rows themselves.
-        Dask workers transform and search an array or a dataframe of Dask, which must give binary
-        codes.
+        Pairs that are transformed and searched. ``None`` means the scored rows themselves. A Dask
+        array or dataframe is transformed and searched by Dask workers; this needs binary codes.
     gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         Ids, classes or label indicators of the database.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`skhash.metrics.average_precision`.
     normalize : {"hits", "possible", "relevant"}, default="hits"
-        As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
+        As in :func:`skhash.metrics.average_precision`. Used with ``"map"`` only.
     n_jobs : int, default=None
         Number of threads that rank binary codes; ``-1`` uses all cores.
     rerank : {None, "asymmetric", "vectors"}, default=None
-        How an item's place is found, as in :class:`skhash.retrieval.HammingRetriever`.
-        ``"asymmetric"``: by the sum of the query's absolute real values on the bits that differ.
-        The real codes are those of the estimator with ``output="real"``, where it or its last step
-        has this parameter (a copy is set), or else what it returns. ``"vectors"``: the
-        `n_candidates` nearest by Hamming distance come first, ordered by the cosine between the
-        features that the last step gets, whose image and text halves must be of one space; then the
-        others, by Hamming distance.
+        How items are re-ranked, as in :class:`skhash.retrieval.HammingRetriever`. ``"asymmetric"``:
+        by the sum of the absolute real values of the query over the bits that differ. If the
+        estimator or its last step has a parameter `output`, real codes are computed by a copy with
+        ``output="real"``; otherwise, the result of ``transform`` is used. ``"vectors"``: the
+        `n_candidates` items with the smallest Hamming distances come first, ordered by the cosine
+        similarity of the inputs of the last step, whose image and text halves must be in one space.
+        The other items follow, by Hamming distance.
     n_candidates : int, default=100
-        Number of items that ``rerank="vectors"`` orders.
+        Number of items that ``rerank="vectors"`` re-ranks.
 
     Examples
     --------
@@ -163,25 +163,27 @@ class RetrievalScorer(Documented, BaseEstimator):
         Parameters
         ----------
         estimator : estimator
-            Fitted; its ``transform`` gives the codes or features of both modalities.
+            A fitted estimator whose ``transform`` returns the codes or features of both modalities.
         X : table or array of shape (n_samples, n_columns)
             Rows that hold both modalities.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Ids or classes (equal values are relevant) or label indicators (one shared label is
-            enough). ``None`` means the paired row alone is relevant.
+            Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+            label in common, are relevant. ``None`` means that only the other half of a row is
+            relevant.
         groups : array-like of shape (n_samples,), default=None
-            Ids that take the place of `y` where that is None. With metadata routing, ask for them
+            Ids that are used instead of `y` if `y` is None. With metadata routing, request them
             with ``set_score_request(groups=True)``.
 
         Returns
         -------
         float
-            The score, from 0 to 1; greater is better.
+            The score, from 0 to 1; larger is better.
 
         Raises
         ------
         ValueError
-            If a parameter is unknown, the columns cannot be halved, or the labels do not fit.
+            If a parameter has an unknown value, the columns cannot be split into two halves, or the
+            labels do not fit.
         """
         check_choice(self.metric, "metric", METRICS)
         check_choice(self.direction, "direction", DIRECTIONS)

@@ -38,18 +38,18 @@ def fetch_mirflickr25k(*, data_home=None, subset="train", random_state=0):
     """Load MIRFlickr-25K from local files: pictures, bags of 1,386 tags, 24 classes.
 
     Nothing is downloaded. The files ``mirflickr25k-iall.mat``, ``mirflickr25k-yall.mat`` and
-    ``mirflickr25k-lall.mat``, which papers on hashing share, are looked for as :func:`fetch_wiki`
-    does, in subfolders called ``mirflickr25k``.
+    ``mirflickr25k-lall.mat``, which papers on hashing share, are looked for in the same folders as
+    by :func:`fetch_wiki`, and in their subfolders ``mirflickr25k``.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder to look in first; ``None`` means ``~/skhash_data``.
+        Folder to look in first. ``None`` means ``~/skhash_data``.
     subset : {"train", "query", "database", "all"}, default="train"
-        The pairs to load: for training, to search with, to be searched (the training pairs are
-        among them), or all of them.
+        The pairs to load: training pairs, queries, the database (which includes the training
+        pairs), or all pairs.
     random_state : int, default=0
-        Seed of the split. Subsets belong together if their seeds are equal.
+        Seed of the split. Subsets with the same seed belong to the same split.
 
     Returns
     -------
@@ -57,14 +57,14 @@ def fetch_mirflickr25k(*, data_home=None, subset="train", random_state=0):
         With the attributes
 
         image : sequence of ndarray of shape (height, width, 3), uint8
-            The pictures, each read from the file when it is asked for; a slice reads nothing yet.
-            Featurizers hold a few at a time, :func:`~skhash.make_table` holds all of them.
+            The pictures. Each is read from the file when it is accessed; a slice does not read any.
+            Featurizers have a few in memory at a time, :func:`~skhash.make_table` all of them.
         text : ndarray of shape (n_samples, 1386), float32
             The bags of tags.
         target : ndarray of shape (n_samples, 24), uint8
             1 for the classes of each pair, 0 elsewhere.
         row : ndarray of shape (n_samples,), int64
-            Number of the pair in the files, ascending.
+            Row numbers of the pairs in the files, in ascending order.
         DESCR : str
             Description of the data set.
 
@@ -81,9 +81,9 @@ def fetch_mirflickr25k(*, data_home=None, subset="train", random_state=0):
 
     Notes
     -----
-    160 queries and 400 training pairs are drawn from the first class, then 80 and 200 from each
-    other class, out of the pairs that are left. Where a class runs short, the training pairs are
-    filled up to 5,000 from the database, which is all but the queries.
+    160 queries and 400 training pairs are drawn from the first class, then 80 and 200 of the
+    remaining pairs from each other class. If a class has too few pairs, training pairs are added
+    from the database until there are 5,000. The database is all pairs but the queries.
 
     References
     ----------
@@ -117,23 +117,23 @@ def fetch_nuswide(*, data_home=None, subset="train", random_state=0):
     """Load NUS-WIDE, ten concepts, from local files: pictures, bags of 1,000 tags, 10 classes.
 
     Nothing is downloaded. The files ``nus-wide-tc10-iall.mat``, ``nus-wide-tc10-yall.mat`` and
-    ``nus-wide-tc10-lall.mat``, which papers on hashing share, are looked for as :func:`fetch_wiki`
-    does, in subfolders called ``nuswide``.
+    ``nus-wide-tc10-lall.mat``, which papers on hashing share, are looked for in the same folders as
+    by :func:`fetch_wiki`, and in their subfolders ``nuswide``.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder to look in first; ``None`` means ``~/skhash_data``.
+        Folder to look in first. ``None`` means ``~/skhash_data``.
     subset : {"train", "query", "database", "all"}, default="train"
         The pairs to load, as in :func:`fetch_mirflickr25k`.
     random_state : int, default=0
-        Seed of the split. Subsets belong together if their seeds are equal.
+        Seed of the split. Subsets with the same seed belong to the same split.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        As :func:`fetch_mirflickr25k` returns it, with ``text`` of shape (n_samples, 1000) and
-        ``target`` of shape (n_samples, 10).
+        As in :func:`fetch_mirflickr25k`, with ``text`` of shape (n_samples, 1000) and ``target`` of
+        shape (n_samples, 10).
 
     Raises
     ------
@@ -148,8 +148,8 @@ def fetch_nuswide(*, data_home=None, subset="train", random_state=0):
 
     Notes
     -----
-    200 queries and 500 training pairs are drawn from each class in turn, out of the pairs that are
-    left; the database is all but the queries.
+    From each class in turn, 200 queries and 500 training pairs are drawn among the remaining pairs.
+    The database is all pairs but the queries.
 
     References
     ----------
@@ -183,26 +183,25 @@ def fetch_mscoco(*, data_home=None, subset="train", image="pixels", random_state
     """Load MS COCO from local files: pictures or their features, bags of 2,000 words, 80 classes.
 
     Nothing is downloaded. The files ``COCO.mat`` and ``COCO_BoW.npy``, which papers on hashing
-    share, are looked for as :func:`fetch_wiki` does, in subfolders called ``mscoco``. For COCO's
-    own files see :func:`load_coco_captions`.
+    share, are looked for in the same folders as by :func:`fetch_wiki`, and in their subfolders
+    ``mscoco``. For COCO's own files see :func:`load_coco_captions`.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder to look in first; ``None`` means ``~/skhash_data``.
+        Folder to look in first. ``None`` means ``~/skhash_data``.
     subset : {"train", "query", "database", "all"}, default="train"
         The pairs to load, as in :func:`fetch_mirflickr25k`.
     image : {"pixels", "cnn-f"}, default="pixels"
-        The pictures themselves, or the 4,096 features of a CNN-F network that the file holds.
+        The pictures themselves, or the 4,096 features of a CNN-F network that the file contains.
     random_state : int, default=0
-        Seed of the draw of the training pairs; the queries are those of the file.
+        Seed for drawing the training pairs; the queries are those of the file.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        As :func:`fetch_mirflickr25k` returns it, with ``text`` of shape (n_samples, 2000) and
-        ``target`` of shape (n_samples, 80); ``image`` may be an ndarray of shape
-        (n_samples, 4096), float32.
+        As in :func:`fetch_mirflickr25k`, with ``text`` of shape (n_samples, 2000) and ``target`` of
+        shape (n_samples, 80); ``image`` may be an ndarray of shape (n_samples, 4096), float32.
 
     Raises
     ------

@@ -17,7 +17,7 @@ FLICKR_LINE = re.compile(r"([^\t#|]+)#\d+(?:\t|$)(.*)|([^|]+)\|\s*\d+\s*\|?\s*(.
 def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
     """Load COCO's captions, and the classes of its instances.
 
-    A row is a pair of a picture and one caption, in the order of the file.
+    Each row is a pair of a picture and one caption, in the order of the file.
 
     Parameters
     ----------
@@ -26,27 +26,28 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
     captions : str or path-like
         The file of captions, such as ``captions_val2017.json``.
     instances : str, path-like or None, default=None
-        The file of instances that belongs to it, such as ``instances_val2017.json``; ``None``
+        The file of the instances of the same pictures, such as ``instances_val2017.json``. ``None``
         means no classes.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder, or whose caption is missing: raise an
-        error, or be left out, with a warning.
+        What to do with a row whose picture is not in the folder, or whose caption is missing: raise
+        an error, or leave it out with a warning.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        As :func:`load_image_table` returns it: ``frame``, ``group``, ``dropped``, ``DESCR`` and,
-        with `instances`, ``target`` of shape (n_rows, n_classes), uint8, which is 1 where the
-        picture shows an instance of the class, and ``target_names``, in the order of their ids.
+        As in :func:`load_image_table`: ``frame``, ``group``, ``dropped``, ``DESCR`` and, with
+        `instances`, ``target`` of shape (n_rows, n_classes), uint8, which is 1 if the picture
+        contains an instance of the class, and ``target_names``, in the order of the ids of the
+        classes.
 
     Raises
     ------
     FileNotFoundError
         If the folder, a file or a picture is missing.
     ValueError
-        If a file is not in COCO's format, has one id for two pictures or annotations of a picture
-        that it does not list, the instances are of other pictures, or a path or link leads out of
-        the folder.
+        If a file is not in the format of COCO, two pictures have the same id, an annotation refers
+        to a picture that is not listed, the instances are of other pictures, or a path or link
+        leads out of the folder.
 
     References
     ----------
@@ -89,7 +90,7 @@ def load_coco_captions(folder, captions, *, instances=None, on_missing="raise"):
 def load_flickr_captions(folder, captions, *, on_missing="raise"):
     r"""Load the captions of Flickr8k or Flickr30k.
 
-    A row is a pair of a picture and one caption, in the order of the file.
+    Each row is a pair of a picture and one caption, in the order of the file.
 
     Parameters
     ----------
@@ -98,17 +99,16 @@ def load_flickr_captions(folder, captions, *, on_missing="raise"):
     captions : str or path-like
         The file of captions: ``results.csv``, whose lines are ``name| number| caption``;
         ``Flickr8k.token.txt`` or ``results_20130124.token``, whose lines are name, ``#``, number,
-        tab, caption; or ``captions.txt``, which begins with ``image,caption`` and goes on as such
-        a table.
+        tab, caption; or ``captions.txt``, a table whose first line is ``image,caption``.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder, or whose caption is missing: raise an
-        error, or be left out, with a warning. Flickr8k's own file names a picture that it does not
-        bring, ``2258277193_586949ec62.jpg.1``.
+        What to do with a row whose picture is not in the folder, or whose caption is missing: raise
+        an error, or leave it out with a warning. The official file of Flickr8k lists a picture that
+        is not part of the data set, ``2258277193_586949ec62.jpg.1``.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        As :func:`load_image_table` returns it: ``frame``, ``group``, ``dropped``, ``DESCR``.
+        As in :func:`load_image_table`: ``frame``, ``group``, ``dropped``, ``DESCR``.
 
     Raises
     ------
@@ -184,25 +184,26 @@ def _flickr_rows(content, path):
 def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
     """Load one of the splits of COCO, Flickr8k or Flickr30k by Karpathy and Fei-Fei.
 
-    A row is a pair of a picture and one caption; the rows of a picture are adjacent.
+    Each row is a pair of a picture and one caption; the rows of a picture are adjacent.
 
     Parameters
     ----------
     folder : str or path-like
-        The folder of the pictures; for COCO the one that holds ``train2014`` and ``val2014``.
+        The folder of the pictures; for COCO, the folder that contains ``train2014`` and
+        ``val2014``.
     captions : str or path-like
         The file of captions and splits, such as ``dataset_coco.json``.
     split : str or list of str, default="train"
-        The split or splits: ``"train"``, ``"val"``, ``"test"``, and for COCO ``"restval"``, which
-        most papers train on too: ``["train", "restval"]``.
+        The split or splits: ``"train"``, ``"val"``, ``"test"``, and for COCO ``"restval"``. Most
+        papers train on ``["train", "restval"]``.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder, or whose caption is missing: raise an
-        error, or be left out, with a warning.
+        What to do with a row whose picture is not in the folder, or whose caption is missing: raise
+        an error, or leave it out with a warning.
 
     Returns
     -------
     :class:`~sklearn.utils.Bunch`
-        As :func:`load_image_table` returns it: ``frame``, ``group``, ``dropped``, ``DESCR``.
+        As in :func:`load_image_table`: ``frame``, ``group``, ``dropped``, ``DESCR``.
 
     Raises
     ------
@@ -214,7 +215,7 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
 
     Notes
     -----
-    In messages, the row of a picture is its place in the list ``images`` of the file.
+    In error messages, the row of a picture is its position in the list ``images`` of the file.
 
     References
     ----------

@@ -68,9 +68,9 @@ def make_clip_features(
 ):
     r"""Draw image vectors like those of CLIP, sparse tags and labels.
 
-    A collection of any size that needs no download and no weights. It has what is typical of
-    photographs with tags: image vectors point in much the same direction, the frequencies of tags
-    have a long tail, and labels occur together.
+    The collection can have any size, and needs no download and no weights. It has typical
+    properties of photographs with tags: image vectors have similar directions, the frequencies of
+    tags have a long tail, and labels are correlated.
 
     Parameters
     ----------
@@ -79,15 +79,15 @@ def make_clip_features(
     n_features : int, default=512
         Width of the image block.
     n_tags : int, default=1386
-        Width of the text block.
+        Number of tags, which are the text features.
     n_labels : int, default=24
         Number of labels.
     sparse_output : bool, default=False
         Whether ``data`` is a CSR matrix. The image block is dense, so this saves little memory.
     random_state : int, RandomState instance, Generator or None, default=None
-        Seed of the pairs. An int gives the same pairs at each call, and the first pairs of a
-        longer call are those of a shorter one. Topics and what they look like are the same for all
-        seeds: calls with different seeds draw different pairs of one collection.
+        Seed of the pairs. With an int, each call gives the same pairs, and a smaller `n_samples`
+        gives the first of them. The topics and their vectors do not depend on the seed: different
+        seeds draw different pairs of the same collection.
 
     Returns
     -------
@@ -95,9 +95,9 @@ def make_clip_features(
         With the attributes
 
         data : ndarray or CSR matrix of shape (n_samples, n_features + n_tags), float32
-            The features of both, image block first, as hashers take them.
+            The features of both modalities, image block first, as hashers accept them.
         image : ndarray of shape (n_samples, n_features), float32
-            Image vectors of length 1; a view of ``data`` where that is dense.
+            Image vectors of unit length; a view of ``data`` if that is dense.
         text : CSR matrix of shape (n_samples, n_tags), float32
             1 for the tags of each pair; no row is empty.
         n_image_features : int
@@ -109,8 +109,8 @@ def make_clip_features(
         feature_names : list of str
             ``"image__0"``, ..., then ``"text__tag0"``, ...
         query, train, database : ndarray of int64
-            Rows to search with (a tenth), to train on (a quarter) and to be searched (all others),
-            each apart from the others.
+            Disjoint row numbers of queries (a tenth), training pairs (a quarter) and the database
+            (all others).
         DESCR : str
             Description of the data set.
 
@@ -123,12 +123,12 @@ def make_clip_features(
 
     Notes
     -----
-    This model is the library's own. A pair has topics :math:`t` with weights :math:`w_t` that sum
-    to 1; a topic belongs to one of 8 themes. Tags are drawn from :math:`\sum_t w_t p_t`, where
-    :math:`p_t` falls like a power of the rank in an order of the topic's own. Each label applies
-    with a probability that :math:`\sum_t w_t l_t` gives. With fixed vectors :math:`m`, :math:`d_t`
-    and :math:`e_j`, a tag set :math:`J` and noise :math:`\varepsilon` of a falling spectrum, the
-    image is
+    The model is this library's own. A pair has topics :math:`t` with weights :math:`w_t` that sum
+    to 1, and each topic belongs to one of 8 themes. Tags are drawn from :math:`\sum_t w_t p_t`,
+    where :math:`p_t` decreases as a power of the rank of a tag, in an order that depends on the
+    topic. The probability of each label is a function of :math:`\sum_t w_t l_t`. With fixed vectors
+    :math:`m`, :math:`d_t` and :math:`e_j`, a set of tags :math:`J`, and noise :math:`\varepsilon`
+    with a decreasing spectrum, the image is
 
     .. math::
 
@@ -136,8 +136,8 @@ def make_clip_features(
         z = m + a \sum_t w_t d_t + \frac{b}{\sqrt{|J|}} \sum_{j \in J} e_j + c\, \varepsilon.
 
     The constants were set so that, with the default sizes, pairs have the statistics and the
-    difficulty that ``DESCR`` states. Time is linear in `n_samples`. Pairs are drawn in blocks, so
-    little memory is needed beside the result, which takes about 8 kB a pair.
+    difficulty given in ``DESCR``. Time is linear in `n_samples`. Pairs are drawn in blocks, so
+    little memory is needed in addition to the result, which takes about 8 kB for each pair.
 
     Examples
     --------

@@ -22,7 +22,8 @@ def get_data_home(data_home=None):
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder; ``None`` means ``~/skhash_data``. A leading ``~`` is the user's home folder.
+        The folder. ``None`` means ``~/skhash_data``. A leading ``~`` stands for the home folder of
+        the user.
 
     Returns
     -------
@@ -40,8 +41,8 @@ def get_data_home(data_home=None):
 
     Notes
     -----
-    The environment variable ``SKHASH_DATA`` names another folder where the ``fetch_*`` functions
-    look for files. It is only read: nothing is ever written or deleted there.
+    The environment variable ``SKHASH_DATA`` can be set to another folder in which the ``fetch_*``
+    functions look for files. Nothing is ever written or deleted there.
 
     Examples
     --------
@@ -62,7 +63,7 @@ def clear_data_home(data_home=None):
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder; ``None`` means ``~/skhash_data``. It need not exist.
+        The folder. ``None`` means ``~/skhash_data``. It does not have to exist.
 
     Raises
     ------

@@ -32,8 +32,8 @@ def load_image_table(
 ):
     r"""Load a folder of pictures and a table of their captions.
 
-    A row is a pair of a picture and one caption: a picture with several captions has several rows,
-    which share a ``group``. Pictures are not opened here.
+    Each row of the result is a pair of a picture and one caption. A picture with several captions
+    has several rows, with the same ``group``. Pictures are not opened here.
 
     Parameters
     ----------
@@ -43,20 +43,21 @@ def load_image_table(
         A file that ends in ``.csv`` (its cells separated by commas, or by semicolons or tabulators
         if there is no comma in the header), ``.tsv``, ``.json`` (a list of objects, or an object of
         columns), ``.jsonl`` or ``.parquet`` (extra ``parquet``), in UTF-8; or a dataframe. A cell
-        of captions may hold a list of them. Other columns are ignored.
+        may contain a list of captions. Other columns are ignored.
     image_column : str or None, default=None
-        Column of the pictures' paths within `folder`, of the bytes of their files, or of
-        ``{"bytes": ..., "path": ...}`` as parquet files of Hugging Face hold. ``None`` takes the
-        one that is called ``image``, ``image_path``, ``filename``, ``file_name``, ``file``,
-        ``filepath`` or ``path``, in letters of any case.
+        Column of the pictures: paths within `folder`, bytes of files, or dicts ``{"bytes": ...,
+        "path": ...}``, as in parquet files of Hugging Face. ``None`` means the column that is
+        called ``image``, ``image_path``, ``filename``, ``file_name``, ``file``, ``filepath`` or
+        ``path``, in letters of any case.
     text_column : str or None, default=None
-        Column of the captions. ``None`` takes the one that is called ``text``, ``caption(s)``,
+        Column of the captions. ``None`` means the column that is called ``text``, ``caption(s)``,
         ``sentence(s)``, ``description`` or ``comment``.
     label_column : str or None, default=None
-        Column of the classes: one a cell, or a list of them. ``None`` means that there are none.
+        Column of the classes: one in each cell, or a list. ``None`` means that there are no
+        classes.
     on_missing : {"raise", "drop"}, default="raise"
-        What a row does whose picture is not in the folder, or whose caption is missing: raise an
-        error, or be left out, with a warning. In a file, a blank caption is a missing one; in a
+        What to do with a row whose picture is not in the folder, or whose caption is missing: raise
+        an error, or leave it out with a warning. In a file, a blank caption is a missing one; in a
         dataframe, ``""`` is an empty text. Words such as "NA" are captions.
 
     Returns
@@ -65,16 +66,16 @@ def load_image_table(
         With the attributes
 
         frame : pandas.DataFrame of shape (n_rows, 2)
-            The column ``image`` holds paths (or bytes), the column ``text`` captions.
+            The column ``image`` contains paths (or bytes), and the column ``text`` captions.
         group : ndarray of shape (n_rows,), int64
             Number of the picture, the same for all spellings of its path. Rows of one group must
             not be split between training and test.
         row : ndarray of shape (n_rows,), int64
-            Number of the row of the table that each pair comes from: ``table["stars"].iloc[row]``
-            is a column beside the pairs.
+            Row number, in the table, of each pair. For example, ``table["stars"].iloc[row]`` is
+            another column for the pairs.
         target : ndarray of shape (n_rows,), int64, or (n_rows, n_classes), uint8
-            The class, an index into `target_names`, or 1 for each of several classes and 0
-            elsewhere. Only with `label_column`.
+            The class, as an index into `target_names`; or, with several classes in a row,
+            indicators, 1 for each class of the row and 0 elsewhere. Only with `label_column`.
         target_names : list of str
             The classes, sorted. Only with `label_column`.
         dropped : list of str
@@ -89,8 +90,8 @@ def load_image_table(
     ImportError
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
-        If the file cannot be read, a column cannot be identified, a cell is empty, labels are of
-        several types, or a path or link leads out of the folder.
+        If the file cannot be read, a column cannot be identified, a cell is empty, labels have
+        different types, or a path or link leads out of the folder.
 
     See Also
     --------
@@ -99,7 +100,7 @@ def load_image_table(
 
     Notes
     -----
-    In messages, rows of a table count from 0.
+    In error messages, rows of a table are counted from 0.
 
     Examples
     --------

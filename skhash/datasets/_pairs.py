@@ -195,6 +195,6 @@ def _check_texts(texts, rows, source):
             )
         if lone_surrogate(text) is not None:
             raise ValueError(
-                f"row {row} of {source} has the caption {shorten(text)}, which holds half a "
-                "character, a lone surrogate: write it again in UTF-8."
+                f"row {row} of {source} has the caption {shorten(text)}, which contains a lone "
+                "surrogate, half of a character: write it again in UTF-8."
             )

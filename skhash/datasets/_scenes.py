@@ -75,23 +75,22 @@ colours together 0.79, and of the 48 pairs of a colour and a shape 0.08.
 def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=None):
     r"""Draw pictures of two coloured shapes and write English captions for them.
 
-    A small data set of images and texts that needs no download: pixels and words that can be looked
-    at, paraphrased enough that no single word gives a class away.
+    A small data set of images and texts that needs no download. Captions are paraphrased, so that
+    no single word determines a class.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Number of pictures.
     image_size : int, default=64
-        Side of the square pictures in pixels, at least 16.
+        Side length of the square pictures in pixels, at least 16.
     n_captions : int, default=1
-        Number of captions a picture. A row holds one caption, so the result has
-        ``n_rows = n_samples * n_captions`` rows; the rows of a picture are adjacent and share one
-        picture object.
+        Number of captions of each picture. A row has one caption, so the result has ``n_rows =
+        n_samples * n_captions`` rows; the rows of a picture are adjacent and share one picture
+        object.
     random_state : int, RandomState instance, Generator or None, default=None
-        Seed. An int gives the same pixels and words at each call, and the first pictures of a
-        longer call are those of a shorter one. Neither `image_size` nor `n_captions` changes the
-        scenes.
+        Seed. With an int, each call gives the same pixels and words, and a smaller `n_samples`
+        gives the first of them. The scenes do not depend on `image_size` or `n_captions`.
 
     Returns
     -------
@@ -99,17 +98,18 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
         With the attributes
 
         frame : pandas.DataFrame of shape (n_rows, 2)
-            The column ``image`` holds RGB pictures (:class:`PIL.Image.Image`), the column ``text``
-            their captions.
+            The column ``image`` contains RGB pictures (:class:`PIL.Image.Image`), and the column
+            ``text`` their captions.
         target : ndarray of shape (n_rows, 12), uint8
             1 for the two classes of each picture, 0 elsewhere.
         target_names : list of str of length 12
-            The classes, a colour family and a shape each: ``"warm circle"``, ..., ``"cool ring"``.
+            The classes, which combine a colour family and a shape: ``"warm circle"``, ..., ``"cool
+            ring"``.
         group : ndarray of shape (n_rows,), int64
             Number of the picture. Rows of one group must not be split between training and test.
         combination : ndarray of shape (n_rows,), int64
-            What the picture shows: equal for the same two shapes, colours and relation, 5,040 in
-            all. Hold combinations out to ask for scenes that were never seen.
+            Number of the combination of shapes, colours and their relation that the picture shows,
+            out of 5,040. Hold out combinations to test on scenes that do not occur in training.
         DESCR : str
             Description of the data set.
 
@@ -128,9 +128,9 @@ def make_scenes(n_samples=1000, *, image_size=64, n_captions=1, random_state=Non
 
         \frac{8}{15} \cdot \frac{1}{2} + \frac{1}{15} \cdot \frac{73}{98} \approx 0.316:
 
-    they have one shape in common with probability 8/15, and both with 1/15; the other factors say
-    how often a shape in common has colours of one family. Codes that say nothing score about this
-    as mean average precision.
+    they have one shape in common with probability 8/15, and both with probability 1/15. The other
+    factors are the probabilities that a common shape has colours of the same family. This is about
+    the mean average precision of random codes.
 
     Examples
     --------

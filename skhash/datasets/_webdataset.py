@@ -20,27 +20,27 @@ def load_webdataset(
 ):
     """Load pictures and captions from tar shards, as WebDataset and img2dataset write them.
 
-    Members of one name up to its first dot are a sample: a picture, and its caption in a ``.txt``
-    or ``.json``. Nothing is unpacked to the disk; the pictures are kept in memory as the bytes of
-    their files, so load as many shards as fit.
+    Members with the same name, up to the first dot, are a sample: a picture, and its caption in a
+    ``.txt`` or ``.json`` file. Nothing is unpacked to disk. The pictures are kept in memory, as the
+    bytes of their files, so load only as many shards as fit into memory.
 
     Parameters
     ----------
     shards : str, path-like or list of them
         A tar file, a folder of files that end in ``.tar``, or a list of tar files.
     text_field : str or None, default=None
-        Field of the ``.json`` that holds the caption, or a list of captions. ``None`` takes the
-        ``.txt`` where there is one, else the field that is called ``text``, ``caption(s)``,
+        Field of the ``.json`` file that contains the caption, or a list of captions. ``None`` means
+        the ``.txt`` file if there is one, else the field that is called ``text``, ``caption(s)``,
         ``sentence(s)``, ``description`` or ``comment``.
     labels : bool, default=False
-        Whether to read the classes: whole numbers, a ``.cls`` a sample.
+        Whether to read the classes, which are integers in the ``.cls`` file of each sample.
     on_missing : {"raise", "drop"}, default="raise"
-        What a sample without a picture, a caption or, with `labels`, a class does: raise an error,
-        or be left out, with a warning.
+        What to do with a sample without a picture, a caption or, with `labels`, a class: raise an
+        error, or leave it out with a warning.
     max_expansion : float, default=100
-        How many times the size of its file a shard may hold, where that is more than 64 MiB: a
-        compressed shard or a sparse member that holds more was made to fill the memory. ``np.inf``
-        means no limit.
+        Largest size of the unpacked content of a shard, as a multiple of the size of its file. It
+        protects against compressed shards and sparse members that would fill the memory. Contents
+        of up to 64 MiB are always accepted. ``np.inf`` means no limit.
 
     Returns
     -------
@@ -48,15 +48,15 @@ def load_webdataset(
         With the attributes
 
         frame : pandas.DataFrame of shape (n_rows, 2)
-            The column ``image`` holds bytes, the column ``text`` captions.
+            The column ``image`` contains bytes, and the column ``text`` captions.
         group : ndarray of shape (n_rows,), int64
             Number of the picture. Rows of one group must not be split between training and test.
         key : ndarray of shape (n_rows,), object
             Name of the sample in its shard.
         target : ndarray of shape (n_rows,), int64
-            The class, as it is written. Only with `labels`.
+            The class, as it is in the file. Only with `labels`.
         dropped : list of str
-            Shards and names of the samples that were left out.
+            Shards and names of samples that were left out.
         DESCR : str
             Description of the data set.
 
@@ -65,8 +65,8 @@ def load_webdataset(
     FileNotFoundError
         If there is no shard.
     ValueError
-        If a shard is not a complete tar file, is named twice or holds too much, a sample lacks
-        something or has two pictures, or a caption or class cannot be read.
+        If a shard is not a complete tar file, is given twice or is too large when unpacked, a
+        sample is incomplete or has two pictures, or a caption or class cannot be read.
 
     See Also
     --------
@@ -74,12 +74,12 @@ def load_webdataset(
 
     Notes
     -----
-    As in WebDataset, the name of a sample ends at the first dot of its last part, and what follows
-    is the name of a field: ``22.05.jpg`` is the field ``05.jpg`` of the sample ``22``. Fields other
-    than those above are passed over where the sample is complete without them. A picture and a
-    caption that share a longer name, ``22.05.jpg`` and ``22.05.txt``, count as a sample that lacks
-    both: rename them. So do links, which are not followed. Members without a suffix, those whose
-    names begin with a dot and those called ``__name__`` are passed over.
+    As in WebDataset, the name of a sample ends at the first dot of its file name, and the rest is
+    the name of a field: ``22.05.jpg`` is the field ``05.jpg`` of the sample ``22``. Other fields
+    than those above are ignored if the sample is complete without them. If files of a sample have a
+    dot in their names, such as ``22.05.jpg`` and ``22.05.txt``, the sample has neither picture nor
+    caption: rename the files. Links are not followed, and their samples count as incomplete.
+    Members without a suffix, with a leading dot, or called ``__name__`` are ignored.
 
     Examples
     --------
@@ -196,6 +196,6 @@ def _captions(members, field, sample):
         )
     if any(lone_surrogate(text) is not None for text in texts):
         raise ValueError(
-            f"a caption of {sample} holds half a character, a lone surrogate: correct it."
+            f"a caption of {sample} contains a lone surrogate, half of a character: correct it."
         )
     return texts

@@ -53,22 +53,23 @@ def fetch_wiki(
 ):
     """Load the Wiki data set: SIFT histograms of images, LDA topics of texts, ten categories.
 
-    The files are looked for in `data_home`, if it is given, then in the folder that the environment
-    variable ``SKHASH_DATA`` names, then in ``~/skhash_data``, if `data_home` is not given; in each
-    of them directly, then in its subfolder ``wiki``. Where none has them, the official archive (of
-    the authors, over http) is downloaded into the data home.
+    The files are looked for in `data_home`, if it is given; then in the folder of the environment
+    variable ``SKHASH_DATA``; then, if `data_home` is not given, in ``~/skhash_data``; in each of
+    them directly, and then in its subfolder ``wiki``. If they are not found, the official archive
+    of the authors is downloaded, over http, to `data_home`.
 
     Parameters
     ----------
     data_home : str or path-like, default=None
-        The folder to look in first and to download to; ``None`` means ``~/skhash_data``.
+        Folder to look in first, and to download to. ``None`` means ``~/skhash_data``.
     subset : {"train", "test", "all"}, default="train"
-        The pairs to load; ``"all"`` gives the training pairs first, then the test pairs.
+        The pairs to load. ``"all"`` means the training pairs, followed by the test pairs.
     text : {"lda", "tfidf"}, default="lda"
         The text features: 10 topic weights, or the tf-idf weights of 1,000 words, which need the
         file ``raw_features_with_tfidf.mat``; it is not part of the official set.
     download_if_missing : bool, default=True
-        Whether to download the archive where no folder has the files. If False, raise an error.
+        Whether to download the archive if no folder has the files. If False, an error is raised
+        instead.
     as_frame : bool, default=False
         Whether ``data`` is a dataframe.
 
@@ -78,9 +79,9 @@ def fetch_wiki(
         With the attributes
 
         data : ndarray or DataFrame of shape (n_samples, 138) or (n_samples, 1128), float32
-            The features as they are in the file, unscaled, image block first.
+            The features, image block first, with the values of the file, not scaled.
         n_image_features : int
-            Width of the image block, 128.
+            Number of image features, 128.
         target : ndarray of shape (n_samples,), int64
             The category, an index into `target_names`.
         target_names : list of str of length 10
@@ -97,7 +98,7 @@ def fetch_wiki(
     ImportError
         If the files must be downloaded, and pooch (extra ``datasets``) is not installed.
     OSError
-        If the files are missing and must not or cannot be downloaded, or the archive is damaged.
+        If the files are missing and are not or cannot be downloaded, or the archive is damaged.
     TypeError
         If `data_home` is not a path.
     ValueError
@@ -105,9 +106,9 @@ def fetch_wiki(
 
     Notes
     -----
-    No checksum of the archive is published, so a download is not compared with one. The download
-    from the official address is unverified: it has been tried with a stand-in only. It can be done
-    by hand: unpack the archive anywhere and pass the folder of its files as `data_home`.
+    No checksum of the archive is published, so downloads are not verified. The download from the
+    official address was not tested, only one from a local server. To download by hand, unpack the
+    archive anywhere and pass the folder of its files as `data_home`.
 
     References
     ----------

@@ -26,49 +26,50 @@ _JOINERS = "\u200c\u200d"  # invisible, within words of Persian and of scripts o
 class BoWTextFeaturizer(Documented, TransformerMixin, BaseEstimator):
     r"""Bag of words of the most frequent terms of the training texts.
 
-    With :math:`c_{it}` the number of times that term :math:`t` occurs in text :math:`i`, a feature
-    is :math:`[c_{it} > 0]` (``"binary"``), :math:`c_{it}` (``"count"``), or, for ``"tfidf"``,
+    If term :math:`t` occurs :math:`c_{it}` times in text :math:`i`, the feature is :math:`[c_{it} >
+    0]` (``"binary"``), :math:`c_{it}` (``"count"``), or, for ``"tfidf"``,
 
     .. math:: c_{it} \left(1 + \ln \frac{1 + n}{1 + n_t}\right)
 
-    divided by the Euclidean norm of its row, where :math:`n_t` of the :math:`n` training texts hold
-    the term. These are scikit-learn's definitions: its vectorizers do the work. Texts are brought
-    into Unicode's normalization form C first, so that a letter with an accent is the same term
-    however it is encoded.
+    divided by the Euclidean norm of its row, where :math:`n_t` of the :math:`n` training texts
+    contain the term. These are the definitions of scikit-learn, whose vectorizers are used. Texts
+    are first normalized to Unicode normalization form C (NFC), so that the encoding of accented
+    letters does not matter.
 
     Parameters
     ----------
     max_features : int or None, default=2000
-        Number of terms to keep, the most frequent ones; ``None`` keeps all.
+        Number of terms to keep, the most frequent ones. ``None`` keeps all terms.
     weighting : {"binary", "count", "tfidf"}, default="binary"
-        What a feature says of a term.
+        Value of a feature: whether the term occurs, how often, or its tf-idf weight.
     stop_words : "english", list of str or None, default="english"
-        Words that are left out; with ``analyzer="word"`` alone.
+        Words to leave out. Used with ``analyzer="word"`` only.
     min_df : int or float, default=1
-        Leave out terms that fewer texts hold: a number (int) or a fraction (float) of texts.
+        Leave out terms that occur in fewer texts than this number (int) or share (float) of texts.
     max_df : int or float, default=1.0
-        Leave out terms that more texts hold.
+        Leave out terms that occur in more texts than this number (int) or share (float) of texts.
     ngram_range : tuple of (int, int), default=(1, 1)
-        Least and largest number of words in a term.
+        Smallest and largest number of words in a term.
     lowercase : bool, default=True
         Whether to convert the texts to lower case first.
     token_pattern : str or None, default=None
-        Regular expression of a word. ``None``: two or more characters in a row that are letters,
-        digits, underscores or, after the first, combining marks, such as the vowel signs of Hindi.
+        Regular expression of a word. ``None`` means two or more letters, digits or underscores, and
+        the combining marks that follow them, such as the vowel signs of Hindi.
     analyzer : {"word", "char", "char_wb"} or callable, default="word"
         What terms are made of, as in :class:`~sklearn.feature_extraction.text.CountVectorizer`.
-        ``"char"`` with ``ngram_range=(2, 2)`` takes pairs of characters, for languages that write
-        no spaces between words.
+        ``"char"`` with ``ngram_range=(2, 2)`` uses pairs of characters, for languages without
+        spaces between words.
     tokenizer : callable or None, default=None
-        Cuts a text into words, in place of `token_pattern`.
+        Function that splits a text into words, instead of `token_pattern`.
     preprocessor : callable or None, default=None
-        Changes a text before it is cut, in place of `lowercase` and `strip_accents`.
+        Function that is applied to a text before it is split, instead of `lowercase` and
+        `strip_accents`.
     strip_accents : {"ascii", "unicode"}, callable or None, default=None
-        How to remove accents. ``"unicode"`` removes all combining marks, those of Hindi too.
+        How to remove accents. ``"unicode"`` removes all combining marks, including those of Hindi.
     vocabulary : mapping, iterable of str or None, default=None
         Terms to use; ``None`` learns them from the texts.
     sparse_output : bool, default=True
-        Whether ``transform`` returns a sparse matrix; a dataframe needs ``False``.
+        Whether ``transform`` returns a sparse matrix. Set it to False for dataframe output.
 
     Attributes
     ----------
@@ -131,7 +132,8 @@ class BoWTextFeaturizer(Documented, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,), str
-            The texts; a one-column dataframe or array will do. ``""`` is a text without words.
+            The texts. A dataframe or an array with one column is also accepted. ``""`` is a text
+            without words.
         y : None
             Ignored.
 
@@ -145,12 +147,12 @@ class BoWTextFeaturizer(Documented, TransformerMixin, BaseEstimator):
         ValueError
             If there is no text, a row is missing, no term remains, or a parameter is wrong.
         TypeError
-            If `X` is no sequence or a row no str.
+            If `X` is not a sequence, or a row is not a str.
 
         Warns
         -----
         UserWarning
-            If texts hold none of the terms, here and in ``transform``.
+            If texts contain none of the terms. ``transform`` gives the same warning.
         """
         with fitting(self) as new:
             _warn_of_unknown(new._fit(X))
@@ -304,7 +306,7 @@ def _warn_of_unknown(features):
     if n_unknown:
         warn(
             f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
-            "terms and become rows of zeros, whose codes and neighbours mean nothing: give texts "
-            "with other words, or learn more terms in fit.",
+            "terms and become rows of zeros, whose codes and neighbours are meaningless: give "
+            "texts with other words, or learn more terms in fit.",
             UnknownWordsWarning,
         )

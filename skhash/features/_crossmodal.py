@@ -29,17 +29,18 @@ from ._tables import (
 class CrossModalFeaturizer(Documented, BlockTransformer):
     """Turn a table of images and texts into a table of features.
 
-    The column of images passes one featurizer, the column of texts another; the results stand side
-    by side, images first, as float32 columns ``image__*`` and ``text__*``. ``transform`` encodes
-    whichever blocks it is given. A block that comes as features already (columns ``image__*``
-    instead of the column ``image``, likewise for texts) passes unchanged, so that slow embeddings
+    One featurizer is applied to the column of images, another one to the column of texts. The
+    result has float32 columns ``image__*``, then ``text__*``. ``transform`` also accepts tables
+    with images only or texts only. A block that consists of features already (columns ``image__*``
+    instead of the column ``image``, and likewise for texts) is not changed, so that slow embeddings
     can be computed once, before tuning.
 
     Parameters
     ----------
     image : transformer, "passthrough" or None, default=None
-        Featurizer of the images, a `Pipeline` for example; it is cloned. ``None`` means
-        `CLIPFeaturizer()`. ``"passthrough"`` stacks a column that holds one vector a row.
+        Featurizer of the images, for example a `Pipeline`; it is cloned before it is fitted.
+        ``None`` means `CLIPFeaturizer()`. ``"passthrough"`` is for a column that contains a vector
+        in each row.
     text : transformer, "passthrough" or None, default=None
         Featurizer of the texts, likewise. ``None`` means `BoWTextFeaturizer()`.
     image_column : str, default="image"
@@ -47,10 +48,10 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
     text_column : str, default="text"
         Name of the column of texts.
     extra_columns : {"raise", "ignore"}, default="raise"
-        What other columns of a table do, such as dates or authors: raise an error, or be ignored.
-        An error also tells of a misspelled column.
+        What to do if a table has other columns, such as dates or authors: raise an error, which
+        also detects misspelled column names, or ignore them.
     sparse_output : bool, default=False
-        Whether to return a CSR array or matrix in place of a dense array or a dataframe.
+        Whether to return a CSR array or matrix instead of a dense array or a dataframe.
 
     Attributes
     ----------
@@ -59,7 +60,7 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
     n_image_features_ : int
         Number of columns of the image block.
     n_features_in_ : int
-        Number of columns seen in ``fit``.
+        Number of columns of `X` in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
         Their names, if a table was given to ``fit``.
 
@@ -114,7 +115,7 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Raises
         ------
         ValueError
-            If a nested name meets a block that names no featurizer.
+            If a nested name such as ``image__batch_size`` refers to a block without a featurizer.
         """
         for name in params:
             block, _, inner = name.partition("__")
@@ -131,9 +132,9 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Parameters
         ----------
         X : dataframe or ndarray of shape (n_samples, 2), object
-            The images and texts. A dataframe (pandas, polars, pyarrow) holds the columns
-            `image_column` and `text_column`, or in their place columns ``image__*`` or ``text__*``
-            of features; in an array, the image comes first.
+            The images and texts. A dataframe (pandas, polars, pyarrow) has the columns
+            `image_column` and `text_column`, or columns of features ``image__*`` or ``text__*``
+            instead. The first column of an array contains the images.
         y : None
             Ignored.
         groups : None
@@ -147,8 +148,8 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Raises
         ------
         ValueError
-            If a block is missing or there twice, a column is unknown, or a featurizer refuses a
-            row.
+            If a block is missing or given twice, a column is unknown, or a featurizer does not
+            accept a row.
         TypeError
             If `X` is neither a dataframe nor an array.
         """
@@ -182,18 +183,19 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Parameters
         ----------
         X : dataframe or ndarray of shape (n_samples, 2), object
-            As in `fit`; a dataframe may hold one block alone.
+            As in `fit`; a dataframe may contain only one block.
 
         Returns
         -------
         dataframe, ndarray or sparse matrix of shape (n_samples, n_features), float32
-            A dataframe of the library of `X` if that is one, else an array; `set_output` asks for
-            another.
+            If `X` is a dataframe, a dataframe of the same library, else an array. `set_output`
+            changes this.
 
         Raises
         ------
         ValueError
-            As in `fit`, and if a block comes in another form than in ``fit``.
+            As in `fit`, and if a block consists of features here and of raw items in ``fit``, or
+            vice versa.
         """
         check_is_fitted(self)
         encoded = {}
@@ -208,7 +210,7 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Parameters
         ----------
         images : array-like of shape (n_samples,), or of shape (n_samples, n_features)
-            The images; features if the block was fitted as features.
+            The images, or their features if ``fit`` was given features.
 
         Returns
         -------
@@ -224,7 +226,7 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         Parameters
         ----------
         texts : array-like of shape (n_samples,), or of shape (n_samples, n_features)
-            The texts; features if the block was fitted as features.
+            The texts, or their features if ``fit`` was given features.
 
         Returns
         -------
@@ -297,7 +299,7 @@ class CrossModalFeaturizer(Documented, BlockTransformer):
         if features.shape[1] != n_features:
             raise ValueError(
                 f"the {block} block was fitted with {n_features} features, got "
-                f"{features.shape[1]}: give the features that fit saw."
+                f"{features.shape[1]}: give the same features as in fit."
             )
         return features
 

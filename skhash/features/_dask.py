@@ -24,49 +24,52 @@ class _Part(NamedTuple):
 def transform_partitions(transformer, X, path):
     """Transform a Dask dataframe, partition by partition, into one memory-mapped file.
 
-    Row `i` of the file is what the transformer makes of row `i` of `X`. Each partition is one task
-    of Dask, which writes its rows to a file of its own; in the end these are joined. Rows never
-    pass through the scheduler, and none but those of one partition are in a worker's memory. A
-    task that Dask runs again, because its worker died, writes the same file again.
+    Row `i` of the file is the transformed row `i` of `X`. Each partition is one Dask task, which
+    writes its rows to a separate file. At the end, these files are joined. Rows never pass through
+    the scheduler, and a worker only has the rows of one partition in memory. If a worker dies, Dask
+    runs the task again, which replaces the file.
 
     Parameters
     ----------
     transformer : object
-        Anything fitted whose ``transform`` turns each row of a pandas dataframe or series into a
-        row of numbers, whatever the other rows are: a `CLIPFeaturizer`, a `CrossModalFeaturizer`,
-        a `Pipeline` that ends in a hasher and gives codes. It is sent to a worker once.
+        A fitted estimator whose ``transform`` turns each row of a pandas dataframe or series into a
+        row of numbers, independently of the other rows: for example a `CLIPFeaturizer`, a
+        `CrossModalFeaturizer`, or a `Pipeline` that ends with a hasher and returns codes. It is
+        sent to each worker once.
     X : dask.dataframe.DataFrame or dask.dataframe.Series
         The rows. Partitions may be empty.
     path : str or os.PathLike
-        The ``.npy`` file to write, in a folder that this process and all workers see under the same
-        name. Meanwhile the parts are in a folder beside it, ``<path>.<random>.parts``.
+        The ``.npy`` file to write, in a folder that has the same path for this process and all
+        workers. The files of the partitions are written to a temporary folder next to it,
+        ``<path>.<random>.parts``.
 
     Returns
     -------
     memmap of shape (n_samples, n_features)
-        The rows, read-only; later ``numpy.load(path, mmap_mode="r")`` gives them again.
+        The rows, read-only. Open them again later with ``numpy.load(path, mmap_mode="r")``.
 
     Raises
     ------
     FileExistsError
-        If `path` is there already.
+        If `path` already exists.
     FileNotFoundError
-        If its folder is missing, or a worker does not see it.
+        If the folder of `path` does not exist, for this process or for a worker.
     TypeError
-        If `X` is no dataframe or series of Dask, `transformer` has no ``transform``, or its result
-        is sparse or no array of numbers.
+        If `X` is not a Dask dataframe or series, `transformer` has no ``transform``, or its result
+        is sparse or not numeric.
     ValueError
-        If `X` has no rows, or a partition gives another number of rows than it has, or other
-        columns or another dtype than the first one. What the transformer raises is raised with a
-        note that names the partition. Nothing is left under `path` after any error.
+        If `X` has no rows, or the result for a partition has a different number of rows than the
+        partition, or a different number of columns or dtype than that of the first partition.
+        Errors of the transformer are raised with a note that names the partition. After an error,
+        there is no file at `path`.
     ImportError
         If Dask is not installed (extra ``dask``).
 
     Notes
     -----
-    Tasks run on the scheduler that Dask uses at the time: that of the current
-    ``distributed.Client``, or else threads of this process. What a transformer notes down in
-    ``transform``, such as `CLIPFeaturizer.errors_`, stays on the workers.
+    Tasks run on the current scheduler of Dask: that of the current ``distributed.Client``, or
+    threads of this process if there is none. Attributes that a transformer sets in ``transform``,
+    such as `CLIPFeaturizer.errors_`, stay on the workers.
 
     Examples
     --------
@@ -132,8 +135,8 @@ def _write_part(transformer, rows, number, folder):
         features = _as_matrix(transformer.transform(rows))
         if len(features) != len(rows):
             raise ValueError(
-                f"transform made {len(features)} rows of {len(rows)}: give a transformer that "
-                "keeps every row."
+                f"transform returned {len(features)} rows for {len(rows)} rows: give a "
+                "transformer that keeps every row."
             )
     except Exception as error:
         error.add_note(f"This is partition {number} of X, and its rows are counted from its start.")
@@ -146,14 +149,14 @@ def _write_part(transformer, rows, number, folder):
 def _as_matrix(features):
     if sparse.issparse(features):
         raise TypeError(
-            "transform gave a sparse matrix, and the file holds a dense array: set "
-            "sparse_output=False, or let a TruncatedSVD follow in a Pipeline."
+            "transform returned a sparse matrix, and the file contains a dense array: set "
+            "sparse_output=False, or append a TruncatedSVD in a Pipeline."
         )
     features = np.asarray(features)
     if features.ndim != 2 or features.dtype.kind not in "biuf":
         raise TypeError(
-            f"transform must give a matrix of numbers, got {features.dtype} of shape "
-            f"{features.shape}: give a transformer that makes a row of numbers of each row."
+            f"transform must return a matrix of numbers, got {features.dtype} of shape "
+            f"{features.shape}: give a transformer that returns a row of numbers for each row."
         )
     return np.ascontiguousarray(features)
 

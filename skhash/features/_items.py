@@ -39,8 +39,8 @@ def as_texts(X):
             )
         if (position := lone_surrogate(text)) is not None:
             raise ValueError(
-                f"row {row} of X holds half a character, a lone surrogate, at {position}: "
-                f"{shorten(text[position : position + 20])}; read the text anew as UTF-8."
+                f"row {row} of X contains a lone surrogate, half of a character, at {position}: "
+                f"{shorten(text[position : position + 20])}; read the text again as UTF-8."
             )
     return texts
 

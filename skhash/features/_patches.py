@@ -20,49 +20,49 @@ _IN_MEMORY = 1 << 31  # bytes of resized pictures that fit_transform keeps; more
 class PatchFeaturizer(Documented, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     r"""Image features from a dictionary of patches: no pretrained weights, no labels.
 
-    Square patches of the pictures are whitened and clustered by k-means; the centres are the
-    dictionary. A patch :math:`p`, whitened, at the distances :math:`z_k` from the centres,
-    activates
+    Square patches of the pictures are whitened and clustered by k-means. The centres are the
+    dictionary. The activations of a whitened patch :math:`p` at distances :math:`z_k` from the
+    centres are
 
     .. math:: f_k(p) = \max(0, \bar{z} - z_k)
 
-    where :math:`\bar{z}` is the mean of its distances, and the features of a picture are the means
-    of the activations of its patches. They tell which colours and small shapes a picture holds, not
-    where: a modest stand-in for :class:`CLIPFeaturizer` where its weights are not available, and
-    a baseline. Follow it by ``PCA(whiten=True)``, since the features are strongly correlated.
+    where :math:`\bar{z}` is the mean of its distances. The features of a picture are the mean
+    activations over its patches. They describe which colours and small shapes occur in a picture,
+    but not where. Use them as a baseline, or if the weights of :class:`CLIPFeaturizer` are not
+    available. The features are strongly correlated, so apply ``PCA(whiten=True)`` to them.
 
     Parameters
     ----------
     n_patterns : int, default=256
-        Number of centres, and so of features.
+        Number of centres, which is the number of features.
     image_size : int, default=64
-        Pictures are resized to squares of this side, in pixels.
+        Side length of the squares to which pictures are resized, in pixels.
     patch_size : int, default=8
-        Side of a patch, in pixels.
+        Side length of a patch, in pixels.
     stride : int, default=3
         Distance between neighbouring patches, in pixels.
     n_patches : int, default=40000
         Number of patches to learn the dictionary from, drawn evenly from all distinct pictures.
     on_error : {"raise", "nan"}, default="raise"
-        What a picture that cannot be read does: raise a ValueError that names its row and path, or
-        give a row of NaN, one warning and a line of `errors_`; ``fit`` leaves it out. The number of
-        rows never changes.
+        What to do with a picture that cannot be read: ``"raise"`` raises a ValueError with its row
+        and path; ``"nan"`` returns a row of NaN, warns once, and adds a row to `errors_`, and
+        ``fit`` leaves it out. The number of rows is always that of `X`.
     random_state : int, RandomState instance, Generator or None, default=None
         Seed of the patches drawn and of k-means.
     verbose : int, default=0
-        Whether to show a bar with the pictures a second and the time left.
+        Whether to show a progress bar, with the pictures per second and the remaining time.
 
     Attributes
     ----------
     mean_ : ndarray of shape (3 * patch_size**2,), float32
-        Mean of the patches, each less its own brightness.
+        Mean of the patches after the mean brightness of each is subtracted.
     whitening_ : ndarray of shape (3 * patch_size**2, 3 * patch_size**2), float32
-        Matrix that decorrelates them.
+        Matrix that decorrelates the patches.
     patterns_ : ndarray of shape (n_patterns, 3 * patch_size**2), float32
-        The centres, whitened.
+        The centres of the clusters of whitened patches.
     errors_ : DataFrame of shape (n_failed, 3)
         With ``on_error="nan"``, the pictures that the last `fit`, `fit_transform` or `transform`
-        could not read: ``row`` in `X`, ``item`` (the path or the kind of the picture) and
+        could not read: ``row`` in `X`, ``item`` (the path, or the type of the picture) and
         ``message``.
 
     References

@@ -20,25 +20,30 @@ from ._parameters import check_parameters, choice, count, switch
 class PairHasher(Documented, BlockTransformer):
     """Base of hashers: learns two encoders from pairs.
 
-    A method defines `_learn` and `_real_codes`. Parameters are dataclass fields: a method adds its
-    own, and no constructor is written twice. The docstring of a method describes its own
-    parameters and attributes; those of its bases are added to it.
+    A method defines `_learn` and `_real_codes`. Parameters are dataclass fields: a method declares
+    only its own, and the constructor is generated. The docstring of a method likewise describes its
+    own parameters and attributes; the descriptions of the others are added from its bases.
 
     Parameters
     ----------
+    **Codes**
+
     n_bits : int, default=64
         Length of a code, :math:`K`, in bits.
     n_image_features : int, default=None
-        Number of leading columns that are the image block. ``None`` reads it from the column names
-        ``image__*`` and ``text__*``; arrays have no names and need the number.
-    center : bool, default=True
-        Whether to subtract the mean of each feature first. CLIP embeddings are far from
-        centred: unrelated images have a cosine of about .5.
+        Number of image features; these columns come first. ``None`` takes it from the column names
+        ``image__*`` and ``text__*``. Arrays have no column names, so they need the number.
     output : {"bits", "packed", "signs", "real"}, default="bits"
-        Format of the codes: bool, bytes of eight bits, +1 and -1, or the real values before the
-        sign (:mod:`skhash.codes`).
+        Format of the codes: bool bits, uint8 bytes of eight bits each, int8 values +1 and -1, or
+        the float32 values whose signs are the bits (:mod:`skhash.codes`).
+    center : bool, default=True
+        Whether to subtract the mean of each feature before anything else. CLIP embeddings are far
+        from centred: unrelated images have a cosine of about .5.
+
+    **Computation**
+
     random_state : int, RandomState or Generator, default=None
-        Seed. The same seed gives the same bits on a CPU. No global generator is used.
+        Seed. The same seed gives the same bits on a CPU. NumPy's global generator is not used.
 
     Attributes
     ----------
@@ -47,17 +52,17 @@ class PairHasher(Documented, BlockTransformer):
     n_bits_ : int
         Length of a code in bits.
     n_image_features_ : int
-        Columns of the image block.
+        Number of image features.
     n_features_in_ : int
-        Columns of both blocks.
+        Number of features of both blocks.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, where they have any.
+        Names of the columns. Only defined if `X` has column names that are all strings.
     """
 
     n_bits: int = count(64, kw_only=False)
     n_image_features: int | None = None
-    center: bool = switch(True)
     output: str = choice("bits", *FORMATS)
+    center: bool = switch(True)
     random_state: Any = None
 
     # What a method defines.
@@ -82,8 +87,9 @@ class PairHasher(Documented, BlockTransformer):
         y : object, default=None
             Not used: the codes are learned from pairs alone.
         groups : array-like of shape (n_samples,), default=None
-            Ids: rows of one group belong together, such as the captions of one image. Methods that
-            hold out or contrast pairs do not part them; other methods only check the ids.
+            Ids of groups of rows that belong together, such as the captions of one image. Methods
+            that hold out pairs or contrast them keep the rows of a group together; other methods
+            only check the ids.
 
         Returns
         -------
@@ -93,8 +99,8 @@ class PairHasher(Documented, BlockTransformer):
         Raises
         ------
         ValueError
-            If a block is missing, a feature is not finite, a parameter is out of range or there are
-            fewer than two rows.
+            If a block is missing, a feature is not finite, a parameter is out of range, or there
+            are fewer than two rows.
         TypeError
             If a parameter has the wrong type, or `X` is sparse but not CSR.
         """
@@ -107,7 +113,7 @@ class PairHasher(Documented, BlockTransformer):
         return self
 
     def transform(self, X):
-        """Encode whichever blocks a table holds.
+        """Encode images, texts or both, whichever the table has.
 
         Parameters
         ----------
@@ -117,8 +123,8 @@ class PairHasher(Documented, BlockTransformer):
         Returns
         -------
         ndarray of shape (n_samples, n_columns)
-            Image codes, then text codes, or the codes of the one block, in the format that `output`
-            names (:mod:`skhash.codes`); a dataframe if `set_output` says so.
+            Image codes, then text codes, or the codes of the only block, in the format of `output`
+            (:mod:`skhash.codes`); a dataframe if `set_output` was called to request one.
         """
         check_is_fitted(self)
         blocks = split_blocks(self, X)
@@ -161,21 +167,21 @@ class PairHasher(Documented, BlockTransformer):
     def score(self, X, y=None):
         """Measure retrieval among pairs, from images to texts and from texts to images.
 
-        Score pairs that the hasher was not fitted to: it may remember those that it was fitted to.
+        Use pairs that were not used in `fit`: a hasher may have memorised its training pairs.
 
         Parameters
         ----------
         X : {array-like, CSR matrix, dataframe} of shape (n_samples, n_features)
-            Features of pairs, which are the queries and the gallery.
+            Features of pairs, which are both the queries and the database.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            What is relevant: rows of the same id or class, or that share a label; by default only
-            the other half of the pair.
+            Labels: rows with the same id or class, or with a label in common, are relevant. By
+            default, only the other half of a pair is relevant.
 
         Returns
         -------
         float
-            Mean average precision over all ranks, its expectation over the order of ties, mean of
-            both directions.
+            Mean average precision over all ranks, in expectation over the order of ties, averaged
+            over both directions.
         """
         check_is_fitted(self)
         blocks = check_pairs(self, X, reset=False)

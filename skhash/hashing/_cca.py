@@ -14,41 +14,43 @@ from ._parameters import choice, count, not_negative
 class CCAHasher(LinearHasher):
     r"""Canonical correlation analysis with iterative quantization, CCA + ITQ.
 
-    Regularised canonical correlation analysis finds correlated directions of the two modalities:
+    Finds directions of image and text features that are correlated, by regularised canonical
+    correlation analysis:
 
     .. math::
         \max_{w_I, w_T} \frac{w_I^\top C_{IT} w_T}
         {\sqrt{w_I^\top (C_I + r_I) w_I}\, \sqrt{w_T^\top (C_T + r_T) w_T}}
 
-    with :math:`r` the `ridge` times the mean variance along the axes of a modality. Each direction
-    is weighted by a power of its correlation, :math:`\rho^p`, and the projections of both
-    modalities are rotated together so that their signs lose least. Without rotation and weights it
-    is cross-view hashing, CVH.
+    where :math:`r` is the `ridge` times the mean variance along the axes of a modality. Each
+    direction is weighted by a power of its correlation, :math:`\rho^p`. Then one rotation of both
+    modalities minimizes the quantization error, the distance between the projections and their
+    signs. It is fast, uses pairs without labels, and is a good first choice. Without rotation and
+    weights it is cross-view hashing (CVH).
 
     Parameters
     ----------
     n_components : int, default=None
-        Largest number of principal axes of each block to learn from; ``None`` takes 128 or `n_bits`
-        if that is more.
+        Largest number of principal axes of each block to learn from. ``None`` means 128, or
+        `n_bits` if that is more.
     ridge : float, default=0.1
-        Penalty, in units of the mean variance.
+        Ridge penalty, in units of the mean variance of a modality.
     power : float, default=1.0
-        Power of the correlation that a direction is weighted by, :math:`p`.
+        Exponent of the correlation in the weight of a direction, :math:`p`.
     rotation : {"itq", None}, default="itq"
         ``"itq"`` rotates the directions by iterative quantization, and allows more bits than there
-        are directions; ``None`` takes one bit a direction.
+        are directions. ``None`` uses one bit for each direction.
     n_iter : int, default=50
-        Iterations of iterative quantization.
+        Number of iterations of iterative quantization.
 
     Attributes
     ----------
     correlations_ : ndarray of shape (n_directions,)
-        Regularised correlations of the directions, descending.
+        Regularised correlations of the directions, in descending order.
 
     Notes
     -----
-    The ridge in units of the mean variance and the weights are this library's own; with
-    ``power=0`` the directions are unweighted.
+    This library's own: the unit of the ridge, and the weights of directions. With ``power=0``,
+    directions are not weighted.
 
     References
     ----------

@@ -12,39 +12,39 @@ from ._parameters import count, not_negative, positive
 class CMFHHasher(LinearHasher):
     r"""Collective matrix factorization hashing, CMFH.
 
-    Both modalities of a pair are factorised with one latent vector, a row of :math:`Y`, which is
-    also regressed on each of them:
+    Factorizes the features of both modalities with a common latent vector of each pair, a row of
+    :math:`Y`, and learns to predict it from each modality by ridge regression:
 
     .. math::
         \min \sum_{t \in \{I, T\}} \alpha_t \bigl( \lVert X_t - Y U_t \rVert^2
         + \mu \lVert Y - X_t W_t \rVert^2 + \mu r_t \lVert W_t \rVert^2
         + \gamma (\lVert U_t \rVert^2 + \lVert Y \rVert^2) \bigr)
 
-    Each of :math:`U_t`, :math:`Y` and :math:`W_t` has a closed form, and they take turns. The real
-    codes are :math:`X_t W_t`, with a threshold at their mean.
+    :math:`U_t`, :math:`Y` and :math:`W_t` are updated in turn, each in closed form. The real codes
+    are :math:`X_t W_t`, and the threshold of a bit is their mean. No labels are used.
 
     Parameters
     ----------
     image_weight : float, default=0.5
-        Weight of the images, :math:`\alpha_I`.
+        Weight of the image features, :math:`\alpha_I`.
     text_weight : float, default=0.5
-        Weight of the texts, :math:`\alpha_T`.
+        Weight of the text features, :math:`\alpha_T`.
     mapping_weight : float, default=10000.0
-        Weight of the regression on the features, :math:`\mu`.
+        Weight of predicting the latent vectors from the features, :math:`\mu`.
     penalty : float, default=0.01
-        Penalty of the factors, :math:`\gamma`.
+        L2 penalty of the factors, :math:`\gamma`.
     ridge : float, default=0.03
-        Penalty of the regression, in units of the mean variance, :math:`r_t`.
+        Penalty of the ridge regression, :math:`r_t`, in units of the mean variance.
     n_iter : int, default=25
         Number of alternations.
 
     Notes
     -----
-    The objective is the one that the authors' updates minimise. The paper's :math:`\mu = 100` is
-    for features as they come, whose rows are short: here their mean square length is 1, and a
-    :math:`\mu` of 10,000 finds more on Wiki. In public code :math:`\gamma` is the only penalty of
-    :math:`W_t`, with no effect where there are many rows; the ridge, and a normal instead of a
-    uniform start of :math:`Y`, are this library's own.
+    The objective is the one that the authors' updates minimize. In the paper, :math:`\mu` is 100
+    for features that are not scaled, whose rows are short. Here their mean squared length is 1, and
+    a :math:`\mu` of 10,000 scores higher on Wiki. In public code, :math:`\gamma` is the only
+    penalty of :math:`W_t`, which has no effect when there are many rows. This library's own: the
+    ridge, and the initialization of :math:`Y` by a normal instead of a uniform distribution.
 
     References
     ----------

@@ -30,29 +30,30 @@ _HELD_OUT = 600  # pairs to hold out, some repeatedly where there are fewer
 class ConsensusHasher(PairHasher):
     r"""Codes of what both modalities agree on, in closed form.
 
-    Each pair is given a place in a space in which both modalities agree; regressions of each
-    modality predict that place from kernel features, and one rotation turns it into bits. What a
-    pair-wise method needs to know is chosen by cross-validation on the pairs: no label is used, and
-    no network is trained.
+    Each training pair gets a target vector that combines what both modalities agree on. For each
+    modality, a kernel ridge regression predicts the target vectors, and one rotation turns the
+    predictions into bits. Most parameters are chosen by cross-validation on the pairs. No labels
+    are used, and no network is trained. It is a good choice for search by meaning, and when CCA +
+    ITQ (:class:`CCAHasher`) is not accurate enough. The guide explains each step.
 
-    Rows become unit vectors, of the square roots if no feature of the modality's training rows is
-    negative, and those become
-    Nyström features :math:`\phi` of a Gaussian kernel. Regularised canonical correlation analysis
-    of the features of both modalities gives scores :math:`u_j, v_j` of unit variance, with
-    correlations :math:`c_j` on pairs that were held out. With the weights :math:`c_j^p`, the
-    `consensus` :math:`\lambda`, the share :math:`w` of the text, and :math:`\hat x` the unit vector
-    of :math:`x`, a pair should lie at
+    Rows are scaled to unit length; if no training feature of a modality is negative, square roots
+    of its features are taken first. They are mapped to Nyström features :math:`\phi` of a Gaussian
+    kernel. Regularised canonical correlation analysis of both modalities gives scores :math:`u_j,
+    v_j` of unit variance, which have the correlations :math:`c_j` on held-out pairs. With weights
+    :math:`c_j^p`, the `consensus` :math:`\lambda`, the share :math:`w` of the text, and :math:`\hat
+    x` for :math:`x` scaled to unit length, the target of a pair is
 
     .. math::
         a &= (1 - w)\, (c_j^p u_j)_j + w\, (c_j^p v_j)_j \\
         z &= \bigl[ \sqrt{\lambda}\, \hat a,\; \sqrt{(1 - \lambda) w}\, \hat x_T,\;
         \sqrt{(1 - \lambda) (1 - w)}\, \hat x_I \bigr].
 
-    Ridge regressions of :math:`z` on :math:`\phi(x_I)` and :math:`\phi(x_T)` are the encoders. The
-    axes along which their predictions for held-out pairs agree most, by covariance, are rotated by
-    iterative quantization.
-    Added to a prediction is what pairs that were learned from still lack, with distances
-    :math:`d_i` to them and the median :math:`h` of their squared distances to the nearest other,
+    The encoders are ridge regressions :math:`f` of :math:`z` on :math:`\phi(x_I)` and
+    :math:`\phi(x_T)`. The axes along which the predictions for the two halves of held-out pairs
+    have the largest covariance are rotated by iterative quantization. With `memory`, the residuals
+    of training pairs are added to the predictions for similar rows. With the distances :math:`d_i`
+    to the training pairs, and the median :math:`h` of their squared distances to the nearest other
+    pair,
 
     .. math:: \hat z(x) = f(x) + m\, \frac{\sum_i k_i (z_i - f(x_i))}{\max(1, \sum_i k_i)},
         \qquad k_i = e^{-10\, d_i^2 / h}.
@@ -60,62 +61,68 @@ class ConsensusHasher(PairHasher):
     Parameters
     ----------
     target : {"meaning", "pair"}, default="meaning"
-        What neighbours should be: pairs of like meaning, or the other half of the very pair.
-        ``"pair"`` refines the rotation by a contrastive loss on predictions for held-out pairs.
+        What should be found: pairs of similar meaning (``"meaning"``), or the other half of the
+        same pair (``"pair"``). ``"pair"`` refines the rotation with a contrastive loss on
+        predictions for held-out pairs.
     memory : float, default=0.75
-        How much of what the encoders cannot predict of a pair they remember, :math:`m`. It helps
-        where pairs that were learned from are searched, such as texts that look for images whose
-        captions are known, and changes next to nothing for other rows. 0 keeps no pair.
+        Weight of the residuals of training pairs, :math:`m`. It helps if the training pairs
+        themselves are searched, for example if texts search images whose captions were used in
+        training. It has almost no effect on rows that are not similar to training pairs. With 0, no
+        residuals are stored.
     n_remembered : int, default=20_000
-        Most pairs that can be remembered: of more pairs none is, not the first ones. A pair takes
-        up to ``512 + 4 * n_bits`` bytes a modality.
+        Largest number of training pairs for which residuals are stored. If there are more, no
+        residuals are stored at all. A pair takes up to ``512 + 4 * n_bits`` bytes for each
+        modality.
     consensus : float, default=0.5
-        Share of what both modalities agree on in the target, :math:`\lambda`; the rest is what each
-        says for itself.
+        Share of the target that both modalities agree on, :math:`\lambda`, from 0 to 1. The rest is
+        the features of each modality.
     power : float, default=1.25
-        Power of the held-out correlation that weights a direction, :math:`p`.
+        Exponent of the held-out correlation in the weight of a direction, :math:`p`.
     gamma : float, default=0.5
-        Sharpness of the kernel, :math:`e^{-\gamma d^2 / m}` with :math:`m` the median squared
-        distance :math:`d^2`.
+        Sharpness of the kernel, :math:`e^{-\gamma d^2 / s}`, where :math:`s` is the median of the
+        squared distances :math:`d^2`.
     n_anchors : int, default=800
-        Rows whose similarities are the features.
+        Number of Nyström anchors. The kernel features of a row are its similarities to these
+        training rows.
     n_folds : int, default=3
-        Folds of the cross-validation, at least 2.
+        Number of folds of the cross-validation, at least 2.
     n_iter : int, default=50
-        Iterations of iterative quantization.
+        Number of iterations of iterative quantization.
     n_jobs : int, default=None
-        Threads for the cross-validation of `shared_weight_`; ``None`` is 1.
+        Number of threads for the cross-validation of `shared_weight_`. ``None`` means 1.
 
     Attributes
     ----------
     image_state_, text_state_ : dict of str to ndarray
-        Weights of the two encoders and what they remember.
+        Weights of the two encoders, and the residuals of training pairs.
     correlations_ : ndarray of shape (n_directions,)
-        Correlations of the directions on held-out pairs, not increasing, at least 0; :math:`c_j`.
+        Correlations :math:`c_j` of the directions on held-out pairs, in descending order; negative
+        ones are set to 0.
     mutual_information_ : float
-        :math:`-\frac{1}{2} \sum_j \log (1 - c_j^2)`, in nats, by which the ridge of the correlation
-        was chosen.
+        :math:`-\frac{1}{2} \sum_j \log (1 - c_j^2)`, in nats. The ridge penalty of the correlation
+        analysis was chosen to maximize it.
     text_share_ : float
         Share of the text, :math:`w`: the negentropy of its held-out scores, weighted by
-        :math:`c_j^2`, as a share of that of both modalities. Independent noise makes scores more
-        Gaussian, so the modality whose scores are further from Gaussian is trusted more.
+        :math:`c_j^2` and divided by the sum for both modalities. Independent noise makes scores
+        more Gaussian, so the modality with less Gaussian scores gets more weight.
     shared_weight_ : float
-        Weight of what the blocks share as they come, the least of 0, .1, .3, 1, 3, 10 and 30
-        with which codes of held-out pairs find their other half as well as with the best of them,
-        within a standard error. Where the blocks are of equal width,
-        such as those of both encoders of CLIP, their centred unit vectors along common axes are
-        appended to the predictions and need not be learned: that helps where pairs are few.
+        Weight of the shared feature space. If both blocks have the same number of features, such as
+        those of the two encoders of CLIP, their centred unit vectors along common axes are appended
+        to the predictions, which helps if there are few pairs. The weight is chosen among 0, .1,
+        .3, 1, 3, 10 and 30: the smallest one with which held-out pairs find their other half as
+        well as with the best one, within a standard error.
     ridges_ : dict of str to float
-        Penalties that were chosen for the ``correlation`` and for the regressions of ``image`` and
-        ``text``, in units of the mean variance.
+        Ridge penalties that were chosen for the ``correlation`` analysis and for the regressions of
+        ``image`` and ``text``, in units of the mean variance.
     n_remembered_ : int
-        Pairs that are remembered.
+        Number of training pairs for which residuals are stored.
 
     Notes
     -----
-    The method is this library's own; its parts have sources. Time is linear in the number of pairs,
-    which are read in chunks; what is no sum over pairs is learned from 4,000 of them. The defaults
-    of `consensus`, `power`, `gamma` and `memory` are fixed, not fitted.
+    The method is this library's own; the references are the sources of its parts. The time of `fit`
+    is linear in the number of pairs, which are read in chunks. Statistics that are not sums over
+    pairs are computed from 4,000 of them. `consensus`, `power`, `gamma` and `memory` are not chosen
+    by cross-validation.
 
     References
     ----------

@@ -13,35 +13,36 @@ from ._parameters import count, not_negative, positive
 class FSHHasher(LinearHasher):
     r"""Fusion similarity hashing, FSH.
 
-    A graph :math:`S` between the pairs and some of them, the anchors, fuses both modalities. The
-    codes of the pairs, :math:`B`, and of the anchors, :math:`A`, agree with it, and those of the
-    pairs are regressed on the features:
+    A graph :math:`S` contains the similarities of each pair to a few pairs, the anchors, in both
+    modalities. Binary codes of the pairs, :math:`B`, and of the anchors, :math:`A`, are trained to
+    agree with it, and the codes of the pairs are predicted from the features by ridge regression:
 
     .. math::
         \max_{A, B, W_I, W_T} \mathrm{tr}(B^\top S A) - \lambda \sum_{t \in \{I, T\}}
         \bigl( \lVert B - X_t W_t \rVert^2 + r_t \lVert W_t \rVert^2 \bigr),
         \quad A, B \in \{-1, 1\}
 
-    The three have closed forms and take turns: :math:`B = \mathrm{sign}(S A + 2 \lambda \sum_t X_t
-    W_t)`, :math:`A = \mathrm{sign}(S^\top B)`, and ridge regression.
+    The following are computed in turn, each in closed form: :math:`B = \mathrm{sign}(S A + 2
+    \lambda \sum_t X_t W_t)`, :math:`A = \mathrm{sign}(S^\top B)`, and ridge regression.
 
-    In images, pair :math:`i` and anchor :math:`j` have a similarity that is the mean of
-    :math:`\exp(-d^2 / 2)` between the images of two sets of anchors: the `n_neighbors` whose images
-    are nearest to image :math:`i`, and those whose texts are nearest to text :math:`j`. In texts
-    the two modalities change places, and :math:`S` is the mean of both.
+    The image similarity of pair :math:`i` and anchor :math:`j` compares two sets of anchors: the
+    `n_neighbors` anchors whose images are nearest to image :math:`i`, and those whose texts are
+    nearest to text :math:`j`. It is the mean of :math:`\exp(-d^2 / 2)` over distances :math:`d`
+    between images of the first and of the second set. For the text similarity, images and texts are
+    exchanged. :math:`S` is the mean of both. No labels are used.
 
     Parameters
     ----------
     n_anchors : int, default=50
         Number of anchors, drawn at random.
     n_neighbors : int, default=10
-        Number of anchors that stand for a pair.
+        Number of nearest anchors that represent a pair.
     mapping_weight : float, default=300.0
-        Weight of the regression on the features, :math:`\lambda`.
+        Weight of predicting the codes from the features, :math:`\lambda`.
     ridge : float, default=0.1
-        Penalty of the regression, in units of the mean variance, :math:`r_t`.
+        Penalty of the ridge regression, :math:`r_t`, in units of the mean variance.
     max_iter : int, default=100
-        Largest number of alternations; they end earlier where no code changes.
+        Largest number of alternations. They stop earlier if no code changes.
 
     Attributes
     ----------
@@ -50,9 +51,10 @@ class FSHHasher(LinearHasher):
 
     Notes
     -----
-    Inferred from public code, whose faults are not repeated: the two modalities keep equal weights,
-    for its adaptive weights do not sum to 1; similarities are of squared distances; and the
-    regression has a ridge, since the covariance of wide features has no inverse.
+    Inferred from public code, with three changes: the two modalities have equal weights, because
+    the adaptive weights of that code do not sum to 1; similarities are computed from squared
+    distances; and the regression has a ridge penalty, because the covariance matrix has no inverse
+    if there are more features than pairs.
 
     References
     ----------

@@ -14,36 +14,37 @@ from ._parameters import count, not_negative
 class IMHHasher(LinearHasher):
     r"""Inter-media hashing, IMH.
 
-    One latent vector a pair, a row of :math:`F`, varies little between neighbours in either
-    modality and can be regressed on both:
+    Each pair has a latent vector, a row of :math:`F`, which is similar for neighbours in either
+    modality, and which is predicted from each modality by ridge regression:
 
     .. math::
         \min_{F, W_I, W_T} \sum_{t \in \{I, T\}} \lVert F - X_t W_t \rVert^2
         + r_t \lVert W_t \rVert^2 + \lambda\, \mathrm{tr}(F^\top L_t F),
         \quad F^\top F = I, \quad F^\top 1 = 0
 
-    with :math:`L_t` the Laplacian of a graph of nearest neighbours. :math:`F` holds the
-    eigenvectors of the smallest eigenvalues. The real codes are :math:`X_t W_t`, with a threshold
-    at their median, so that every bit splits the training pairs in halves.
+    where :math:`L_t` is the Laplacian of a nearest-neighbour graph. The columns of :math:`F` are
+    the eigenvectors with the smallest eigenvalues. The real codes are :math:`X_t W_t`, and the
+    threshold of a bit is their median, so that every bit splits the training pairs into halves. No
+    labels are used.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Neighbours of a pair in a graph.
+        Number of neighbours of a pair in a graph.
     graph_weight : float, default=0.1
         Weight of the graphs, :math:`\lambda`.
     ridge : float, default=0.1
-        Penalty of the regression, in units of the mean variance, :math:`r_t`.
+        Penalty of the ridge regression, :math:`r_t`, in units of the mean variance.
     n_anchors : int, default=5000
-        Largest number of pairs to learn the eigenvectors from; of more, as many are drawn at
-        random. The medians are those of all pairs.
+        Largest number of pairs to compute the eigenvectors from. If there are more, this many are
+        drawn at random. The medians are those of all pairs.
 
     Notes
     -----
-    The paper also weighs how far the two modalities of a pair may differ. Public code makes
-    that weight so large that they cannot, as here; it takes the medians of the test set, where here
-    they are those of training. Edges that weigh :math:`1 / k`, the constraint on the constant
-    vector, and the defaults are this library's own.
+    In the paper, the latent vectors of an image and a text may differ, with a penalty. In public
+    code the penalty is so large that they cannot differ; here they are the same. The public code
+    uses the medians of the test set; here they are those of the training set. This library's own:
+    the weight :math:`1 / k` of edges, the constraint on the constant vector, and the defaults.
 
     References
     ----------

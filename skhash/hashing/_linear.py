@@ -28,7 +28,7 @@ class LinearHasher(PairHasher):
     Parameters
     ----------
     n_components : int, default=None
-        Largest number of principal axes of each block to learn from; ``None`` takes 512, or
+        Largest number of principal axes of each block to learn from. ``None`` means 512, or
         `n_bits` if that is more.
 
     Attributes

@@ -18,14 +18,15 @@ class SharedSpaceHasher(LinearHasher):
     Parameters
     ----------
     n_components : int, default=None
-        Largest number of principal axes that a regression, or iterative quantization, learns from;
-        ``None`` takes 512, or `n_bits` if that is more.
+        Largest number of principal axes to use in the regression and in iterative quantization.
+        ``None`` means 512, or `n_bits` if that is more.
     space : {"shared", "image", "text"}, default="shared"
-        The space. ``"shared"`` says that both blocks are embedded in one space of equal width, as
-        by both encoders of CLIP; each is centred by its own mean. ``"image"`` and ``"text"`` name
-        the block whose space it is: the other block is mapped into it by ridge regression.
+        The space that is encoded. ``"shared"``: both blocks are embeddings in one space, with the
+        same number of features, such as those of the two encoders of CLIP; each is centred by its
+        own mean. ``"image"`` or ``"text"``: the space of that block; the other block is mapped into
+        it by ridge regression.
     ridge : float, default=0.3
-        Penalty of that regression, in units of the mean variance.
+        Penalty of the ridge regression, in units of the mean variance.
     """
 
     space: str = choice("shared", "shared", "image", "text")
@@ -75,21 +76,21 @@ class SignHasher(SharedSpaceHasher):
 
     .. math:: b_I = \mathrm{sign}(x_I - \bar x_I), \qquad b_T = \mathrm{sign}(x_T - \bar x_T)
 
-    Nothing is learned in a shared space but the means. It is the baseline for embeddings that are
-    binarised without training.
+    In a shared space, only the means are learned. This is the baseline for embeddings that are
+    binarized without training.
 
     Parameters
     ----------
     n_bits : int, default=None
-        Number of leading dimensions to take, as suits Matryoshka embeddings; ``None`` takes all.
+        Number of leading dimensions to use, which suits Matryoshka embeddings. ``None`` means all.
     n_components : int, default=None
-        Largest number of principal axes of the block that is mapped by regression; ``None`` takes
-        512, or `n_bits` if that is more.
+        Largest number of principal axes to use of the block that is mapped by regression. ``None``
+        means 512, or `n_bits` if that is more.
 
     Notes
     -----
-    Binary embeddings of this kind have no single source. The regression into the space of one block
-    is this library's own.
+    Binary embeddings of this kind have no single source. This library's own: the regression into
+    the space of one block.
 
     Examples
     --------
@@ -122,15 +123,15 @@ class RandomHyperplaneHasher(SharedSpaceHasher):
 
     .. math:: b = \mathrm{sign}(W^\top (x - \bar x)), \qquad W_{jk} \sim \mathcal{N}(0, 1)
 
-    with the same :math:`W` for both modalities. Two vectors at an angle :math:`\theta` differ in a
-    share of :math:`\theta / \pi` of the bits, in expectation, so with more bits the Hamming
-    distance approaches the angle.
+    with the same :math:`W` for both modalities. The codes of two vectors at an angle :math:`\theta`
+    are expected to differ in a share :math:`\theta / \pi` of the bits, so with more bits the
+    Hamming distance approaches the angle.
 
     Parameters
     ----------
     n_components : int, default=None
-        Largest number of principal axes of the block that is mapped by regression; ``None`` takes
-        512, or `n_bits` if that is more.
+        Largest number of principal axes to use of the block that is mapped by regression. ``None``
+        means 512, or `n_bits` if that is more.
 
     Notes
     -----
@@ -160,29 +161,32 @@ class RandomHyperplaneHasher(SharedSpaceHasher):
 class ITQHasher(SharedSpaceHasher):
     r"""Iterative quantization of one space, after ridge regression into it where needed.
 
-    The space is reduced to :math:`K` principal axes :math:`P` and rotated so that the signs of the
-    rows of both modalities, :math:`Z`, lose least:
+    The feature space is reduced to :math:`K` principal axes :math:`P` and rotated by :math:`R`,
+    which minimizes the quantization error of the rows of both modalities, :math:`Z`:
 
     .. math:: \min_{B, R} \lVert B - Z P R \rVert^2, \quad B \in \{-1, 1\}^{2n \times K},
         \quad R R^\top = I
 
-    With ``space="image"`` the rows are the images and what ridge regression predicts of them from
-    their texts, and the axes are those of the predictions: what texts can predict of images.
+    With ``space="image"``, text features are first mapped to image features by ridge regression.
+    The rows of :math:`Z` are then the images and these predictions, and the principal axes are
+    those of the predictions, so that only what texts predict about images is encoded.
 
     Parameters
     ----------
     space : {"shared", "image", "text"}, default="image"
-        The space. ``"image"`` and ``"text"`` name the block whose space it is: the other block is
-        mapped into it by ridge regression. ``"shared"`` says that both blocks are embedded in one
-        space of equal width, as by both encoders of CLIP; each is centred by its own mean.
+        The space that is encoded. ``"image"`` or ``"text"``: the space of that block; the other
+        block is mapped into it by ridge regression. ``"shared"``: both blocks are embeddings in one
+        space, with the same number of features, such as those of the two encoders of CLIP; each is
+        centred by its own mean.
     n_iter : int, default=50
-        Iterations of iterative quantization.
+        Number of iterations of iterative quantization.
 
     Notes
     -----
-    Regression into the space of one block, and axes of the predictions, are this library's own. The
-    space of the richer block serves best: images beside bags of words, texts where both come from
-    CLIP. A shared space needs few pairs, or many bits.
+    This library's own: the regression into the space of one block, and the axes of the predictions.
+    The space of the more informative block is the best choice: that of images if texts are bags of
+    words, and that of texts if both are CLIP embeddings. ``"shared"`` is a choice for few pairs or
+    many bits.
 
     References
     ----------

@@ -18,9 +18,9 @@ def average_precision(
 ):
     r"""Compute the average precision of each query.
 
-    The gallery is ranked by Hamming distance to the query, or by cosine similarity where the codes
-    are real. With :math:`rel(i)` the relevance (0 or 1) of the item at rank :math:`i`, average
-    precision is the mean of the precisions at the relevant items that count:
+    The gallery is ranked by Hamming distance to the query, or by cosine similarity if the codes are
+    real. With the relevance :math:`rel(i)`, 0 or 1, of the item at rank :math:`i`, average
+    precision is the mean of the precisions at the ranks of relevant items:
 
     .. math:: AP = \frac{1}{D} \sum_i rel(i) \, \frac{1}{i} \sum_{j \le i} rel(j)
 
@@ -31,43 +31,43 @@ def average_precision(
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        One-dimensional: ids or classes, equal values are relevant. Two-dimensional: label
-        indicators (0 or 1), one shared label is enough. ``None``: row i of the gallery alone is
-        relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     k : int, default=None
-        Cut-off; ``None`` ranks the whole gallery.
+        Number of first results to consider. ``None`` means the whole gallery.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
-        What counts where items are at the same distance: the mean over all their orders (exact, in
-        closed form [1]_), the best order, the worst order, or the lowest row first. Cosines are
-        compared in single precision, so that equal codes tie.
+        How items at the same distance are ordered: the mean over all orders (exact, in closed form
+        [1]_), the best order, the worst order, or the lowest row first. Cosines are compared in
+        single precision, so that equal codes are tied.
     normalize : {"hits", "possible", "relevant"}, default="hits"
-        Which of three definitions the name mAP\@k stands for. With R relevant items in the
-        gallery: ``"hits"`` stops at rank k and divides by the relevant items up to there, the habit
-        of unsupervised cross-modal hashing since DJSRH (ICCV 2019) [2]_; ``"possible"`` stops at
-        rank k and divides by min(k, R), as in information retrieval; ``"relevant"`` stops at the
-        min(k, R)-th relevant item wherever it ranks and divides by min(k, R), the habit of DCMH
-        (CVPR 2017) [3]_ and its successors. Without a cut-off the three agree. Numbers of different
-        definitions cannot be compared.
+        Which of three definitions of mAP\@k to use. Let R be the number of relevant items in the
+        gallery. ``"hits"`` stops at rank k and divides by the number of relevant items up to there,
+        as is common in unsupervised cross-modal hashing since DJSRH (ICCV 2019) [2]_.
+        ``"possible"`` stops at rank k and divides by min(k, R), as in information retrieval.
+        ``"relevant"`` stops at the min(k, R)-th relevant item, whatever its rank, and divides by
+        min(k, R), as DCMH (CVPR 2017) [3]_ and its successors do. Without a cut-off, the three are
+        equal. Scores of different definitions cannot be compared.
     radius : float, default=None
-        Hamming distance in bits beyond which items are not found: "mAP within radius 2". What is
-        divided by is defined as before, so that ``"hits"`` divides by the relevant items found, as
-        DCH (CVPR 2018) [4]_ reports it, and a query that finds none counts 0; ``"possible"`` and
-        ``"relevant"`` count the missing ones as missed. For binary codes.
+        Largest Hamming distance, in bits, at which items are found ("mAP within radius 2"). Only
+        for binary codes. The divisor is defined as above: ``"hits"`` divides by the number of
+        relevant items found, as DCH (CVPR 2018) [4]_ does, and a query that finds none scores 0.
+        With ``"possible"`` and ``"relevant"``, relevant items beyond the radius count as missed.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     ndarray of shape (n_queries,), float64
-        The average precisions, from 0 to 1; 0 for a query without any relevant item.
+        The average precisions, from 0 to 1. A query without any relevant item scores 0.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, `k` is not an integer, or a radius is given
-        for real embeddings.
+        If the formats differ, a dtype does not determine the format, `k` is not an integer, or a
+        radius is given for real codes.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -75,12 +75,13 @@ def average_precision(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     Notes
     -----
-    ``"optimistic"`` and ``"pessimistic"`` bound the value over all orders of the ties. With
-    ``"hits"`` the best order need not put relevant items first: a late one can lower the mean.
+    ``"optimistic"`` and ``"pessimistic"`` are the bounds of the value over all orders of the ties.
+    With ``"hits"``, the best order does not always put relevant items first: a relevant item at a
+    late rank can lower the mean.
 
     References
     ----------
@@ -131,7 +132,7 @@ def mean_average_precision(
 ):
     """Compute the mean of the average precisions of all queries.
 
-    A query without any relevant item counts as 0.
+    A query without any relevant item scores 0.
 
     Parameters
     ----------
@@ -140,11 +141,12 @@ def mean_average_precision(
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids, classes or label indicators; ``None`` means that row i answers query i.
+        Ids, classes or label indicators; ``None`` means that only row i of the gallery is relevant
+        to query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     k : int, default=None
-        Cut-off; ``None`` ranks the whole gallery.
+        Number of first results to consider. ``None`` means the whole gallery.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`average_precision`.
     normalize : {"hits", "possible", "relevant"}, default="hits"
@@ -152,7 +154,7 @@ def mean_average_precision(
     radius : float, default=None
         Hamming distance in bits beyond which items are not found, as in :func:`average_precision`.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
@@ -169,7 +171,7 @@ def mean_average_precision(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     Examples
     --------

@@ -13,15 +13,17 @@ _DRAWS = 1 << 21  # scores drawn at a time: some megabytes
 def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, random_state=None):
     """Compute a confidence interval of a mean over queries by the bootstrap.
 
-    Queries are drawn with replacement; the interval holds the middle share of the means [1]_. It
-    says how far the score may move with other queries, not with another seed of the training.
+    Queries are drawn with replacement, and the interval contains the middle share of the means
+    [1]_. It shows how much the score varies with the queries, but not how much it varies with the
+    seed of training.
 
     Parameters
     ----------
     scores : array-like of shape (n_queries,)
-        A score a query, for example of :func:`average_precision` or with ``per_query=True``.
+        Score of each query, for example from :func:`average_precision`, or from a metric with
+        ``per_query=True``.
     confidence_level : float, default=0.95
-        Share of the means inside, between 0 and 1.
+        Share of the means inside the interval, between 0 and 1.
     n_resamples : int, default=1000
         Number of means drawn.
     random_state : int, RandomState instance, Generator or None, default=None
@@ -30,9 +32,9 @@ def bootstrap_interval(scores, *, confidence_level=0.95, n_resamples=1000, rando
     Returns
     -------
     low : float
-        Lower end; of scores that are all equal, their mean.
+        Lower end of the interval. If all scores are equal, both ends are their mean.
     high : float
-        Upper end.
+        Upper end of the interval.
 
     Raises
     ------

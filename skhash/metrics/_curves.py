@@ -22,10 +22,10 @@ def precision_within_radius(
 ):
     r"""Compute the precision within a Hamming radius: of hash lookup.
 
-    All items whose distance is at most the radius are found, :math:`n` of which :math:`r` are
-    relevant; the precision is :math:`r / n`. A query that finds nothing counts 0. That is the
-    field's convention: a table that is looked up by hash and comes back empty has failed [1]_. Long
-    codes therefore score low, whatever their ranking is worth. Ties do not matter.
+    If :math:`n` items are at most at the distance `radius`, and :math:`r` of them are relevant, the
+    precision is :math:`r / n`. A query without any item within the radius scores 0: by convention,
+    a hash lookup that returns nothing has failed [1]_. Long codes therefore score low, even if
+    their ranking is good. Ties have no influence.
 
     Parameters
     ----------
@@ -34,8 +34,9 @@ def precision_within_radius(
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids or classes, equal values are relevant, or label indicators (0 or 1), one shared label is
-        enough; ``None`` means that row i of the gallery alone is relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     radius : float, default=2
@@ -43,7 +44,7 @@ def precision_within_radius(
     per_query : bool, default=False
         Whether to return the score of each query instead of the mean.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
@@ -53,7 +54,7 @@ def precision_within_radius(
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or the codes are real embeddings.
+        If the formats differ, a dtype does not determine the format, or the codes are real.
     ValueError
         If codes are empty, of different lengths, if labels do not fit them, if no
         query has a relevant item, or if an option is out of range.
@@ -61,7 +62,7 @@ def precision_within_radius(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     References
     ----------
@@ -100,40 +101,44 @@ def precision_recall_by_rank(
 ):
     r"""Compute mean precision and mean recall after each rank.
 
-    Both are means over queries at the same rank, as the precision-recall curves of hashing papers
-    are drawn; :func:`sklearn.metrics.precision_recall_curve` pools all pairs under one threshold.
+    Both are means over queries at the same rank, as in the precision-recall curves of hashing
+    papers. In contrast, :func:`sklearn.metrics.precision_recall_curve` applies each threshold to
+    all pairs of a query and an item together.
 
     Parameters
     ----------
     query_codes : array-like of shape (n_queries, n_columns), bool, uint8, int8 or float
-        Codes of the queries, in any format of :mod:`skhash.codes`; real ones rank by cosine.
+        Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are ranked by cosine
+        similarity.
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids or classes, equal values are relevant, or label indicators (0 or 1), one shared label is
-        enough; ``None`` means that row i of the gallery alone is relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     ranks : int or sequence of int, default=None
-        Ranks at which the curve is evaluated; ``None`` takes all, from 1 to the gallery's size.
+        Ranks at which the curve is evaluated. ``None`` means all ranks, from 1 to the size of the
+        gallery.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`average_precision`.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     precision : ndarray of shape (n_ranks,), float64
         Mean precision, from 0 to 1.
     recall : ndarray of shape (n_ranks,), float64
-        Mean recall, from 0 to 1, ascending with the rank.
+        Mean recall, from 0 to 1, which increases with the rank.
     ranks : ndarray of shape (n_ranks,), int64
         The ranks.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or a rank is not an integer.
+        If the formats differ, a dtype does not determine the format, or a rank is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -141,7 +146,7 @@ def precision_recall_by_rank(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     Examples
     --------
@@ -178,8 +183,8 @@ def precision_recall_by_radius(
 ):
     r"""Compute mean precision and mean recall within each Hamming radius.
 
-    As in :func:`precision_within_radius`, a query that finds nothing within a radius has precision
-    0 there. Ties do not matter.
+    As in :func:`precision_within_radius`, a query without any item within a radius has precision 0
+    there. Ties have no influence.
 
     Parameters
     ----------
@@ -188,28 +193,29 @@ def precision_recall_by_radius(
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids or classes, equal values are relevant, or label indicators (0 or 1), one shared label is
-        enough; ``None`` means that row i of the gallery alone is relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     n_bits : int, default=None
-        Length of the codes in bits; ``None`` means 8 a byte of packed codes.
+        Length of the codes in bits. ``None`` means 8 bits for each byte of packed codes.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     precision : ndarray of shape (n_bits + 1,), float64
         Mean precision, from 0 to 1.
     recall : ndarray of shape (n_bits + 1,), float64
-        Mean recall, from 0 to 1, ascending with the radius.
+        Mean recall, from 0 to 1, which increases with the radius.
     radii : ndarray of shape (n_bits + 1,), int64
-        The radii in bits, from 0 on.
+        The radii in bits: 0, 1, ..., n_bits.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or the codes are real embeddings.
+        If the formats differ, a dtype does not determine the format, or the codes are real.
     ValueError
         If codes are empty, of different lengths, if labels do not fit them, or if no
         query has a relevant item.
@@ -217,7 +223,7 @@ def precision_recall_by_radius(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     Examples
     --------

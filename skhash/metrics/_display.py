@@ -21,7 +21,7 @@ def subplots(owner, shape, ax, **options):
     shape : tuple of int
         Rows and columns.
     ax : matplotlib Axes, array-like of Axes or None
-        Axes to draw on; ``None`` makes a figure.
+        Axes to draw on. ``None`` creates a new figure.
     **options : dict
         What ``matplotlib.pyplot.subplots`` takes, for a new figure.
 
@@ -60,7 +60,7 @@ def encode_sides(estimator, X, y, direction, gallery, gallery_y):
     y, gallery_y : array-like or None
         Their labels.
     direction : {"image_to_text", "text_to_image"}
-        What queries what.
+        Which modality the queries have, and which the gallery.
 
     Returns
     -------

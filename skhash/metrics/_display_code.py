@@ -16,18 +16,18 @@ _ROWS = 1 << 16  # codes counted at a time: sums of as many ones are exact in si
 class CodeDisplay:
     r"""Show whether the bits of codes vary, differ from each other, and separate related pairs.
 
-    *Bit balance*: the share of ones of each bit. A bit at 0 or 1 is constant and carries no
-    information, one at a half carries most; the title counts bits that are constant on either side.
-    *Bit correlation*: Pearson's correlation of each two bits of the gallery. Two bits at 1 or -1
-    are redundant; the title counts bits that repeat an earlier one, or else gives the mean absolute
-    correlation. A constant bit is grey. *Distances*: the distances of related and unrelated pairs
-    of a query and an item, as shares of all pairs of each kind, with their means. The area under
-    the ROC curve is the probability that a related pair is nearer than an unrelated one, where
-    equal distances count one half:
+    *Bit balance*: the share of ones of each bit. A bit with a share of 0 or 1 is constant and
+    carries no information; a share of one half is best. The title counts the bits that are constant
+    for the queries or for the gallery. *Bit correlation*: the Pearson correlation of any two bits
+    of the gallery. Two bits with a correlation of 1 or -1 are redundant. The title counts the bits
+    that repeat an earlier one, or, if there are none, gives the mean absolute correlation. Constant
+    bits are grey. *Distances*: histograms of the distances between queries and related items, and
+    between queries and unrelated items, with their means. The area under the ROC curve is the
+    probability that a related pair is nearer than an unrelated one; equal distances count one half:
 
     .. math:: AUC = P(d_{related} < d_{unrelated}) + \tfrac{1}{2} P(d_{related} = d_{unrelated})
 
-    Make it with :meth:`from_codes` or :meth:`from_estimator`; all parameters are stored as
+    Create it with :meth:`from_codes` or :meth:`from_estimator`. All parameters are stored as
     attributes.
 
     Parameters
@@ -37,22 +37,22 @@ class CodeDisplay:
     correlation : ndarray of shape (n_bits, n_bits), float
         Correlation of the bits, from -1 to 1; NaN for constant bits.
     related, unrelated : ndarray of shape (n_bits + 1,), int
-        Numbers of pairs at each distance in bits.
+        Number of pairs at each Hamming distance.
     name : str, default=None
         Title of the figure.
 
     Attributes
     ----------
     balance_ : list of matplotlib Line2D
-        Shares of ones of the queries and of the gallery.
+        The lines of the queries and of the gallery.
     im_ : matplotlib AxesImage
-        The correlations.
+        The image of the correlations.
     histograms_ : list of matplotlib StepPatch
-        Distances of related and of unrelated pairs.
+        The histograms of related and of unrelated pairs.
     axes_ : ndarray of shape (3,) of matplotlib Axes
         The three panels.
     figure_ : matplotlib Figure
-        The figure that holds them.
+        The figure.
 
     Examples
     --------
@@ -90,9 +90,9 @@ class CodeDisplay:
         Parameters
         ----------
         ax : array-like of 3 matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
         name : str, default=None
-            Title of a figure that is made here; ``None`` takes that of the constructor.
+            Title, if a new figure is created. ``None`` means the `name` of the constructor.
 
         Returns
         -------
@@ -189,21 +189,21 @@ class CodeDisplay:
         gallery_codes : array-like of shape (n_gallery, n_columns)
             Codes of the items, in the same format.
         y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-            Ids, classes or label indicators, as in :func:`skhash.metrics.average_precision`;
-            ``None`` means that row i of the gallery alone is related to query i.
+            Ids, classes or label indicators, as in :func:`skhash.metrics.average_precision`.
+            ``None`` means that only row i of the gallery is related to query i.
         y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
             The same for the items.
         n_bits : int, default=None
-            Length of packed codes in bits; ``None`` means 8 a byte.
+            Length of packed codes in bits. ``None`` means 8 bits for each byte.
         name : str, default=None
-            Title of a figure that is made here.
+            Title, if a new figure is created.
         ax : array-like of 3 matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
 
         Returns
         -------
         CodeDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
@@ -245,29 +245,30 @@ class CodeDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted; its ``transform`` gives the codes of both modalities, image codes first.
+            A fitted estimator whose ``transform`` returns the codes of both modalities, image codes
+            first.
         X : table or array of shape (n_samples, n_columns)
-            Rows that hold both modalities.
+            Pairs: rows with both modalities.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Ids, classes or label indicators; ``None`` means that the two halves of a row alone are
+            Ids, classes or label indicators; ``None`` means that only the two halves of a row are
             related.
         direction : {"image_to_text", "text_to_image"}, default="image_to_text"
-            What queries what.
+            Which modality the queries have, and which the gallery.
         gallery : table or array, default=None
-            Database; ``None`` takes `X` itself.
+            Pairs to search. ``None`` means `X` itself.
         gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
-            Its labels.
+            Labels of the gallery.
         n_bits : int, default=None
-            Length of packed codes in bits; ``None`` means 8 a byte.
+            Length of packed codes in bits. ``None`` means 8 bits for each byte.
         name : str, default=None
-            Title of a figure that is made here.
+            Title, if a new figure is created.
         ax : array-like of 3 matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
 
         Returns
         -------
         CodeDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------

@@ -17,25 +17,26 @@ KINDS = ("rank", "radius", "top-k")
 class RetrievalCurveDisplay:
     """Draw the precision of a ranking against recall or the number of results.
 
-    Three kinds of curves. ``"rank"``: precision against recall after each rank. ``"radius"``:
-    the same within each Hamming radius, a dot a radius. ``"top-k"``: precision of the first k
-    items against k. A thin line shows the share of relevant pairs: what random codes reach.
+    There are three kinds of curves. ``"rank"``: precision against recall after each rank.
+    ``"radius"``: precision against recall within each Hamming radius, with a dot for each radius.
+    ``"top-k"``: precision of the first k items against k. A thin line shows the share of relevant
+    pairs, which is the precision of random codes.
 
-    Make it with :meth:`from_codes` or :meth:`from_estimator`; all parameters are stored as
-    attributes. The first three are what :func:`precision_recall_by_rank` returns.
+    Create it with :meth:`from_codes` or :meth:`from_estimator`. All parameters are stored as
+    attributes. The first three parameters are the results of :func:`precision_recall_by_rank`.
 
     Parameters
     ----------
     precision : ndarray of shape (n_points,), float
         Mean precision at each point of the curve.
     recall : ndarray of shape (n_points,), float, or None
-        Mean recall; not needed where `kind` is ``"top-k"``.
+        Mean recall at each point. Not needed if `kind` is ``"top-k"``.
     steps : ndarray of shape (n_points,), int
         Ranks, radii in bits or numbers of results k.
     kind : {"rank", "radius", "top-k"}, default="rank"
         What the steps are.
     chance_level : float, default=None
-        Share of relevant pairs; ``None`` draws no line for it.
+        Share of relevant pairs. ``None`` means that no line is drawn for it.
     name : str, default=None
         Name of the curve in the legend.
 
@@ -44,11 +45,11 @@ class RetrievalCurveDisplay:
     line_ : matplotlib Line2D
         The curve.
     chance_level_ : matplotlib Line2D or None
-        The line of the chance level, where one is drawn.
+        The line of the chance level, or None if it is not drawn.
     ax_ : matplotlib Axes
-        The axes drawn on.
+        The axes.
     figure_ : matplotlib Figure
-        The figure that holds them.
+        The figure.
 
     Examples
     --------
@@ -79,13 +80,14 @@ class RetrievalCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
         name : str, default=None
-            Name in the legend; ``None`` takes that of the constructor.
+            Name in the legend. ``None`` means the `name` of the constructor.
         plot_chance_level : bool, default=True
-            Whether to draw the chance level, once an axes where several curves share one.
+            Whether to draw the chance level. If curves on the same axes have the same chance level,
+            it is drawn once.
         **kwargs : dict
-            What ``Axes.plot`` takes, for the curve.
+            Keyword arguments of ``Axes.plot`` for the curve.
 
         Returns
         -------
@@ -97,7 +99,7 @@ class RetrievalCurveDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If the kind is unknown, or more than one axes are given.
+            If the kind is unknown, or more than one Axes is given.
         """
         check_choice(self.kind, "kind", KINDS)
         check_flag(plot_chance_level, "plot_chance_level")
@@ -146,36 +148,38 @@ class RetrievalCurveDisplay:
         Parameters
         ----------
         query_codes : array-like of shape (n_queries, n_columns), bool, uint8, int8 or float
-            Codes of the queries, in any format of :mod:`skhash.codes`; real ones rank by cosine.
+            Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are ranked by
+            cosine similarity.
         gallery_codes : array-like of shape (n_gallery, n_columns)
             Codes of the items, in the same format.
         y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
             Ids, classes or label indicators, as in :func:`skhash.metrics.average_precision`;
-            ``None`` means that row i of the gallery alone is relevant to query i.
+            ``None`` means that only row i of the gallery is relevant to query i.
         y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
             The same for the items.
         kind : {"rank", "radius", "top-k"}, default="rank"
-            What the curve shows, see the class.
+            Kind of the curve, as described in the class.
         k : sequence of int, default=None
-            Numbers of results, where `kind` is ``"top-k"``; ``None`` takes all, from 1 to the
-            gallery's size.
+            For ``kind="top-k"``: numbers of results. ``None`` means all numbers from 1 to the size
+            of the gallery.
         ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
-            As in :func:`skhash.metrics.average_precision`; within a radius ties do not matter.
+            As in :func:`skhash.metrics.average_precision`. Not used with ``kind="radius"``.
         n_jobs : int, default=None
-            Number of threads that rank binary codes; ``-1`` uses all cores.
+            Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all
+            cores.
         name : str, default=None
             Name of the curve in the legend.
         ax : matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
         plot_chance_level : bool, default=True
             Whether to draw the chance level.
         **kwargs : dict
-            What ``Axes.plot`` takes, for the curve.
+            Keyword arguments of ``Axes.plot`` for the curve.
 
         Returns
         -------
         RetrievalCurveDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
@@ -227,27 +231,28 @@ class RetrievalCurveDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted; its ``transform`` gives the codes of both modalities, image codes first.
+            A fitted estimator whose ``transform`` returns the codes of both modalities, image codes
+            first.
         X : table or array of shape (n_samples, n_columns)
-            Rows that hold both modalities.
+            Pairs: rows with both modalities.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Ids, classes or label indicators; ``None`` means that the two halves of a row alone are
-            relevant.
+            Ids, classes or label indicators; ``None`` means that only the two halves of a row are
+            relevant to each other.
         direction : {"image_to_text", "text_to_image"}, default="image_to_text"
-            What queries what.
+            Which modality the queries have, and which the gallery.
         gallery : table or array, default=None
-            Database; ``None`` takes `X` itself.
+            Pairs to search. ``None`` means `X` itself.
         gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
-            Its labels.
+            Labels of the gallery.
         name : str, default=None
-            Name of the curve in the legend; ``None`` names the direction.
+            Name of the curve in the legend. ``None`` means the direction.
         **kwargs : dict
-            What :meth:`from_codes` takes by name.
+            Keyword arguments of :meth:`from_codes`.
 
         Returns
         -------
         RetrievalCurveDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------

@@ -20,10 +20,10 @@ _FRAMES = {True: (BLUE, "✓ ", 2.5), False: (ORANGE, "✗ ", 2.5), None: (GREY,
 class RetrievalDisplay:
     """Show a few queries, a line each, with their nearest items.
 
-    The query stands on the left; its results follow, nearest first, with their distances. A
-    relevant result has a blue frame and a ✓, another one a vermilion frame and a ✗.
+    Each row shows a query on the left, and then its results with their distances, nearest first.
+    Relevant results have a blue frame and a ✓, others a vermilion frame and a ✗.
 
-    Make it with :meth:`from_codes` or :meth:`from_estimator`; all parameters are stored as
+    Create it with :meth:`from_codes` or :meth:`from_estimator`. All parameters are stored as
     attributes. An item is a text (str) or an image: a PIL image, an array of uint8 of shape
     (height, width), (height, width, 3) or (height, width, 4), the bytes of a file, or a path, which
     must be a :class:`pathlib.Path`, since a str is a text.
@@ -36,20 +36,20 @@ class RetrievalDisplay:
     queries : list of item
         The queries.
     results : list of list of item
-        The results of each query, as many of each.
+        The results of each query, the same number for each.
     distances : ndarray of shape (n_queries, n_neighbors), int or float
-        Their distances: integers are bits.
+        Distances of the results: Hamming distances (int) or cosine distances (float).
     relevant : ndarray of shape (n_queries, n_neighbors), bool, default=None
-        Whether a result is relevant; ``None`` marks none.
+        Whether each result is relevant. ``None`` means that results are not marked.
     name : str, default=None
         Title of the figure.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_queries, 1 + n_neighbors) of matplotlib Axes
-        A line a query, the query first.
+        A row for each query, with the query first.
     figure_ : matplotlib Figure
-        The figure that holds them.
+        The figure.
 
     Examples
     --------
@@ -77,9 +77,9 @@ class RetrievalDisplay:
         Parameters
         ----------
         ax : array-like of matplotlib Axes, default=None
-            Axes to draw on, ``1 + n_neighbors`` a query; ``None`` makes a figure.
+            Axes to draw on, ``1 + n_neighbors`` for each query. ``None`` creates a new figure.
         name : str, default=None
-            Title of a figure that is made here; ``None`` takes that of the constructor.
+            Title, if a new figure is created. ``None`` means the `name` of the constructor.
 
         Returns
         -------
@@ -155,34 +155,35 @@ class RetrievalDisplay:
         Parameters
         ----------
         query_codes : array-like of shape (n_codes, n_columns), bool, uint8, int8 or float
-            Codes of the queries, in any format of :mod:`skhash.codes`; real ones are compared by
+            Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are compared by
             cosine distance.
         gallery_codes : array-like of shape (n_gallery, n_columns)
             Codes of the items, in the same format.
         query_items : sequence of length n_codes
-            What the codes stand for: texts (str) or images, see the class.
+            The encoded queries: texts (str) or images, as described in the class.
         gallery_items : sequence of length n_gallery
-            The same for the gallery.
+            The encoded items of the gallery, likewise.
         y_query : array-like of shape (n_codes,) or (n_codes, n_labels), default=None
             Ids, classes or label indicators, as in :func:`skhash.metrics.average_precision`;
-            ``None`` means that row i of the gallery alone is relevant to query i.
+            ``None`` means that only row i of the gallery is relevant to query i.
         y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
             The same for the items.
         n_queries : int, default=None
-            Number of queries shown, the first ones; ``None`` means 4, or all where there are fewer.
+            Number of queries to show, from the first one on. ``None`` means 4, or all if there are
+            fewer.
         n_neighbors : int, default=None
-            Number of results shown; ``None`` means 5, or all where there are fewer.
+            Number of results to show. ``None`` means 5, or all if there are fewer.
         mark_relevant : bool, default=True
-            Whether to mark the results; ``False`` needs no labels.
+            Whether to mark relevant results. With False, no labels are needed.
         name : str, default=None
-            Title of a figure that is made here.
+            Title, if a new figure is created.
         ax : array-like of matplotlib Axes, default=None
-            Axes to draw on, ``1 + n_neighbors`` a query; ``None`` makes a figure.
+            Axes to draw on, ``1 + n_neighbors`` for each query. ``None`` creates a new figure.
 
         Returns
         -------
         RetrievalDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
@@ -191,7 +192,7 @@ class RetrievalDisplay:
         TypeError
             If the formats of the codes differ, or an item is neither a text nor an image.
         ValueError
-            If there are not as many items as codes, if `n_queries` or `n_neighbors` is out of
+            If the numbers of items and codes differ, if `n_queries` or `n_neighbors` is out of
             range, if labels do not fit the codes, if an image cannot be read, or if the number of
             axes is wrong.
         """
@@ -232,27 +233,29 @@ class RetrievalDisplay:
         Parameters
         ----------
         estimator : estimator
-            Fitted; its ``transform`` gives the codes of both modalities, image codes first.
+            A fitted estimator whose ``transform`` returns the codes of both modalities, image codes
+            first.
         X : table of shape (n_samples, n_columns)
-            Dataframe with the columns ``image`` and ``text``; a string in the former is a path.
+            Dataframe with the columns ``image`` and ``text``. A str in the column ``image`` is a
+            path.
         y : array-like of shape (n_samples,) or (n_samples, n_labels), default=None
-            Ids, classes or label indicators; ``None`` means that the two halves of a row alone are
-            relevant.
+            Ids, classes or label indicators; ``None`` means that only the two halves of a row are
+            relevant to each other.
         direction : {"image_to_text", "text_to_image"}, default="text_to_image"
-            What queries what.
+            Which modality the queries have, and which the gallery.
         gallery : table, default=None
-            Database, with the same columns; ``None`` takes `X` itself.
+            Table to search, with the same columns. ``None`` means `X` itself.
         gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
-            Its labels.
+            Labels of the gallery.
         name : str, default=None
-            Title of a figure that is made here; ``None`` names the direction.
+            Title, if a new figure is created. ``None`` means the direction.
         **kwargs : dict
-            What :meth:`from_codes` takes by name.
+            Keyword arguments of :meth:`from_codes`.
 
         Returns
         -------
         RetrievalDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------

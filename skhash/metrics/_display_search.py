@@ -20,18 +20,18 @@ _SIZE = {"o": 6, "*": 9}
 class HasherSearchDisplay:
     """Draw what a search over hashers found: score against bits and against seconds.
 
-    A point is the best candidate of a hasher and a code length, its bar the standard deviation of
-    the score over the folds; a line joins the lengths of one hasher. The upper panel shows the
-    scores against the length, the lower one the same against the mean time of a fit. A ring marks
-    what the search chose. Candidates without a code length, such as the step ``"passthrough"``, are
-    drawn in the upper panel as a dotted line at their score.
+    Each point is the best candidate with a given hasher and code length. Its bar is the standard
+    deviation of the score over the folds, and a line joins the points of a hasher. The upper panel
+    shows the scores against the code length, the lower one against the mean time of a fit. A ring
+    marks the candidate that the search chose. Candidates without a code length, such as the step
+    ``"passthrough"``, are dotted lines in the upper panel.
 
-    Make it with :meth:`from_search`; all parameters are stored as attributes.
+    Create it with :meth:`from_search`. All parameters are stored as attributes.
 
     Parameters
     ----------
     hashers : list of str of length n_points
-        Name of the line that each point belongs to.
+        Name of the line of each point.
     n_bits : ndarray of shape (n_points,), float
         Code lengths in bits; NaN for candidates without one.
     scores, spreads : ndarray of shape (n_points,), float
@@ -39,32 +39,32 @@ class HasherSearchDisplay:
     seconds : ndarray of shape (n_points,), float
         Mean time of a fit, in seconds.
     chosen : int, default=None
-        Number of the point that the search chose; ``None`` marks none.
+        Index of the point that the search chose. ``None`` means that no point is marked.
     finished : ndarray of shape (n_points,), bool, default=None
-        Whether a point was scored with all resources; successive halving drops candidates earlier,
-        and their points are hollow. ``None`` means that all were.
+        Whether a point was scored with all resources. Successive halving drops other candidates
+        earlier; their points are hollow. ``None`` means that all points were.
     candidates : ndarray of shape (n_points,), int, default=None
         Row of each point in `cv_results_`.
     score_name : str, default="score"
-        What the scores are, for the axes.
+        Name of the score, for the axes.
     chance_level : float, default=None
-        Score of random codes, drawn as a line, or written where it is far from all others; ``None``
-        leaves it out.
+        Score of random codes. It is drawn as a line, or written as text if it is far from all other
+        scores. ``None`` leaves it out.
     name : str, default=None
         Title of the figure.
 
     Attributes
     ----------
     lines_ : list of matplotlib ErrorbarContainer
-        The lines of the upper panel, then those of the lower one.
+        The lines of the upper panel, then those of the lower panel.
     labels_ : list of matplotlib Text
         The names of the lines, in both panels.
     chosen_ : list of matplotlib Line2D
-        The ring of each panel, where a point was chosen.
+        The ring in each panel, if a point was chosen.
     axes_ : ndarray of shape (2,) of matplotlib Axes
         The two panels.
     figure_ : matplotlib Figure
-        The figure that holds them.
+        The figure.
 
     See Also
     --------
@@ -140,9 +140,9 @@ class HasherSearchDisplay:
     ):
         """Read the results of a fitted search and draw them.
 
-        Of several candidates with the same hasher and code length, the one that the search chose or
-        else the one of the highest mean score is drawn. With successive halving, only candidates
-        of as many resources are compared. Fits that failed are left out.
+        Among candidates with the same hasher and code length, the one that the search chose is
+        drawn, or else the one with the highest mean score. With successive halving, only candidates
+        with the same resources are compared. Candidates whose fits failed are left out.
 
         Parameters
         ----------
@@ -150,28 +150,29 @@ class HasherSearchDisplay:
             Fitted ``GridSearchCV``, ``RandomizedSearchCV``, ``HalvingGridSearchCV`` or
             ``HalvingRandomSearchCV``, over a pipeline or a hasher.
         hasher : str, default=None
-            Parameter that holds the hashers, such as ``"hash"``, a step of the pipeline; ``""`` is
-            the estimator itself. ``None`` takes the only one that has a parameter ``n_bits``.
+            Name of the parameter that is a hasher, such as ``"hash"`` for a step of the pipeline;
+            ``""`` means the estimator itself. ``None`` means the only one that has a parameter
+            ``n_bits``.
         metric : str, default=None
-            Name of the scorer to show, of several; ``None`` takes the one that ``refit`` names.
+            Name of the scorer to show, if there are several. ``None`` means that of ``refit``.
         names : callable, default=None
-            Takes a hasher, with the parameters of a candidate set, and returns the name of its line
-            (str). ``None`` takes the name of the class without ``Hasher``, and those parameters in
-            which the given hashers of a class differ.
+            Function of a hasher, with the parameters of a candidate set, that returns the name of
+            its line (str). ``None`` means the name of the class without ``Hasher``, followed by the
+            parameters in which hashers of the same class differ.
         score_name : str, default=None
-            What the scores are, for the axes; ``None`` asks the scorer.
+            Name of the score, for the axes. ``None`` means that of the scorer.
         chance_level : float, default=None
-            Score of random codes, drawn as a line, or written where it is far from all others;
-            ``None`` leaves it out.
+            Score of random codes. It is drawn as a line, or written as text if it is far from all
+            other scores. ``None`` leaves it out.
         name : str, default=None
-            Title of a figure that is made here.
+            Title, if a new figure is created.
         ax : array-like of 2 matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
 
         Returns
         -------
         HasherSearchDisplay
-            The display, drawn.
+            The display, after drawing.
 
         Raises
         ------
@@ -182,8 +183,8 @@ class HasherSearchDisplay:
         TypeError
             If `names` cannot be called.
         ValueError
-            If no candidate has a finite score, the hasher or the metric cannot be told, or the
-            number of axes is not 2.
+            If no candidate has a finite score, it is not clear which parameter is the hasher or
+            which metric to show, or the number of axes is not 2.
         """
         *points, candidates, finished, failed = read_search(search, hasher, metric, names)
         if failed:
@@ -209,7 +210,7 @@ class HasherSearchDisplay:
         Returns
         -------
         DataFrame
-            One row a point, with the columns ``hasher``, ``n_bits``, ``score``, ``std``,
+            A row for each point, with the columns ``hasher``, ``n_bits``, ``score``, ``std``,
             ``seconds`` and ``chosen``.
         """
         return pd.DataFrame(
@@ -229,9 +230,9 @@ class HasherSearchDisplay:
         Parameters
         ----------
         ax : array-like of 2 matplotlib Axes, default=None
-            Axes to draw on; ``None`` makes a figure.
+            Axes to draw on. ``None`` creates a new figure.
         name : str, default=None
-            Title of a figure that is made here; ``None`` takes that of the constructor.
+            Title, if a new figure is created. ``None`` means the `name` of the constructor.
 
         Returns
         -------

@@ -20,37 +20,41 @@ def precision_at_k(
 
     .. math:: P@k = \frac{1}{k} \sum_{i \le k} rel(i)
 
-    A sequence of cut-offs gives the field's top-k precision curve.
+    A sequence `k` gives the top-k precision curve of hashing papers.
 
     Parameters
     ----------
     query_codes : array-like of shape (n_queries, n_columns), bool, uint8, int8 or float
-        Codes of the queries, in any format of :mod:`skhash.codes`; real ones rank by cosine.
+        Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are ranked by cosine
+        similarity.
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids or classes, equal values are relevant, or label indicators (0 or 1), one shared label is
-        enough; ``None`` means that row i of the gallery alone is relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     k : int or sequence of int, default=10
-        Cut-off, or several for a curve. Ranks beyond the end of the gallery hold nothing relevant.
+        Number of first results to consider, or several numbers for a curve. If it exceeds the size
+        of the gallery, the missing results count as not relevant.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`average_precision`.
     per_query : bool, default=False
         Whether to return the score of each query instead of the mean.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     float or ndarray of shape (n_k,), (n_queries,) or (n_queries, n_k), float64
-        From 0 to 1; 0 for a query without a relevant item. A sequence `k` makes the last axis.
+        Scores from 0 to 1; a query without a relevant item scores 0. If `k` is a sequence, the last
+        axis has a score for each of its values.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is not an integer.
+        If the formats differ, a dtype does not determine the format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -58,7 +62,7 @@ def precision_at_k(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     Examples
     --------
@@ -99,38 +103,42 @@ def recall_at_k(
 
     .. math:: \text{recall}@k = \frac{1}{R} \sum_{i \le k} rel(i)
 
-    "R@1" of image and text retrieval is :func:`hit_rate_at_k`; the two agree where a query has one
+    "R@1" of image-text retrieval is :func:`hit_rate_at_k`. The two are equal if each query has one
     relevant item.
 
     Parameters
     ----------
     query_codes : array-like of shape (n_queries, n_columns), bool, uint8, int8 or float
-        Codes of the queries, in any format of :mod:`skhash.codes`; real ones rank by cosine.
+        Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are ranked by cosine
+        similarity.
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids or classes, equal values are relevant, or label indicators (0 or 1), one shared label is
-        enough; ``None`` means that row i of the gallery alone is relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     k : int or sequence of int, default=10
-        Cut-off, or several for a curve. Ranks beyond the end of the gallery hold nothing relevant.
+        Number of first results to consider, or several numbers for a curve. If it exceeds the size
+        of the gallery, the missing results count as not relevant.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`average_precision`.
     per_query : bool, default=False
         Whether to return the score of each query instead of the mean.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     float or ndarray of shape (n_k,), (n_queries,) or (n_queries, n_k), float64
-        From 0 to 1; 0 for a query without a relevant item. A sequence `k` makes the last axis.
+        Scores from 0 to 1; a query without a relevant item scores 0. If `k` is a sequence, the last
+        axis has a score for each of its values.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is not an integer.
+        If the formats differ, a dtype does not determine the format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -138,7 +146,7 @@ def recall_at_k(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     Examples
     --------
@@ -175,40 +183,45 @@ def hit_rate_at_k(
 ):
     r"""Compute the hit rate at k: whether anything relevant is among the first k.
 
-    This is the R\@1, R\@5 and R\@10 of image and text retrieval, where an image has several
-    captions and any of them counts [1]_: give the id of the picture as label of both sides. Of ties
-    it is the chance of a hit: if the bucket that holds the first relevant items has n items, r of
-    them relevant and c inside the cut-off, :math:`1 - \binom{n - r}{c} / \binom{n}{c}`.
+    This is R\@1, R\@5 and R\@10 of image-text retrieval, where an image has several captions and
+    any of them counts [1]_. For that, use the id of the picture as the label of images and
+    captions. With ties, it is the probability of a hit: if n items are tied at the distance of the
+    first relevant item, r of them are relevant, and c of them are within the first k, it is
+    :math:`1 - \binom{n - r}{c} / \binom{n}{c}`.
 
     Parameters
     ----------
     query_codes : array-like of shape (n_queries, n_columns), bool, uint8, int8 or float
-        Codes of the queries, in any format of :mod:`skhash.codes`; real ones rank by cosine.
+        Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are ranked by cosine
+        similarity.
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids or classes, equal values are relevant, or label indicators (0 or 1), one shared label is
-        enough; ``None`` means that row i of the gallery alone is relevant to query i.
+        Ids or classes, or label indicators (0 or 1). Items with the same id or class, or with a
+        label in common, are relevant. ``None`` means that only row i of the gallery is relevant to
+        query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     k : int or sequence of int, default=10
-        Cut-off, or several for a curve. Ranks beyond the end of the gallery hold nothing relevant.
+        Number of first results to consider, or several numbers for a curve. If it exceeds the size
+        of the gallery, the missing results count as not relevant.
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`average_precision`.
     per_query : bool, default=False
         Whether to return the score of each query instead of the mean.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     float or ndarray of shape (n_k,), (n_queries,) or (n_queries, n_k), float64
-        From 0 to 1; 0 for a query without a relevant item. A sequence `k` makes the last axis.
+        Scores from 0 to 1; a query without a relevant item scores 0. If `k` is a sequence, the last
+        axis has a score for each of its values.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is not an integer.
+        If the formats differ, a dtype does not determine the format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -216,7 +229,7 @@ def hit_rate_at_k(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     References
     ----------

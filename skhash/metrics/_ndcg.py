@@ -20,42 +20,46 @@ def ndcg_at_k(
     r"""Compute the normalised discounted cumulative gain at k, graded by shared labels.
 
     The grade :math:`g(i)` of the item at rank i is the number of labels that it shares with the
-    query (of ids and classes: 1 if they are equal).
+    query. For ids and classes, it is 1 if they are equal and 0 otherwise.
 
     .. math:: DCG@k = \sum_{i \le k} \frac{gain(g(i))}{\log_2(i + 1)}
 
-    and NDCG is DCG over that of the best ranking of the whole gallery [1]_.
+    NDCG is DCG divided by the DCG of the best ranking of the whole gallery [1]_.
 
     Parameters
     ----------
     query_codes : array-like of shape (n_queries, n_columns), bool, uint8, int8 or float
-        Codes of the queries, in any format of :mod:`skhash.codes`; real ones rank by cosine.
+        Codes of the queries, in any format of :mod:`skhash.codes`. Real codes are ranked by cosine
+        similarity.
     gallery_codes : array-like of shape (n_gallery, n_columns)
         Codes of the items, in the same format.
     y_query : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids, classes or label indicators; ``None`` means that row i answers query i.
+        Ids, classes or label indicators; ``None`` means that only row i of the gallery is relevant
+        to query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
         The same for the items.
     k : int or sequence of int, default=None
-        Cut-off, or several for a curve; ``None`` ranks the whole gallery.
+        Number of first results to consider, or several numbers for a curve. ``None`` means the
+        whole gallery.
     gain : {"linear", "exponential"}, default="linear"
-        What a grade is worth: itself, or :math:`2^g - 1`.
+        Gain of a grade: the grade itself (``"linear"``), or :math:`2^g - 1` (``"exponential"``).
     ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
         As in :func:`average_precision`.
     per_query : bool, default=False
         Whether to return the score of each query instead of the mean.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     float or ndarray of shape (n_k,), (n_queries,) or (n_queries, n_k), float64
-        From 0 to 1; 0 for a query without a relevant item. A sequence `k` makes the last axis.
+        Scores from 0 to 1; a query without a relevant item scores 0. If `k` is a sequence, the last
+        axis has a score for each of its values.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is not an integer.
+        If the formats differ, a dtype does not determine the format, or `k` is not an integer.
     ValueError
         If codes are empty, of different lengths or not finite, if labels do not fit them, if no
         query has a relevant item, or if an option is unknown or out of range.
@@ -63,7 +67,7 @@ def ndcg_at_k(
     Warns
     -----
     UndefinedMetricWarning
-        If a query has no relevant item in the gallery: it counts 0.
+        If a query has no relevant item in the gallery. It scores 0.
 
     References
     ----------

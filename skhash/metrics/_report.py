@@ -45,55 +45,57 @@ def retrieval_report(
 ):
     r"""Score paired codes in every direction, beside random codes.
 
-    The rows are image to text, text to image, image to image and text to text, and random codes of
-    the same number and length. What is relevant does not depend on the modality, so one random row
-    is the floor of both cross-modal ones. Within a modality, without a gallery, a query does not
-    find itself. Pairs alone (``y=None``) say nothing of what is relevant within a modality: these
-    rows are left out then, and where no query has another relevant item.
+    The rows are image to text, text to image, image to image, text to text, and random codes of the
+    same number and length. Relevance does not depend on the modality, so one row of random codes is
+    the baseline of both cross-modal directions. Within a modality and without a gallery, queries do
+    not find themselves. The rows within a modality are left out if there are no labels
+    (``y=None``), or if no query has another relevant item.
 
     Parameters
     ----------
     codes : array-like or dataframe of shape (n_queries, n_columns), bool, uint8, int8 or float
-        Paired codes of the queries, as ``transform`` gives them: columns named ``image__*`` and
-        ``text__*``, or an array of image codes and then text codes of the same length. An array
-        does not show where its texts begin: it is split in the middle, and the report says so.
+        Paired codes of the queries, as ``transform`` returns them: a dataframe with columns
+        ``image__*`` and ``text__*``, or an array of image codes followed by text codes of the same
+        length. An array is split in the middle, and the report says so.
     gallery : array-like or dataframe of shape (n_gallery, n_columns), default=None
-        Paired codes that are searched; ``None`` searches `codes`. Those of a Dask array or
-        dataframe, which must be binary, are searched by the workers that hold them.
+        Paired codes to search. ``None`` means `codes`. A Dask array or dataframe, which must
+        contain binary codes, is searched by its workers.
     y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-        Ids, classes or label indicators of the queries; ``None`` means that row i answers query i.
+        Ids, classes or label indicators of the queries; ``None`` means that only row i of the
+        gallery is relevant to query i.
     y_gallery : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
-        The same for the gallery, where one is given.
+        The same for the gallery, if one is given.
     n_bits : int, default=None
-        Length of a code in bits, which the codes are compared with; ``None`` means half of the
-        columns, 8 bits a byte of packed codes.
+        Length of a code in bits, to check that the codes have this length. ``None`` means half of
+        the columns, and 8 bits for each byte of packed codes.
     k : int, default=50
         Cut-off of mAP\@k and of precision at k.
     normalize : {"hits", "possible", "relevant"}, default="hits"
         Meaning of mAP\@k, as in :func:`average_precision`.
     confidence_level : float, default=0.95
-        Share of the bootstrap means of mAP inside its interval.
+        Share of the bootstrap means of mAP that are inside its interval.
     n_resamples : int, default=1000
         Number of bootstrap means.
     random_state : int, RandomState instance, Generator or None, default=0
         Seed of the random codes and of the bootstrap.
     n_jobs : int, default=None
-        Number of threads that rank binary codes; ``-1`` uses all cores.
+        Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all cores.
 
     Returns
     -------
     RetrievalReport
-        An object that prints as a table with its protocol; ``to_frame()`` gives all numbers as a
+        An object that prints a table and its protocol. ``to_frame()`` returns all numbers as a
         pandas.DataFrame: mAP in expectation over ties, its bootstrap interval (``mAP_low``,
-        ``mAP_high``) and its bounds over the orders of ties (``mAP_worst``, ``mAP_best``); mAP and
-        precision (P) at k, precision within Hamming radius 2 (``P@H<=2``; NaN of real embeddings)
-        and the hit rates at 1, 5 and 10 (``R@1`` ...), in expectation; ``n_queries``, and
-        ``n_without_relevant`` of them, which have no relevant item and count 0.
+        ``mAP_high``), and its bounds over the orders of ties (``mAP_worst``, ``mAP_best``); in
+        expectation over ties, mAP and precision (P) at k, precision within Hamming radius 2
+        (``P@H<=2``; NaN for real codes), and the hit rates at 1, 5 and 10 (``R@1`` ...); the number
+        of queries, ``n_queries``, and the number of those that have no relevant item and score 0,
+        ``n_without_relevant``.
 
     Raises
     ------
     TypeError
-        If the formats differ, a dtype names no format, or `k` is not an integer.
+        If the formats differ, a dtype does not determine the format, or `k` is not an integer.
     ValueError
         If the codes are not pairs, empty, of different lengths or not finite, if labels do not fit
         them, if no query has a relevant item, or if an option is unknown or out of range.

@@ -10,80 +10,85 @@ from ._saving import SavingMixin
 class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     """Find the nearest codes by Hamming distance, exactly by default.
 
-    :meth:`search` gives a table of ids, distances and labels, and takes filters and groups;
-    :meth:`kneighbors` and :meth:`radius_neighbors` give rows. :meth:`partial_fit`, :meth:`update`
-    and :meth:`remove` change the index, :meth:`save` and :meth:`open` keep it in a folder.
+    :meth:`search` returns a table of ids, distances and labels, and accepts filters and groups.
+    :meth:`kneighbors` and :meth:`radius_neighbors` return row numbers. :meth:`partial_fit`,
+    :meth:`update` and :meth:`remove` change the index; :meth:`save` and :meth:`open` store it in a
+    folder.
 
-    Codes come in any of the four formats of :mod:`skhash.codes`: real ones count by their sign.
-    Items at equal distance are ordered by row, lowest first.
+    Codes have any of the four formats of :mod:`skhash.codes`; the bits of real codes are their
+    signs. Items at equal distance are ordered by row, lowest first.
 
-    A *paired* index holds an image and a text code a row. It answers queries of one modality from
-    the other: a table of ``image__*`` columns searches the text codes, a table of ``text__*``
-    columns the image codes.
+    A *paired* index contains an image code and a text code in each row. Queries of one modality
+    search the codes of the other: a table with ``image__*`` columns searches the text codes, and a
+    table with ``text__*`` columns the image codes.
 
     Parameters
     ----------
     n_neighbors : int, default=5
-        Number of neighbours that :meth:`kneighbors` finds.
+        Number of neighbours that :meth:`kneighbors` and :meth:`search` find by default.
     radius : float, default=2
-        Distance in bits up to which :meth:`radius_neighbors` finds items.
+        Largest Hamming distance, in bits, at which :meth:`radius_neighbors` finds items by default.
     algorithm : {"auto", "numpy", "numba", "faiss-ivf"}, default="auto"
-        Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and give the same.
-        The latter compiles its code in a few seconds, once an installation, and loads it in less
-        than a second in later processes; where neither its own folder nor the user's cache can be
-        written, the environment variable ``NUMBA_CACHE_DIR`` names one. ``"auto"`` takes the
-        fastest one that is installed. ``"faiss-ivf"`` (extra ``faiss``) is approximate: it sorts
+        Search engine. ``"numpy"`` and ``"numba"`` (extra ``fast``) are exact and return the same
+        results; ``"auto"`` is the fastest exact engine that is installed. ``"numba"`` compiles its
+        code once per installation, in a few seconds, and loads it in less than a second in later
+        processes; if neither its own folder nor the user's cache is writable, set the environment
+        variable ``NUMBA_CACHE_DIR``. ``"faiss-ivf"`` (extra ``faiss``) is approximate: it divides
         the codes into lists by k-means and searches the `nprobe` lists nearest to a query.
-        :meth:`recall_against_exact` measures the loss; :meth:`score` is always exact.
+        :meth:`recall_against_exact` measures how many neighbours it finds. :meth:`score` is always
+        exact.
     n_jobs : int, default=None
-        Number of threads, which share the queries; ``-1`` uses all cores.
+        Number of threads, among which queries are divided. ``None`` means 1, and ``-1`` means all
+        cores.
     paired : bool, default=None
-        Whether a row holds two codes. ``None``: if a table has both ``image__*`` and ``text__*``
-        columns. ``True``: split arrays in the middle, image codes first. ``False``: never.
+        Whether each row has two codes. ``None`` means that it has if `X` is a table with both
+        ``image__*`` and ``text__*`` columns. With True, arrays are split in the middle, image codes
+        first.
     nprobe : int, default=8
         Number of lists that ``"faiss-ivf"`` searches for each query.
     n_lists : int, default=None
-        Number of lists that ``"faiss-ivf"`` makes. ``None``: ``4 sqrt(n_samples_fit_)``, or fewer
-        where a list would hold less than 39 codes.
+        Number of lists of ``"faiss-ivf"``. ``None`` means ``4 sqrt(n_samples_fit_)``, or fewer if
+        lists would have less than 39 codes.
     verbose : int, default=0
-        Whether to print a line when an engine compiles or loads its code. Without it, a line is
-        logged (``logging.getLogger("skhash")``, level WARNING) where that takes over a second.
+        Whether to print a line when an engine compiles or loads its code. Otherwise a line is
+        logged (``logging.getLogger("skhash")``, level WARNING) if that takes more than a second.
     rerank : {None, "asymmetric", "vectors"}, default=None
-        How the items that a query finds are ordered. ``None``: by Hamming distance.
-        ``"asymmetric"``: by the sum of the query's absolute real values on the bits that differ,
-        over all items, exactly; queries are real codes, of a hasher with ``output="real"``.
-        ``"vectors"``: the `n_candidates` nearest by Hamming distance, of equal ones the lowest
-        rows, are ordered by cosine distance between vectors of queries and items. Equal ones are
-        ordered by row.
+        How items are ranked. ``None``: by Hamming distance. ``"asymmetric"``: by the sum of the
+        absolute real values of the query over the bits that differ. All items are ranked, exactly.
+        Queries must be real codes, from a hasher with ``output="real"``. ``"vectors"``: the
+        `n_candidates` items with the smallest Hamming distances are re-ranked by the cosine
+        distance between the vectors of query and item. Ties are always broken by row.
     n_candidates : int, default=100
-        Number of items that ``rerank="vectors"`` orders, at least `n_neighbors`. Where the items of
-        the index are the queries, the item itself is not one of them.
+        Number of items that ``rerank="vectors"`` re-ranks, at least `n_neighbors`. If the items of
+        the index are the queries, an item is not a candidate of its own.
 
     Attributes
     ----------
     words_ : dict of str to ndarray of shape (n_words, n_samples_fit_), unsigned
-        The packed codes, word by word: under ``"codes"``, or ``"image"`` and ``"text"`` if paired.
-        For packed codes of a memory map, and for those of Dask workers, something of that shape
-        that is sliced as an array is.
+        The packed codes, word by word. The keys are ``"codes"``, or ``"image"`` and ``"text"`` if
+        paired. If packed codes are memory-mapped or on Dask workers, the values are objects of that
+        shape that support slicing, instead of arrays.
     y_ : ndarray of shape (n_samples_fit_,) or (n_samples_fit_, n_labels), or None
-        What was given as `y`, of all rows.
+        The labels `y` of all rows.
     vectors_ : ndarray of shape (n_samples_fit_, n_features), float16 or float32, or None
-        What was given as `vectors`; a memory map stays one.
+        The `vectors` of all rows. A memory map is not loaded.
     paired_ : bool
-        Whether the index holds an image and a text code a row.
+        Whether the index has an image code and a text code in each row.
     packed_ : bool
-        Whether the columns are bytes of eight bits.
+        Whether the index was fitted with packed codes, whose columns are bytes of eight bits.
     ids_ : ndarray of shape (n_samples_fit_,), int64 or str, or None
-        What was given as `ids`. None: the id of an item is the number at which it was added.
+        The `ids` of all rows. If it is None, the id of an item is the number of items that were
+        added before it.
     n_bits_ : int
-        Length of a code in bits; of packed codes, eight for each byte.
+        Length of a code in bits. It is eight times the number of bytes for packed codes.
     n_samples_fit_ : int
-        Number of rows in the index, those of removed items included; ``len(index)`` is the number
+        Number of rows in the index, including those of removed items. ``len(index)`` is the number
         of items that are not removed.
     n_features_in_ : int
-        Number of columns, of both blocks if paired.
+        Number of columns of both blocks together if paired, else of the codes.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, where a table of other than block columns was given.
+        Names of the columns, if a table with other columns than ``image__*`` and ``text__*`` was
+        given.
 
     Examples
     --------
@@ -146,19 +151,21 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
         metric : {"map", "precision", "recall", "hit_rate", "ndcg"}, default="map"
             Mean average precision, or the metric of that name at `k`.
         k : int, default=None
-            Cut-off; ``None`` ranks the whole gallery, which ``"map"`` and ``"ndcg"`` alone can do.
+            Number of first results to consider. ``None`` means the whole gallery, which is possible
+            with ``"map"`` and ``"ndcg"`` only.
         direction : {"mean", "image_to_text", "text_to_image"}, default="mean"
             The modality of the queries and of the database.
         gallery : table or array, default=None
-            Database to search; ``None`` searches the scored rows themselves.
+            Pairs to search. ``None`` means the scored rows themselves.
         gallery_y : array-like of shape (n_gallery,) or (n_gallery, n_labels), default=None
             Labels of the database.
         ties : {"expected", "optimistic", "pessimistic", "index"}, default="expected"
             As in :func:`skhash.metrics.average_precision`.
         normalize : {"hits", "possible", "relevant"}, default="hits"
-            As in :func:`skhash.metrics.average_precision`; for ``"map"`` alone.
+            As in :func:`skhash.metrics.average_precision`. Used with ``"map"`` only.
         n_jobs : int, default=None
-            Number of threads that rank binary codes; ``-1`` uses all cores.
+            Number of threads for ranking binary codes. ``None`` means 1, and ``-1`` means all
+            cores.
         rerank : {None, "asymmetric", "vectors"}, default=None
             As in :class:`skhash.metrics.RetrievalScorer`.
         n_candidates : int, default=100

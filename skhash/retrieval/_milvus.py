@@ -22,7 +22,7 @@ def to_milvus(index, client, collection, *, batch_size=5_000):
 
     The collection has the fields ``id`` (the primary key), ``codes``, or ``image`` and ``text`` of
     a paired index (binary vectors with an index ``BIN_FLAT``, which is exact, and the metric
-    ``HAMMING``), and ``label`` where the index has labels: a number, a string or an array of
+    ``HAMMING``), and, if the index has labels, ``label``: a number, a string or an array of
     indicators. Removed items are left out.
 
     Parameters
@@ -30,28 +30,29 @@ def to_milvus(index, client, collection, *, batch_size=5_000):
     index : HammingRetriever
         The index, fitted.
     client : pymilvus.MilvusClient
-        The connection to a server, or to a file of Milvus Lite.
+        The connection to a server, or to a Milvus Lite file.
     collection : str
-        Name of the collection, which must not exist.
+        Name of the new collection; it must not exist yet.
     batch_size : int, default=5000
-        Number of items that are sent at once.
+        Number of items to send at a time.
 
     Raises
     ------
     ValueError
-        If the collection exists, the index has no items, or its labels are of a type that Milvus
-        does not have. What Milvus raises is raised as it is. No collection is left after an error.
+        If the collection exists, the index has no items, or its labels have a type that Milvus does
+        not support. Errors of Milvus are not changed. After an error, the new collection is
+        deleted.
     ImportError
         If pymilvus is not installed (extra ``milvus``).
 
     Notes
     -----
-    Milvus takes lengths that are multiples of 8 bits: shorter codes are padded with zeros, which
-    add nothing to a distance. A query is a packed code of :func:`skhash.codes.pack_codes`, padded
-    like the codes: ``client.search(collection, data=[row.tobytes() for row in packed],
-    anns_field="codes", limit=10, search_params={"metric_type": "HAMMING"})``. Distances are those
-    of :class:`HammingRetriever`; the order of items at equal distance is not. Milvus returns at
-    most 16,384 items a query.
+    In Milvus, lengths are multiples of 8 bits. Other codes are padded with zeros, which does not
+    change distances. A query is a code packed by :func:`skhash.codes.pack_codes`, which pads it in
+    the same way: ``client.search(collection, data=[row.tobytes() for row in packed],
+    anns_field="codes", limit=10, search_params={"metric_type": "HAMMING"})``. Distances are the
+    same as in :class:`HammingRetriever`, but the order of items at equal distance may differ.
+    Milvus returns at most 16,384 items for each query.
 
     Examples
     --------
@@ -113,10 +114,10 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
         Name of the collection: one that :func:`to_milvus` has written, or any other with one field
         of binary vectors, or with two that are named ``image`` and ``text``.
     label : str, default="label"
-        The field of the labels. Where the collection has none of this name, the index has no
+        Name of the field of the labels. If the collection has no such field, the index has no
         labels.
     batch_size : int, default=1000
-        Number of items that are read at once, at most 16,384.
+        Number of items to read at a time, at most 16,384.
 
     Returns
     -------
@@ -126,7 +127,7 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
     Raises
     ------
     ValueError
-        If the collection has no such fields of binary vectors, or no items.
+        If the collection does not have such fields of binary vectors, or has no items.
     ImportError
         If pymilvus is not installed (extra ``milvus``).
 

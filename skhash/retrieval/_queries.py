@@ -20,9 +20,9 @@ class QueriesMixin(EnginesMixin):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the items of the index, each without itself.
+            Codes of the queries. ``None`` means the items of the index; none finds itself.
         n_neighbors : int, default=None
-            Number of neighbours; ``None`` takes that of the constructor.
+            Number of neighbours; ``None`` means that of the constructor.
         return_distance : bool, default=True
             Whether to return the distances.
         vectors : array-like of shape (n_queries, n_features), default=None
@@ -31,16 +31,17 @@ class QueriesMixin(EnginesMixin):
         Returns
         -------
         distances : ndarray of shape (n_queries, n_neighbors), int32 or float64
-            Distances in bits, ascending; only if `return_distance`. With ``rerank="asymmetric"``
-            sums of the query's values, with ``rerank="vectors"`` cosine distances (float64).
+            Hamming distances in bits (int32), in ascending order; only if `return_distance`. With
+            ``rerank="asymmetric"``, sums of absolute real values, and with ``rerank="vectors"``,
+            cosine distances (float64).
         rows : ndarray of shape (n_queries, n_neighbors), int64
             Rows of the index.
 
         Raises
         ------
         ValueError
-            If there are fewer items or candidates than neighbours asked for, or the queries or
-            their vectors do not fit the index.
+            If there are fewer items or candidates than `n_neighbors`, or the queries or their
+            vectors do not fit the index.
         """
         check_flag(return_distance, "return_distance")
         held, alone = at_once(self), X is None
@@ -56,23 +57,24 @@ class QueriesMixin(EnginesMixin):
         return (distances, rows) if return_distance else rows
 
     def radius_neighbors(self, X=None, radius=None, return_distance=True):
-        """Find all items within a Hamming distance of each query, whatever `rerank` says.
+        """Find all items within a Hamming distance of each query; `rerank` is not used.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the items of the index, each without itself.
+            Codes of the queries. ``None`` means the items of the index; none finds itself.
         radius : float, default=None
-            Largest distance in bits; ``None`` takes that of the constructor.
+            Largest distance in bits; ``None`` means that of the constructor.
         return_distance : bool, default=True
             Whether to return the distances.
 
         Returns
         -------
         distances : ndarray of shape (n_queries,) of ndarray, int32
-            Distances in bits of each query's items, ascending; only if `return_distance`.
+            For each query, distances of the items found, in bits and in ascending order; only if
+            `return_distance`.
         rows : ndarray of shape (n_queries,) of ndarray, int64
-            Their rows in the index.
+            For each query, rows of the items found.
 
         Raises
         ------
@@ -98,18 +100,18 @@ class QueriesMixin(EnginesMixin):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the items of the index, each without itself.
+            Codes of the queries. ``None`` means the items of the index; none finds itself.
         n_neighbors : int, default=None
-            Number of neighbours; ``None`` takes that of the constructor.
+            Number of neighbours; ``None`` means that of the constructor.
         mode : {"connectivity", "distance"}, default="connectivity"
-            Whether an edge weighs 1, or its distance as in :meth:`kneighbors`.
+            Weight of an edge: 1, or the distance as in :meth:`kneighbors`.
         vectors : array-like of shape (n_queries, n_features), default=None
             Vectors of the queries, with ``rerank="vectors"``, in one space with those of the items.
 
         Returns
         -------
         csr_matrix of shape (n_queries, n_samples_fit_), float64
-            The graph; a distance of 0 is stored.
+            The graph. Distances of 0 are stored explicitly.
 
         Raises
         ------
@@ -157,23 +159,23 @@ class QueriesMixin(EnginesMixin):
     def score(self, X, y=None, *, vectors=None):
         """Compute the mean average precision of queries against the index.
 
-        All items are ranked, exactly, whatever the `algorithm`. With ``rerank="vectors"`` the
-        `n_candidates` nearest come first, ordered anew, then the others by Hamming distance.
+        All items are ranked, exactly, with any `algorithm`. With ``rerank="vectors"``, the
+        `n_candidates` nearest items come first, re-ranked, and then the others by Hamming distance.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns)
-            Codes of the queries; pairs score the mean of both directions.
+            Codes of the queries. For pairs, the score is the mean of both directions.
         y : array-like of shape (n_queries,) or (n_queries, n_labels), default=None
-            Their ids, classes or label indicators; ``None``, where the index has no labels either,
-            means that item i of the index alone is relevant to query i.
+            Ids, classes or label indicators of the queries. If neither the queries nor the index
+            have labels, only item i of the index is relevant to query i.
         vectors : array-like of shape (n_queries, n_features), default=None
-            Vectors of the queries, with ``rerank="vectors"``; of pairs, image vectors first.
+            Vectors of the queries, with ``rerank="vectors"``. For pairs, image vectors come first.
 
         Returns
         -------
         float
-            The mean average precision, with the expectation over ties.
+            The mean average precision, in expectation over ties.
 
         Raises
         ------
@@ -197,20 +199,21 @@ class QueriesMixin(EnginesMixin):
     def recall_against_exact(self, X, n_neighbors=None):
         """Measure how many of the nearest items by Hamming distance the `algorithm` finds.
 
-        Of several items at the distance of the last neighbour, one is as good as another.
+        If several items are tied at the distance of the last neighbour, any of them counts as
+        found.
 
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns)
             Codes of the queries.
         n_neighbors : int, default=None
-            Number of neighbours; ``None`` takes that of the constructor.
+            Number of neighbours; ``None`` means that of the constructor.
 
         Returns
         -------
         float
-            Share of the found items that are no farther than the last exact neighbour; 1 for an
-            exact `algorithm`.
+            Share of the items found whose distance is at most that of the last exact neighbour. It
+            is 1 for an exact `algorithm`.
 
         Raises
         ------

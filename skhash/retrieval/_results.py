@@ -28,38 +28,39 @@ class ResultsMixin(EnginesMixin):
         Parameters
         ----------
         X : array-like or dataframe of shape (n_queries, n_columns), default=None
-            Codes of the queries; ``None`` means the items of the index, each without itself.
+            Codes of the queries. ``None`` means the items of the index; none finds itself.
         n_neighbors : int, default=None
-            Largest number of results of a query; ``None`` takes that of the constructor.
+            Largest number of results of a query. ``None`` means that of the constructor.
         where : array-like, set or callable, default=None
-            Which items may be found. A mask of shape (n_samples_fit_,), bool, with an entry for
-            each row, removed ones included; or ids; or a function that gets ``y_`` and returns such
-            a mask. The search is exact, whatever the `algorithm`; the fewer items pass, the faster
-            it is.
+            Filter: which items may be found. A mask of shape (n_samples_fit_,), bool, with an entry
+            for each row, including removed ones; or ids; or a function of ``y_`` that returns such
+            a mask. The search is then exact, with any `algorithm`, and it is faster with fewer
+            items.
         groups : array-like of shape (n_samples_fit_,) or callable, default=None
-            Group of each row, removed ones included, or a function that gets ``y_`` and returns
-            them. A query finds at most one item of a group, the nearest; of several as near, that
-            of the lowest row.
+            Group of each row, including removed ones, or a function of ``y_`` that returns the
+            groups. A query finds only the nearest item of each group, or the one with the lowest
+            row if several are equally near.
         vectors : array-like of shape (n_queries, n_features), default=None
-            Vectors of the queries, with ``rerank="vectors"``. Where groups need them, there are
-            more candidates than `n_candidates`.
+            Vectors of the queries, with ``rerank="vectors"``. With `groups`, more than
+            `n_candidates` items are re-ranked if necessary.
 
         Returns
         -------
         DataFrame
             A row for each result, with the columns ``query`` (position of the query), ``rank``
             (from 1), ``id``, ``distance`` (as in :meth:`kneighbors`), and ``label`` if the index
-            has labels; of label indicators, a tuple of the columns that are not 0. Results of a
-            query are ordered by distance, then by row. There are fewer than `n_neighbors` where
-            fewer items pass.
+            has labels. For label indicators, ``label`` is a tuple of the columns that are not 0.
+            Results of a query are ordered by distance, then by row. A query has fewer than
+            `n_neighbors` results if fewer items may be found.
 
         Raises
         ------
         TypeError
-            If `where` or `groups` is of another kind, or holds ids of another type.
+            If `where` or `groups` has an unsupported type, or contains ids of another type than
+            those of the index.
         ValueError
-            If the queries do not fit the index, a mask or groups have another length, an id is
-            unknown, or a function of labels is given and the index has none.
+            If the queries do not fit the index, a mask or groups have the wrong length, an id is
+            unknown, or a function of labels is given and the index has no labels.
 
         Examples
         --------

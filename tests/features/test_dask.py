@@ -223,7 +223,7 @@ class TestInOneProcess:
             (lambda rows: sparse.eye_array(len(rows)), TypeError, "sparse_output=False"),
             (lambda rows: rows.to_numpy(), TypeError, r"got float64 of shape \(2,\)"),
             (lambda rows: rows.astype(str).to_frame(), TypeError, "matrix of numbers, got"),
-            (lambda rows: np.ones((1, 2)), ValueError, "transform made 1 rows of 2"),
+            (lambda rows: np.ones((1, 2)), ValueError, "transform returned 1 rows for 2 rows"),
         ],
         ids=["sparse", "one-dimensional", "strings", "dropped rows"],
     )

@@ -322,7 +322,7 @@ def test_paths_may_come_in_any_sequence(rows, tmp_path):
 
 def test_a_text_that_no_encoder_reads_is_named():
     with pytest.raises(
-        ValueError, match=r"row 1 of X holds half a character, .* at 2: '\\ud83d x'"
+        ValueError, match=r"row 1 of X contains a lone surrogate, .* at 2: '\\ud83d x'"
     ):
         as_texts(["a", "a \ud83d x"])
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from numpydoc.docscrape import ClassDoc
 
-from skhash import make_table
+from skhash import hashing, make_table
+from skhash.hashing._docs import hasher
+from skhash.hashing._parameters import count, positive
 
 from ..hashers import HASHERS, labels_for
 
@@ -25,6 +27,8 @@ def documented(cls, section):
     """Return the types of the entries of a section by name, in order."""
     entries = {}
     for entry in ClassDoc(cls)[section]:
+        if entry.name.startswith("**"):  # the title of a group
+            continue
         entries |= dict.fromkeys(entry.name.split(", "), entry.type)
     return entries
 
@@ -53,6 +57,8 @@ def test_the_documented_attributes_are_those_that_fit_sets(cls):
 
 def test_every_parameter_and_attribute_has_a_type_and_a_description(cls):
     for entry in [*ClassDoc(cls)["Parameters"], *ClassDoc(cls)["Attributes"]]:
+        if entry.name.startswith("**"):  # the title of a group
+            continue
         assert entry.type, f"{entry.name} has no type"
         assert "".join(entry.desc), f"{entry.name} is not described"
 
@@ -61,3 +67,57 @@ def test_sections_stand_in_the_order_of_numpydoc(cls):
     titles = re.findall(r"^(\w+)\n-+$", cls.__doc__, re.MULTILINE)
     assert titles == [title for title in SECTIONS if title in titles]
     assert {"Parameters", "Attributes", "Notes", "Examples"} <= set(titles)
+
+
+class Titled(hashing.AffinityHasher):
+    """A method.
+
+    Parameters
+    ----------
+    max_iter : int, default=1
+        Own description.
+    first : float, default=1.0
+        Without a title.
+
+    **Loss**
+
+    second : float, default=1.0
+        In a new group.
+
+    **Training**
+
+    third : float, default=1.0
+        In a group of the base.
+    """
+
+    max_iter: int = count(3)
+    first: float = positive(2.0)
+    second: float = positive(2.0)
+    third: float = positive(2.0)
+
+
+def test_a_class_adds_parameters_to_groups_of_its_base_and_new_groups_after_the_first():
+    cls = hasher(type("Titled", Titled.__bases__, dict(vars(Titled))))
+    groups, title = {}, None
+    for entry in ClassDoc(cls)["Parameters"]:
+        if entry.name.startswith("**"):
+            title = entry.name.strip("*")
+        else:
+            groups.setdefault(title, []).append(entry.name)
+    assert list(groups)[:5] == ["Codes", "Method", "Loss", "Networks", "Training"]
+    assert groups["Method"] == ["first"]
+    assert groups["Loss"] == ["second"]
+    assert groups["Training"][0] == "max_iter"
+    assert groups["Training"][-1] == "third"
+    names = [name for group in groups.values() for name in group]
+    assert names == list(inspect.signature(cls).parameters)
+    assert "Own description." in cls.__doc__
+    assert "max_iter : int, default=3" in cls.__doc__
+
+
+def test_a_subclass_with_a_constructor_of_its_own_has_its_signature():
+    class Short(hashing.CFRHHasher):
+        def __init__(self, n_bits=8):
+            super().__init__(n_bits)
+
+    assert list(inspect.signature(Short).parameters) == ["n_bits"]

@@ -95,7 +95,9 @@ def test_features_of_two_spaces_are_refused():
 
 
 def test_bits_have_no_asymmetric_distances():
-    with pytest.raises(TypeError, match="weighs bits by the real codes of the queries, got bits"):
+    with pytest.raises(
+        TypeError, match="needs real codes of the queries to weight the bits, got bits"
+    ):
         score("asymmetric")(FunctionTransformer(), TEST > 0)
 
 

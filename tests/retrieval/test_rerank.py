@@ -369,7 +369,7 @@ WRONG = {
     "bits": (
         lambda: index_of("asymmetric").kneighbors(QUERIES >= 0),
         TypeError,
-        "weighs bits by the real codes of the queries, got bits: give the real codes",
+        "needs real codes of the queries to weight the bits, got bits: use a hasher",
     ),
     "the index itself": (
         lambda: index_of("asymmetric").kneighbors(),

@@ -23,15 +23,15 @@ def list_features(cache_dir):
     Returns
     -------
     DataFrame of shape (n_models, 6)
-        ``name`` of the model, None for one of a folder; ``modality``; ``precision``;
-        ``n_features``, the length of a vector; ``n_items``, how many there are; ``n_bytes``, what
-        they take on the disk. The index, ``model``, names the folder in `cache_dir` whose
-        ``manifest.json`` tells all that the vectors depend on.
+        ``name`` of the model, None if it was loaded from a folder; ``modality``; ``precision``;
+        ``n_features``, the length of a vector; ``n_items``, the number of vectors; ``n_bytes``,
+        their size on disk. The index, ``model``, is the name of the folder in `cache_dir` whose
+        ``manifest.json`` lists everything that the vectors depend on.
 
     Raises
     ------
     ValueError
-        If the folder is no cache of features, or a manifest is damaged.
+        If the folder is not a cache of features, or a manifest is damaged.
 
     Examples
     --------
@@ -57,12 +57,12 @@ def clear_features(cache_dir, *, model=None):
     cache_dir : str or os.PathLike
         The folder, as given to :class:`CLIPFeaturizer`.
     model : str, default=None
-        The one whose features go, by its index in `list_features`; ``None`` means all.
+        Index in `list_features` of the model whose features are deleted. ``None`` means all models.
 
     Raises
     ------
     ValueError
-        If the folder is no cache of features, or has no such model.
+        If the folder is not a cache of features, or does not contain this model.
 
     Examples
     --------
@@ -91,8 +91,8 @@ def _models(cache_dir):
     cache = Path(cache_dir)
     if not is_cache(cache):
         raise ValueError(
-            f"{str(cache)!r} is no cache of features, so nothing was done: give the folder that "
-            "the features are kept in."
+            f"{str(cache)!r} is not a cache of features, so nothing was done: give the folder "
+            "of a cache."
         )
     folders = [path for path in cache.iterdir() if _MODEL.fullmatch(path.name)]
     return sorted(folder for folder in folders if (folder / MANIFEST).is_file())

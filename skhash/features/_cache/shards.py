@@ -212,7 +212,7 @@ class Shards:
     def _report(self, name):
         self._damaged.add(name)
         warn(
-            f"{self.folder / name} is damaged and left out: what it held is computed again, so "
+            f"{self.folder / name} is damaged and ignored, its features are computed again: "
             "delete it.",
         )
         return False

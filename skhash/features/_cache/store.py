@@ -193,8 +193,8 @@ def _as_cache(folder):
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise ValueError(
-                f"{str(folder)!r} cannot be a folder, a file is in the way: give a cache another "
-                "folder."
+                f"{str(folder)!r} cannot be created, because a file has its name: give another "
+                "folder for the cache."
             ) from error
         others = sorted(path.name for path in folder.iterdir() if path.suffix != ".tmp")
         # Another process may have made it in between.

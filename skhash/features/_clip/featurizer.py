@@ -38,83 +38,97 @@ _FLAGS = ("normalize", "exif_orientation", "compile", "local_files_only")
 class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
     r"""Embeddings of images or texts by a model of open_clip.
 
-    An image :math:`x` becomes :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is one encoder of
-    a network that was trained to give an image and its caption the same direction [1]_. Nothing is
-    learned here: ``transform`` works without ``fit``. A process loads a model once, at the
-    first ``transform``; a pickle holds its name, not its weights.
+    The embedding of an image :math:`x` is :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is the
+    image encoder of a network that was trained to give an image and its caption the same direction
+    [1]_; texts likewise. Nothing is learned here, and ``transform`` works without ``fit``. A
+    process loads a model once, at the first ``transform``. Pickles contain the name of the model,
+    not its weights.
 
     Parameters
     ----------
+    **Model**
+
     model_name : str, default="ViT-B-32"
-        A name that open_clip knows, ``"hf-hub:<owner>/<name>"``, or ``"local-dir:<folder>"``.
+        Name of an architecture of open_clip, ``"hf-hub:<owner>/<name>"``, or
+        ``"local-dir:<folder>"``.
     pretrained : str, os.PathLike or None, default="openai"
-        A tag of open_clip, or the path of a state dict; a model of a hub or a folder brings its
-        own weights. ``None`` means random weights, the same in every process, for tests.
-        Tags whose weights need QuickGELU get it. A file says nothing of it: give the
-        model name that ends in ``-quickgelu`` where it does.
+        A tag of open_clip, or the path of a state dict. Models of a hub or a folder have their own
+        weights. ``None`` means random weights, which are the same in every process, for tests. If
+        the weights of a tag need QuickGELU, it is used. A file does not say whether its weights
+        need it: if they do, give the model name that ends in ``-quickgelu``.
     modality : {"image", "text"}, default="image"
-        What a row of `X` is. A str is a path for images and a text for texts.
-    batch_size : int, default=32
-        Number of items that pass the network at once.
+        What the rows of `X` are. A str is a path if they are images, and a text if they are texts.
     normalize : bool, default=True
         Whether to divide each embedding by its Euclidean norm.
-    on_error : {"raise", "nan"}, default="raise"
-        What an image that cannot be read does: raise a ValueError that names its row and path, or
-        give a row of NaN, one warning and a line of `errors_`. The number of rows never changes.
-    long_text : {"truncate", "raise"}, default="truncate"
-        What a text does that has more tokens than the model reads, 77 for most: lose its end, with
-        one warning that counts such texts, or raise a ValueError that names its row.
-    exif_orientation : bool, default=False
-        Whether to turn photographs as their EXIF data says. open_clip does not, so neither did the
-        training of its models; with True the embeddings of such photographs are not open_clip's.
-    n_workers : int, default=0
-        Number of processes that read and resize images while the model works; with 0, or in a
-        process that may start no others, this one does both in turn. Texts need none.
-    precision : {"fp32", "bf16", "fp16"}, default="fp32"
-        Numbers that the model computes with, by torch's autocast; weights and results stay
-        float32. ``"fp16"`` is for GPUs.
-    compile : bool, default=False
-        Whether torch compiles the model at its first batch, which takes a minute or more.
-    cache_dir : str, os.PathLike or None, default=None
-        Folder that keeps embeddings, new, empty or made for this: what was embedded before, by any
-        process, is not embedded again. ``None`` keeps none.
-    local_files_only : bool, default=False
-        Whether to use only what is on this disk, without asking the network.
     weights_dir : str, os.PathLike or None, default=None
-        Folder of downloaded weights; ``None`` means that of huggingface_hub.
+        Folder of downloaded weights. ``None`` means the cache of huggingface_hub.
+    local_files_only : bool, default=False
+        Whether to use only local files, without any access to the network.
+
+    **Input**
+
+    on_error : {"raise", "nan"}, default="raise"
+        What to do with an image that cannot be read: ``"raise"`` raises a ValueError with its row
+        and path; ``"nan"`` returns a row of NaN, warns once, and adds a row to `errors_`. The
+        number of rows is always that of `X`.
+    long_text : {"truncate", "raise"}, default="truncate"
+        What to do with a text that has more tokens than the model accepts, which is 77 for most
+        models: ``"truncate"`` cuts off its end and warns once with the number of such texts;
+        ``"raise"`` raises a ValueError with its row.
+    exif_orientation : bool, default=False
+        Whether to rotate photographs according to their EXIF data. open_clip does not, and its
+        models were trained without it; with True, the embeddings of such photographs differ from
+        those of open_clip.
+
+    **Computation**
+
     device : str, default="auto"
-        Device of torch; ``"auto"`` takes ``"cuda"`` where there is one, else ``"cpu"``.
+        Device of torch; ``"auto"`` means ``"cuda"`` if available, else ``"cpu"``.
+    batch_size : int, default=32
+        Number of items in one forward pass.
+    n_workers : int, default=0
+        Number of processes that load and resize images while the model computes. With 0, or in a
+        process that may not start others, this process does both in turn. Texts need no workers.
+    precision : {"fp32", "bf16", "fp16"}, default="fp32"
+        Number format of the forward pass, by torch's autocast; weights and results stay float32.
+        ``"fp16"`` is for GPUs.
+    compile : bool, default=False
+        Whether to compile the model with torch at the first batch, which takes a minute or more.
+    cache_dir : str, os.PathLike or None, default=None
+        Folder for a cache of embeddings: new, empty, or used for that before. An item in the cache,
+        whichever process put it there, is not embedded again. ``None`` means no cache.
     verbose : int, default=0
-        Whether to show a bar with the items a second and the time left.
+        Whether to show a progress bar, with the items per second and the remaining time.
 
     Attributes
     ----------
     errors_ : DataFrame of shape (n_failed, 3)
         With ``on_error="nan"``, the images that the last `transform` could not read: ``row`` in
-        `X`, ``item`` (the path or the kind of the image) and ``message``. It is the one thing that
-        ``transform`` writes down, and only in this mode; ``clone`` leaves it behind.
+        `X`, ``item`` (the path, or the type of the image) and ``message``. It is the only attribute
+        that ``transform`` sets, and only in this mode. ``clone`` does not copy it.
 
     Notes
     -----
-    Images are read as open_clip reads them and converted to RGB: of an animation the first frame,
-    of transparency nothing. Grey pictures of 16 bits are scaled to 8. A picture of more pixels than
-    Pillow allows (twice ``PIL.Image.MAX_IMAGE_PIXELS``) counts as one that cannot be read.
+    Images are loaded as by open_clip and converted to RGB. Only the first frame of an animation is
+    used, and transparency is ignored. 16-bit grayscale images are scaled to 8 bits. An image with
+    more pixels than Pillow allows (twice ``PIL.Image.MAX_IMAGE_PIXELS``) is treated as an image
+    that cannot be read.
 
-    Texts of like length share a batch, and a batch is as long as its longest text wherever the
-    padding cannot be seen by the model. Embeddings of one item agree to 1e-5 between batch sizes,
-    numbers of workers and neighbours in a batch, not to the last bit (in ``"fp32"``).
+    Texts of similar length share a batch, and a batch is padded to its longest text only, if
+    padding does not change the output of the model. In ``"fp32"``, embeddings of an item differ by
+    up to 1e-5 with the batch size, the number of workers and the other items of the batch.
 
-    Worker processes start as multiprocessing starts them on the platform. Where that is not by
+    Worker processes are started with the default start method of multiprocessing. If that is not
     fork, a script needs the usual ``if __name__ == "__main__":``.
 
-    The cache knows an item by its content: a text, the bytes of a file, the pixels of a picture. A
-    model has a part of its own there, chosen by its architecture, the content of its weights, the
-    preprocessing, `modality`, `normalize`, `precision`, `exif_orientation`, `long_text` and the
-    versions of open_clip, torch, torchvision and Pillow; not by the device. Each batch is on the
-    disk before the next one, so that a run that was killed goes on where it was. Any number of
-    processes may share a cache. Images that cannot be read are tried again each time; a text that
-    was cut when it was embedded is not counted again.
-    `list_features` shows what a folder holds, and `clear_features` empties it.
+    The cache identifies an item by its content: a text, the bytes of a file, or the pixels of a
+    picture. Embeddings are stored separately for each architecture, content of the weights,
+    preprocessing, `modality`, `normalize`, `precision`, `exif_orientation`, `long_text`, and
+    version of open_clip, torch, torchvision and Pillow, but not for each device. A batch is written
+    to disk before the next one is computed, so that a run that was killed continues where it
+    stopped. Several processes may share a cache. Images that cannot be read are tried again each
+    time. A truncated text that is found in the cache is not counted in the warning. `list_features`
+    lists the content of a cache, and `clear_features` empties it.
 
     References
     ----------
@@ -134,18 +148,18 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
         *,
         pretrained="openai",
         modality="image",
-        batch_size=32,
         normalize=True,
+        weights_dir=None,
+        local_files_only=False,
         on_error="raise",
         long_text="truncate",
         exif_orientation=False,
+        device="auto",
+        batch_size=32,
         n_workers=0,
         precision="fp32",
         compile=False,
         cache_dir=None,
-        local_files_only=False,
-        weights_dir=None,
-        device="auto",
         verbose=0,
     ):
         self.model_name = model_name
@@ -189,11 +203,11 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples,)
-            For images: paths, bytes of files, files open for reading bytes, PIL images, uint8
-            arrays of shape (height, width) or (height, width, 3 or 4), or a dict of ``bytes`` and
-            ``path``, of which one may be None. For texts: str. A one-column dataframe or array will
-            do. Of a sequence of images that is no list or tuple, such as one that reads them from a
-            file, no more than a few batches are held.
+            For images: paths, bytes of files, binary files open for reading, PIL images, uint8
+            arrays of shape (height, width) or (height, width, 3 or 4), or dicts with ``bytes`` and
+            ``path``, one of which may be None. For texts: str. A dataframe or an array with one
+            column is also accepted. If `X` is a sequence that loads images on access, only a few
+            batches are in memory at a time.
 
         Returns
         -------
@@ -203,13 +217,14 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are no rows, a row is missing or a URL, an image cannot be read and `on_error`
-            is ``"raise"``, a text is too long and `long_text` is ``"raise"``, the model or tag is
-            unknown, the weights do not fit the model, or `cache_dir` holds other files.
+            If there are no rows, a row is missing or is a URL, an image cannot be read and
+            `on_error` is ``"raise"``, a text is too long and `long_text` is ``"raise"``, the model
+            or tag is unknown, the weights do not fit the model, or `cache_dir` contains other
+            files.
         TypeError
-            If `X` is no sequence or a row is of another kind.
+            If `X` is not a sequence, or a row has an unsupported type.
         OSError
-            If weights are neither on this disk nor to be had.
+            If weights are not on this disk and cannot be downloaded.
         """
         items = self._check(X)
         first, inverse = distinct(items)

@@ -93,8 +93,8 @@ def warn_of_preprocessing(located, pretrained):
     """Warn of a bare file of weights whose architecture has more than one way of preparing."""
     if tag := differs_from_tags(located):
         warn(
-            f"{str(pretrained)!r} does not say how its images were prepared, so that open_clip's "
-            f"default is used, but {located.name!r} has weights that need another way (tag "
+            f"{str(pretrained)!r} does not contain its preprocessing of images, so the default of "
+            f"open_clip is used, but some weights of {located.name!r} need another one (tag "
             f"{tag!r}): save the model as a folder with its preprocessing and give "
             "model_name='local-dir:<folder>'.",
         )

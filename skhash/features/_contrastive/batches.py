@@ -52,7 +52,7 @@ def at_most_all_groups(batching, groups, n_parts=1):
     if n_groups < max(2, n_parts):
         raise ValueError(
             f"training needs rows of {max(2, n_parts)} groups at least, got {len(groups)} rows of "
-            f"{n_groups}: rows of one group are no negatives of each other."
+            f"{n_groups}: rows of one group are not negatives of each other."
         )
     size = min(batching.batch_size, n_groups // n_parts * n_parts)
     return replace(batching, batch_size=size)

@@ -8,152 +8,187 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from ..._blocks import BLOCKS, BlockTransformer, block_names
-from ..._estimators import Documented
+from ..._estimators import Documented, without_class_defaults
 from .._items import as_images, as_texts
 from .._tables import library_of
 from .parameters import check_parameters
 
 
-@dataclass(eq=False, repr=False)
+@without_class_defaults
+@dataclass(eq=False, repr=False, match_args=False)
 class ContrastiveFeaturizer(Documented, BlockTransformer):
     r"""Train an image encoder and a text encoder on pairs; encode tables with them.
 
-    Iterative uni-modal and cross-modal clustered contrastive learning, after Zhu and Li [1]_, of
-    which only title and abstract could be read: two encoders, a cross-modal and two uni-modal
-    losses, stages, and rounds in which clusters of the features give hard negatives. What the
-    abstract leaves open follows SLIP [2]_, SimCSE [3]_, GRIT-VLP [4]_ and ProtoCLIP [5]_ and is
-    inferred. The encoders of the paper are a ViT and a BERT; by default, the image encoder is a
-    small ResNet, which needs fewer images. The loss of a batch is
+    Use it if you have image-caption pairs and no pretrained encoder for them. The method is
+    iterative uni-modal and cross-modal clustered contrastive learning, after Zhu and Li [1]_: two
+    encoders, a cross-modal loss and two uni-modal losses, and rounds in which clusters of the
+    features provide hard negatives. Only title and abstract of the paper were available; the
+    details are *inferred*, after SLIP [2]_, SimCSE [3]_, GRIT-VLP [4]_ and ProtoCLIP [5]_. The
+    paper uses a ViT and a BERT; here, the default image encoder is a small ResNet, which needs
+    fewer images. The loss of a batch is
 
     .. math:: L = L_{cross} + \lambda_i L_{image} + \lambda_t L_{text}
 
     with the symmetric InfoNCE of the pairs, NT-Xent of two views of each image, and InfoNCE of two
-    passes of each text. Pairs of rows that are no negatives, of one group or with the same caption,
-    are masked. No label is used.
+    forward passes of each text. Rows of one group, or with the same caption, are not used as
+    negatives of each other. No labels are used.
 
-    Training has stages, one learning rate schedule over all of them: *align* (the backbones are
-    frozen, the projections learn), *unimodal* (the uni-modal losses alone), *joint* (all losses,
-    random batches), and *clustered*, `n_rounds` times: all rows are encoded and clustered, and a
-    part of each batch consists of groups of neighbours. A stage of 0 epochs is left out.
+    Training has four stages, with one learning rate schedule over all of them: *align* (only the
+    projections are trained), *unimodal* (only the uni-modal losses), *joint* (all losses, random
+    batches) and *clustered*. The last stage is repeated `n_rounds` times: all rows are encoded and
+    clustered, and a part of each batch consists of groups of neighbours. A stage of 0 epochs is
+    left out.
 
-    ``transform`` encodes whichever raw columns a table has, as :class:`CrossModalFeaturizer` does.
+    ``transform`` encodes the images, the texts or both, whichever the table has, as
+    :class:`CrossModalFeaturizer` does.
 
     Parameters
     ----------
+    **Encoders**
+
     towers : str or tuple of (str, str or None), default="small"
-        **Encoders.** ``"small"``: an image encoder and a BERT made from the parameters below, with
-        words learned in ``fit``, without a network. A model of open_clip as in
-        :class:`CLIPFeaturizer`, in a tuple with its tag or file of weights;
-        ``"local-dir:<folder>"`` brings its own. Or an image encoder of timm and a text encoder of
-        transformers: ``("vit_small_patch16_224", "bert-base-uncased")``.
+        The two encoders. ``"small"``: an image encoder and a BERT of the sizes below, with random
+        weights and a vocabulary that ``fit`` learns; nothing is downloaded. Or a model of open_clip
+        as in :class:`CLIPFeaturizer`, as a tuple of its name and a tag or file of weights, or as
+        ``"local-dir:<folder>"``. Or a tuple of an image encoder of timm and a text encoder of
+        transformers, such as ``("vit_small_patch16_224", "bert-base-uncased")``.
     image_tower : {"resnet", "vit"}, default="resnet"
         For ``"small"``: the ResNet of CLIP, which learns shapes from few images, or a vision
-        transformer, as the method has it.
+        transformer, as in the paper.
     image_size, patch_size : int, default=64, 16
-        For ``"small"``: sides of the images and of a ViT's patches, in pixels.
+        For ``"small"``: side lengths of the images, and of the patches of a ViT, in pixels.
     width, image_layers, text_layers : int, default=64, 4, 2
-        For ``"small"``: width and layers of the encoders.
+        For ``"small"``: width, and numbers of layers, of the encoders.
     embed_dim : int, default=128
-        For ``"small"``: number of features of either modality.
+        For ``"small"``: number of features of each modality.
     dropout : float, default=0.1
-        For ``"small"``: dropout of the text encoder, which makes its two passes differ.
+        For ``"small"``: dropout of the text encoder. It is why two forward passes of a text differ.
     vocabulary_size : int, default=8192
-        For ``"small"``: largest number of words.
+        For ``"small"``: largest number of words in the vocabulary.
     weights_dir : str or path, default=None
-        Folder of downloaded weights; ``None`` means that of huggingface_hub.
+        Folder of downloaded weights. ``None`` means the cache of huggingface_hub.
     local_files_only : bool, default=False
-        Whether pretrained weights are taken from this disk alone.
-    device : str, default="auto"
-        Where torch computes.
+        Whether to use only local files for pretrained weights, without any access to the network.
+
+    **Tables**
+
     image_column, text_column : str, default="image", "text"
-        **Tables.** Names of the raw columns.
+        Names of the columns with the images and the texts.
+
+    **Stages**
+
     align_epochs, unimodal_epochs, joint_epochs, round_epochs : int, default=0, 0, 12, 2
-        **Stages.** Epochs of each stage, the last one of each round.
+        Number of epochs of each stage; `round_epochs` is that of each round of the clustered stage.
     n_rounds : int, default=2
-        Rounds of the clustered stage.
+        Number of rounds of the clustered stage.
     train : {"all", "image", "text", "projections"}, default="all"
-        What is trained after the align stage.
+        Which encoders are trained after the align stage; ``"projections"`` trains only their last
+        layers.
+
+    **Optimization**
+
+    batch_size : int, default=128
+        Number of pairs in a batch, over all processes together. If there are fewer pairs, or groups
+        of pairs, that number is used.
     learning_rate : float, default=2e-3
-        Largest learning rate of AdamW. 2e-3 suits small encoders, 1e-5 pretrained ones.
+        Largest learning rate of AdamW. 2e-3 suits small encoders, and 1e-5 pretrained ones.
     align_learning_rate, clustered_learning_rate : float, default=None
-        That of these stages; ``None`` means `learning_rate`.
+        Largest learning rates of these two stages. ``None`` means `learning_rate`.
+    warmup : float, default=0.05
+        Share of all steps in which the learning rate increases from 0.
+    weight_decay : float, default=0.1
+        Weight decay of weight matrices; biases and scales have none.
+    max_grad_norm : float, default=1.0
+        Largest Euclidean norm of the gradient; a larger one is scaled down to it.
+    accumulation : int, default=1
+        Number of batches whose gradients are added up for one step. Negatives are those of one
+        batch.
+    precision : {"fp32", "bf16"}, default="fp32"
+        Number format of the forward pass in training.
+    gradient_checkpointing : bool, default=False
+        Whether to compute activations a second time instead of storing them, which saves memory.
+
+    **Losses**
+
     image_weight, text_weight : float, default=0.5
         Weights :math:`\lambda_i`, :math:`\lambda_t` of the uni-modal losses.
     image_temperature, text_temperature : float, default=0.1, 0.05
-        **Losses.** Temperatures of the uni-modal losses.
+        Temperatures of the uni-modal losses.
     image_head, text_head : {"mlp", "linear"} or None, default="mlp"
-        Network between the output of a backbone and the uni-modal loss, discarded after training;
-        ``None`` compares the features themselves.
+        Network between the output of an encoder and its uni-modal loss, which is discarded after
+        training. With ``None``, the loss compares the features themselves.
     mask_threshold : float, default=None
-        Rows with a greater cosine than this, in the mean of both modalities, are no negatives
-        either.
+        Rows whose cosine, averaged over both modalities, is larger than this are not used as
+        negatives either. ``None`` means that no such rows are excluded.
+
+    **Positives**
+
     augment : {"mild", "simclr"}, default="mild"
-        **Positives.** How strongly views of an image differ. ``"mild"`` keeps left and right and
-        the colours, which captions name.
+        How strongly two views of an image differ. ``"mild"`` does not mirror images or change
+        colours, because captions name sides and colours.
     cross_view : {"plain", "augmented"}, default="plain"
-        Which image the cross-modal loss compares, the first of the two views: the image itself,
-        with which many pairs are learned faster, or an augmented view, which reduces overfitting
-        where there are few pairs.
+        Which image the cross-modal loss uses: the image itself, with which training on many pairs
+        is faster, or an augmented view, which reduces overfitting if there are few pairs. It is
+        also the first of the two views.
     text_positive : {"dropout", "word_dropout", "caption"}, default="dropout"
-        What makes the second text: another pass with dropout, dropped words, or another caption of
-        the same group.
-    batch_size : int, default=128
-        **Batches.** Number of pairs in a batch, of all processes together; where there are fewer
-        pairs, or groups of pairs, their number.
+        How the second view of a text is made: by another forward pass with dropout, by dropping
+        words, or by taking another caption of the same group.
+
+    **Hard negatives**
+
     cluster_on : {"joint", "image", "text"}, default="joint"
-        Features that are clustered.
+        Which features are clustered.
     n_clusters : int, default=None
-        Number of clusters; ``None`` means as many as batches.
+        Number of clusters. ``None`` means the number of batches.
     group_size : int, default=8
-        Number of neighbours of one cluster that are put into a batch together.
+        Number of rows of one cluster that are put into a batch together.
     hard_fraction : float, default=0.5
         Share of a batch that consists of such groups.
-    weight_decay : float, default=0.1
-        **Optimization.** Weight decay of matrices.
-    warmup : float, default=0.05
-        Share of all steps in which the learning rate rises.
-    max_grad_norm : float, default=1.0
-        Largest norm of the gradient.
-    accumulation : int, default=1
-        Number of batches whose gradients make a step; negatives come from one batch.
-    precision : {"fp32", "bf16"}, default="fp32"
-        Arithmetic of the encoders in training.
-    gradient_checkpointing : bool, default=False
-        Whether to compute activations twice instead of keeping them.
+
+    **Early stopping**
+
     early_stopping : bool, default=False
-        **Early stopping.** Whether to stop when the recall of held-out pairs no longer rises, and
-        keep the best weights.
+        Whether to stop when the recall of held-out pairs no longer improves, and to keep the best
+        weights.
     validation_fraction : float, default=0.1
-        Share of pairs held out for that, where `X_val` is not given.
+        Share of the pairs to hold out for early stopping, if `X_val` is not given.
     n_iter_no_change : int, default=5
-        Number of epochs without a better recall after which training stops.
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        Smallest rise of the recall that counts as better.
+        Smallest increase of the recall that counts as an improvement.
+
+    **Computation**
+
     checkpoint_dir : str or path, default=None
-        **Runs.** Folder for a checkpoint after each epoch. ``fit`` with the same data and
-        parameters goes on from there, bit for bit on a CPU.
+        Folder for a checkpoint after each epoch. ``fit`` with the same data and parameters
+        continues from there; on a CPU the result is the same, bit for bit, as without the
+        interruption.
     warm_start : bool, default=False
-        Whether ``fit`` goes on with the encoders of the last one.
+        Whether ``fit`` starts from the encoders of the previous fit.
     random_state : int, RandomState instance, Generator or None, default=None
-        Seed of weights, batches, views and dropout. Torch offers dropout its global generator only,
-        which is restored after each batch: threads that train wait for each other there, and those
-        that draw from it meanwhile change what is drawn.
+        Seed of weights, batches, views and dropout. Dropout of torch can only use the global
+        generator of torch, which is restored after each batch. Threads that train at the same time
+        wait for each other there. If another thread draws from that generator meanwhile, the result
+        changes.
+    device : str, default="auto"
+        Device of torch; ``"auto"`` means ``"cuda"`` if available, else ``"cpu"``.
     verbose : int, default=0
-        1 prints about ten lines in all, 2 a line an epoch.
+        1 prints about ten lines in all, 2 one line for each epoch.
 
     Attributes
     ----------
     state_ : dict of str to ndarray
         Weights of both encoders.
     config_ : dict
-        Their architecture, the preprocessing of images and the vocabulary.
+        Architecture of the encoders, preprocessing of images, and vocabulary.
     history_ : pandas.DataFrame
-        A row an epoch: stage, round, means of the loss terms, share of masked pairs, temperature,
-        seconds, sizes of the clusters, and recalls of the validation pairs if there are any.
+        A row for each epoch: stage, round, means of the loss terms, share of pairs of rows that are
+        not used as negatives, temperature, seconds, sizes of the clusters, and, if there are
+        validation pairs, their recalls.
     n_features_in_ : int
         Number of columns in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,), object
-        Their names.
+        Names of the columns, if `X` was a dataframe.
 
     References
     ----------
@@ -196,7 +231,6 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     vocabulary_size: int = 8192
     weights_dir: Any = None
     local_files_only: bool = False
-    device: str = "auto"
     image_column: str = "image"
     text_column: str = "text"
     align_epochs: int = 0
@@ -205,9 +239,16 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     round_epochs: int = 2
     n_rounds: int = 2
     train: str = "all"
+    batch_size: int = 128
     learning_rate: float = 2e-3
     align_learning_rate: float | None = None
     clustered_learning_rate: float | None = None
+    warmup: float = 0.05
+    weight_decay: float = 0.1
+    max_grad_norm: float = 1.0
+    accumulation: int = 1
+    precision: str = "fp32"
+    gradient_checkpointing: bool = False
     image_weight: float = 0.5
     text_weight: float = 0.5
     image_temperature: float = 0.1
@@ -218,17 +259,10 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     augment: str = "mild"
     cross_view: str = "plain"
     text_positive: str = "dropout"
-    batch_size: int = 128
     cluster_on: str = "joint"
     n_clusters: int | None = None
     group_size: int = 8
     hard_fraction: float = 0.5
-    weight_decay: float = 0.1
-    warmup: float = 0.05
-    max_grad_norm: float = 1.0
-    accumulation: int = 1
-    precision: str = "fp32"
-    gradient_checkpointing: bool = False
     early_stopping: bool = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 5
@@ -236,6 +270,7 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
     checkpoint_dir: Any = None
     warm_start: bool = False
     random_state: Any = None
+    device: str = "auto"
     verbose: int = 0
 
     def fit(self, X, y=None, *, groups=None, X_val=None):
@@ -248,10 +283,10 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         y : object, default=None
             Not used.
         groups : array-like of shape (n_samples,), default=None
-            Ids: rows of one group, such as the captions of one image, are no negatives of each
-            other and never share a batch.
+            Ids of groups of rows, such as the captions of one image. Rows of one group are never
+            negatives of each other and never in the same batch.
         X_val : dataframe or ndarray of shape (n_val, 2), object, default=None
-            Pairs to compute recalls on after each epoch, instead of a part of `X`.
+            Pairs to compute recalls on after each epoch, instead of held-out pairs of `X`.
 
         Returns
         -------
@@ -266,15 +301,15 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         TypeError
             If an item is neither an image nor a text.
         OSError
-            If pretrained weights can neither be found nor fetched.
+            If pretrained weights can be neither found nor downloaded.
         FloatingPointError
             If the loss stops being finite in the first epoch.
 
         Warns
         -----
         UserWarning
-            If there are fewer rows, or groups of them, than `batch_size`, or too few for batches of
-            clustered rows, which are random then.
+            If there are fewer rows, or groups of rows, than `batch_size`, or too few rows for
+            clustered batches; random batches are then used instead.
         ConvergenceWarning
             If the loss stops being finite later, or Ctrl-C is pressed: the featurizer has the
             weights of the last whole epoch, or of the best one with `early_stopping`.
@@ -313,9 +348,9 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         return self
 
     def hard_batches(self, X, *, groups=None):
-        """Deal pairs into batches with neighbours, as a clustered round would next.
+        """Return the batches of a clustered round.
 
-        This shows what `cluster_on`, `n_clusters`, `group_size` and `hard_fraction` do.
+        This shows the effect of `cluster_on`, `n_clusters`, `group_size` and `hard_fraction`.
 
         Parameters
         ----------
@@ -327,13 +362,13 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         Returns
         -------
         ndarray of shape (n_batches, batch_size), int64
-            Rows of `X`. A batch begins with runs of `group_size` rows of one cluster, which fill
-            `hard_fraction` of it; the rest are random rows.
+            Row numbers of `X`. A batch begins with groups of `group_size` rows of one cluster,
+            which fill a share `hard_fraction` of it. The other rows are random.
 
         Raises
         ------
         ValueError
-            If there are fewer rows than two batches, or no more than clusters.
+            If there are fewer rows than in two batches, or no more rows than clusters.
         """
         from .fit import hard_batches
 
@@ -342,18 +377,18 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         return hard_batches(self, X, groups)
 
     def transform(self, X):
-        """Encode whichever raw columns a table has.
+        """Encode images, texts or both, whichever the table has.
 
         Parameters
         ----------
         X : dataframe or ndarray of shape (n_samples, 2), object
-            Images and texts, or a dataframe with one of the columns alone.
+            Images and texts, or a dataframe with only one of the two columns.
 
         Returns
         -------
         dataframe or ndarray of shape (n_samples, n_features), float32
-            Columns ``image__*``, then ``text__*``, rows of unit length in either block; a
-            dataframe of the library of `X` if that is one.
+            Columns ``image__*``, then ``text__*``; the rows of each block have unit length. If `X`
+            is a dataframe, the result is one of the same library.
         """
         from .pairs import raw_items
 
@@ -404,13 +439,13 @@ class ContrastiveFeaturizer(Documented, BlockTransformer):
         Parameters
         ----------
         folder : str or path
-            A folder that is new or empty, or holds a saved model, which is replaced in one step:
-            whenever the process is killed, the old model is there or the new one.
+            A new or empty folder, or one with a saved model, which is replaced in one step: if the
+            process is killed, the folder contains either the old or the new model.
 
         Raises
         ------
         ValueError
-            If it is a file or the working directory, or the folder holds other files.
+            If `folder` is a file or the working directory, or contains other files.
         """
         from .._towers.folder import save_towers
 

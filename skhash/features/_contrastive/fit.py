@@ -212,7 +212,7 @@ def _check_same_towers(loading, fitted_with):
         now = getattr(loading, name)
         if now != then and (name == "towers" or loading.towers == "small"):
             raise ValueError(
-                f"training cannot go on with {name}={now!r}, the encoders were made with "
+                f"training cannot continue with {name}={now!r}, the encoders were made with "
                 f"{name}={then!r}: set it back, or fit with warm_start=False."
             )
 

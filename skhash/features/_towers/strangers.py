@@ -90,7 +90,9 @@ def _check(folder, document, whole):
     for name in sums.keys() - {CONFIG} if whole else ():
         path = folder / name
         if Path(name).name != name:
-            raise ValueError(f"{str(folder / CONFIG)!r} names a file of another folder, {name!r}.")
+            raise ValueError(
+                f"{str(folder / CONFIG)!r} refers to a file in another folder, {name!r}."
+            )
         # A cache of downloads may lack files that are not needed.
         if path.exists() and _digest(path, stamp([path])) != sums[name]:
             raise ValueError(f"{str(path)!r} is damaged or was changed: save the model again.")

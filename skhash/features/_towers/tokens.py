@@ -146,8 +146,8 @@ def warn_of_unknown(tokens, special_ids, unknown_id):
     words = f"{share:.0%} of the words are not in the vocabulary of the text encoder"
     if n_empty := int((~is_known.any(1)).sum()):
         warn(
-            f"{n_empty} of {len(tokens)} texts hold no word that the text encoder knows, so that "
-            "their features, codes and neighbours mean nothing: give texts with other words"
+            f"{n_empty} of {len(tokens)} texts contain no word that the text encoder knows, so "
+            "that their features, codes and neighbours are meaningless: give texts with other words"
             + (f" ({words})." if n_unknown else "."),
             UnknownWordsWarning,
         )

@@ -11,21 +11,50 @@ from .lazy import F, networks, torch
 class AGCHHasher(AffinityHasher):
     r"""Aggregation-based graph convolutional hashing, AGCH.
 
-    The codes reproduce an affinity that multiplies two measures of similarity, the cosine and a
-    decreasing function of the distance. In training, graph convolutions give each code those of its
-    neighbours as an example, and a fused code joins both modalities.
-
-    With :math:`z` the unit vectors whose dot products are :math:`w \cos_I + (1 - w) \cos_T`, the
-    affinity is
+    The codes reproduce an affinity that is the product of the cosine of two pairs and a decreasing
+    function of their distance,
 
     .. math:: S = 2A - 1, \qquad A_{ij} = \langle z_i, z_j \rangle\,
-        e^{-\lVert z_i - z_j \rVert / \rho}.
+        e^{-\lVert z_i - z_j \rVert / \rho},
 
-    :math:`B_I, B_T` are the unit rows of the real codes; :math:`B_h` those of the fused code, a
-    layer above the hidden layers of both encoders; :math:`G_I, G_T` those of two graph convolutions
-    and a layer above the hidden layer of each, with :math:`D^{-1/2} A D^{-1/2}`,
-    :math:`D_{ii} = \sum_j A_{ij}`. The loss is, with squared norms of matrices of similarities as
-    means over entries and all others as means over rows,
+    where the :math:`z` are unit vectors whose dot products are :math:`w \cos_I + (1 - w) \cos_T`.
+    Training also uses graph convolutions, which average over similar pairs, and a fused code of
+    both modalities. A code is computed by its encoder alone, so it does not depend on other rows.
+    No labels are used.
+
+    Parameters
+    ----------
+    **Affinity**
+
+    image_weight : float, default=0.6
+        Weight of the image similarity in the affinity, :math:`w`, from 0 to 1. The weight of the
+        text similarity is :math:`1 - w`.
+    distance_scale : float, default=4.0
+        Scale of the distance, :math:`\rho`: at this distance, the decreasing function is 1 / e.
+
+    **Loss**
+
+    intra_weight : float, default=0.4
+        Weight of the affinity within each modality, and within the fused code, :math:`\alpha`.
+    cross_weight : float, default=0.3
+        Weight of the affinity between each modality and the fused code, :math:`\beta`.
+    fusion_weight : float, default=0.16
+        Weight of the distance between each code and the fused code, :math:`\lambda`.
+    graph_weight : float, default=0.01
+        Weight of the two terms of the graph convolutions, :math:`\delta`.
+
+    **Networks**
+
+    graph_units : int, default=512
+        Width of the graph convolutions.
+
+    Notes
+    -----
+    Let :math:`B_I, B_T` be the real codes, :math:`B_h` the fused code, which is computed by a layer
+    on top of the hidden layers of both encoders, and :math:`G_I, G_T` the outputs of two graph
+    convolutions and a layer on top of the hidden layer of each encoder, all with rows of unit
+    length. The graph convolutions use :math:`D^{-1/2} A D^{-1/2}` with
+    :math:`D_{ii} = \sum_j A_{ij}`. The loss is
 
     .. math::
         L = \; & \alpha \sum_{x \in I, T, h} \lVert B_x B_x^\top - S \rVert^2
@@ -34,51 +63,31 @@ class AGCHHasher(AffinityHasher):
         + & \delta \sum_{x \in I, T} [\lVert G_x G_x^\top - S \rVert^2
         + \lVert G_x - B_x \rVert^2].
 
-    Parameters
-    ----------
-    image_weight : float, default=0.6
-        Weight of the images' cosine in the affinity, :math:`w`, from 0 to 1; the texts' has the
-        rest.
-    distance_scale : float, default=4.0
-        Scale of the distance, :math:`\rho`.
-    intra_weight : float, default=0.4
-        Weight of reproducing the affinity with each kind of code, :math:`\alpha`.
-    cross_weight : float, default=0.3
-        Weight of reproducing it between each modality and the fused code, :math:`\beta`.
-    fusion_weight : float, default=0.16
-        Weight of the distance of the codes from the fused code, :math:`\lambda`.
-    graph_weight : float, default=0.01
-        Weight of both terms of the graph convolutions, :math:`\delta`.
-    graph_units : int, default=512
-        Width of the graph convolutions.
-    max_iter : int, default=20
-        Number of epochs.
+    Squared norms of matrices of similarities are means over entries, all others are means over
+    rows.
 
-    Notes
-    -----
-    Affinity, networks and losses follow the paper. A code is computed by the encoder alone, as
-    there, so it does not depend on other rows; graph convolutions and fusion only help in training.
-    The published setting for Wiki is close to the default weights; ``init="random",
+    Affinity, networks and losses follow the paper. The default weights are close to those that are
+    published for Wiki. The published training on Wiki corresponds to ``init="random",
     hidden_units=4096, graph_units=2048, batch_size=32, max_iter=150, optimizer="sgd",
-    learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0`` adds its training,
-    except that graph convolutions and fusion, with rates of 0.001 and 0.01 there, have
-    `learning_rate`. For MIRFlickr-25K and NUS-WIDE it has ``image_weight=0.98, intra_weight=1,
+    learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0``, except that the
+    learning rates of graph convolutions and fusion are 0.001 and 0.01 there and `learning_rate`
+    here. For MIRFlickr-25K and NUS-WIDE, the paper has ``image_weight=0.98, intra_weight=1,
     cross_weight=1``, with ``fusion_weight=0.31`` and ``0.16``, and ``max_iter=40`` and 80. The
-    paper sums losses over a batch, here they are means, which makes the steps of that optimizer
-    shorter: its weight of 5 or 10 of the fused code is divided by 32 rows. That of the distance of
-    the graph convolutions is not, and weighs 32 times as much as there.
+    paper sums losses over a batch; here they are means, so the steps of that optimizer are shorter.
+    Its weight of the fused code, 5 or 10, is therefore divided by 32 rows. Its weight of the
+    distance of the graph convolutions is not divided, so that term counts 32 times as much here.
 
-    The paper's square root in the exponent is taken for that of the squared distance, which gives
-    the value of its example. Unofficial public code, where the graph convolutions take the fused
-    code, the fused code is a sum, and terms of quantization and balance are added, was not
-    followed, save in one point: joined vectors have unit length, so that the affinity is at most 1.
-    This library's own: negative similarities are no edges of the graph (features are centred),
-    and all networks take one step together.
+    The square root in the paper's exponent is taken to be that of the squared distance, which gives
+    the value of the paper's example. Unofficial public code differs from the paper: graph
+    convolutions take the fused code, the fused code is a sum, and terms of quantization and balance
+    are added. It was followed in one point only: joined vectors have unit length, so that the
+    affinity is at most 1. This library's own: pairs with a negative similarity have no edge in the
+    graph (features are centred), and all networks are updated in the same step.
 
-    The start was chosen by finding the other half of held-out training pairs of Wiki, birds and
-    product photographs with CLIP features, without labels: CCA + ITQ is best on all but Wiki, where
-    a random start is slightly better. The other weights are the paper's; a `graph_weight` of 1 was
-    worse, and 0 no worse.
+    The initialization was chosen by finding the other half of held-out training pairs of Wiki,
+    birds and product photographs with CLIP features, without labels: CCA + ITQ is best on all but
+    Wiki, where a random initialization is slightly better. The other weights are the paper's; a
+    `graph_weight` of 1 was worse, and 0 no worse.
 
     References
     ----------

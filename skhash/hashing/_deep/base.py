@@ -50,90 +50,108 @@ class DeepHasher(PairHasher):
     Parameters
     ----------
     output : {"bits", "packed", "signs", "real"}, default="bits"
-        Format of the codes: bool, bytes of eight bits, +1 and -1, or the real codes, the tanh
-        output (:mod:`skhash.codes`).
-    random_state : int, RandomState or Generator, default=None
-        Seed of the weights and of the order of rows. On a CPU the same seed gives the same
-        weights for the same `n_jobs`. No global generator is used.
-    init : {"random", "cca"}, default="random"
-        Where training begins. ``"cca"`` gives each encoder a linear path beside the perceptron,
-        :math:`\tanh(\alpha\, (V z + \mathrm{MLP}(z)))`. It begins as regularised canonical
-        correlation analysis with iterative quantization (:class:`CCAHasher`) of the training pairs,
-        and the perceptron at 0, so that the first codes are those of CCA + ITQ.
-    init_ridge : float, default=1.0
-        Penalty of that analysis, in units of the mean variance.
-    linear_rate : float, default=0.3
-        Step size of the linear paths, in units of the learning rate; 0 keeps them as they begin.
+        Format of the codes: bool bits, uint8 bytes of eight bits each, int8 values +1 and -1, or
+        the float32 real codes, which are outputs of the tanh (:mod:`skhash.codes`).
+
+    **Networks**
+
     hidden_units : int, default=1024
-        Width of the hidden layer of the encoders.
+        Width of the hidden layer of each encoder.
+    init : {"random", "cca"}, default="random"
+        Initialization of the encoders. ``"cca"`` adds a linear path to each encoder,
+        :math:`\tanh(\alpha\, (V z + \mathrm{MLP}(z)))`. The linear path starts as regularised
+        canonical correlation analysis with iterative quantization of the training pairs
+        (:class:`CCAHasher`) and the perceptron starts at 0, so that the first codes are those of
+        CCA + ITQ.
+    init_ridge : float, default=1.0
+        For ``init="cca"``: ridge penalty of the canonical correlation analysis, in units of the
+        mean variance of a feature.
+    linear_rate : float, default=0.3
+        For ``init="cca"``: learning rate of the linear paths, as a multiple of the learning rate of
+        their network. 0 keeps the linear paths fixed.
     alpha : "sqrt" or float, default="sqrt"
-        Sharpness of the tanh, :math:`\alpha`. ``"sqrt"`` is the square root of the epoch's number,
-        so that real codes come closer to binary ones as training goes on; a number keeps it
-        constant.
+        Sharpness of the tanh, :math:`\alpha`. ``"sqrt"`` is the square root of the number of the
+        epoch, so that real codes come closer to -1 and +1 during training. A number is used in
+        every epoch.
+
+    **Training**
+
     max_iter : int, default=60
         Number of epochs.
     batch_size : int, default=128
-        Rows of a batch.
+        Number of rows in a batch.
+    learning_rate : float, default=1e-3
+        Learning rate.
+    text_learning_rate : float, default=None
+        Learning rate of the text network; ``None`` means `learning_rate`.
     optimizer : {"adam", "sgd"}, default="adam"
         AdamW, or stochastic gradient descent with `momentum`.
-    learning_rate : float, default=1e-3
-        Step size.
-    text_learning_rate : float, default=None
-        Step size of the text network; ``None`` takes `learning_rate`.
     momentum : float, default=0.9
         Momentum of ``"sgd"``.
     weight_decay : float, default=5e-4
-        Decay of the weights: decoupled (AdamW) with ``"adam"``, an L2 penalty with ``"sgd"``.
+        Weight decay: decoupled (AdamW) with ``"adam"``, an L2 penalty with ``"sgd"``.
+
+    **Early stopping and monitoring**
+
     early_stopping : bool, default=False
-        Whether to hold out a part of the pairs, stop when finding the other half of held-out pairs
-        stops improving, and keep the best weights. With `warm_start` use an integer `random_state`:
-        with another one, the next `fit` holds out other pairs, of which most were trained on.
+        Whether to hold out a part of the pairs, to stop when the retrieval of the other half of
+        held-out pairs no longer improves, and to keep the best weights. Together with `warm_start`,
+        use an integer `random_state`: otherwise the next `fit` holds out other pairs, and most of
+        these have already been used for training.
     validation_fraction : float, default=0.1
-        Share of the pairs to hold out.
+        Share of the pairs to hold out for early stopping.
     n_iter_no_change : int, default=5
-        Epochs without improvement to wait for.
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        Smallest rise of the validation score that counts as an improvement.
+        Smallest increase of the validation score that counts as an improvement.
     watch_fraction : float, default=0.05
-        Share of the pairs, about 50 at most, that a first `fit` leaves out for three quarters of
-        its epochs, so that `code_statistics_` says how well the codes of new pairs agree; then they
-        are trained on like all others. None is left out where the share is 0 or fewer than 16
-        pairs, where groups cannot be divided that way, or where there are validation pairs, which
-        take their place.
+        Share of the pairs, at most about 50 pairs, that the first `fit` leaves out of the first
+        three quarters of its epochs. `code_statistics_` compares their codes with those of training
+        pairs. In the last quarter they are trained on like all others. No pair is left out if this
+        is 0 or amounts to fewer than 16 pairs, if groups cannot be divided accordingly, or if there
+        are validation pairs, which are used instead.
+
+    **Computation**
+
+    random_state : int, RandomState or Generator, default=None
+        Seed of the weights and of the order of rows. On a CPU, the same seed and the same `n_jobs`
+        give the same weights. NumPy's global generator is not used.
     warm_start : bool, default=False
-        Whether `fit` begins with the weights of the last one.
+        Whether `fit` starts from the weights of the previous fit.
     device : str, default="auto"
-        Where networks are trained and run: ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is a GPU where
-        torch finds one. On a CPU a fitted hasher encodes in NumPy, without torch; to encode alone,
-        ``"auto"`` does not load torch. A model trained on a GPU loads on a CPU.
+        Where networks are trained and applied: ``"cpu"``, ``"cuda"``, ...; ``"auto"`` is a GPU if
+        torch finds one. On a CPU, a fitted hasher encodes with NumPy, without torch; in a process
+        that only encodes, ``"auto"`` does not load torch. A model trained on a GPU can be loaded on
+        a CPU.
     n_jobs : int, default=None
-        Number of CPU threads of torch in training; ``None`` is 1, which is fastest for batches of a
-        few hundred rows.
+        Number of CPU threads that torch uses in training. ``None`` means 1, which is the fastest
+        for batches of a few hundred rows.
     verbose : int, default=0
-        1 prints about ten lines in all, 2 a line an epoch.
+        1 prints about ten lines in all, 2 one line for each epoch.
 
     Attributes
     ----------
     image_state_, text_state_ : dict of str to ndarray
-        Weights of the two networks, with the mean and the spread of the features.
+        Weights of the two encoders, with the mean and the scale of the features.
     training_state_ : dict of str to dict
-        Weights of the networks that only training needs.
+        Weights of networks that are used in training only.
     loss_curve_ : dict of str to list of float
-        A value an epoch for each weighted loss term and for their ``total``.
+        Value of each weighted loss term, and of their ``total``, in each epoch.
     validation_scores_ : list of float
-        A value an epoch: mean average precision of finding the other half of a validation pair,
-        both ways; empty without validation pairs.
+        Validation score of each epoch: mean average precision of retrieving the other half of a
+        validation pair, averaged over both directions. Empty without validation pairs.
     code_statistics_ : dict of str to dict
-        For ``image`` and ``text``, on up to 2,048 training rows: ``unique_share``, the distinct
-        codes as a share of the most there could be, and ``mean_abs``, the mean of the real codes'
-        absolute values. For ``pairs``, shares of the bits: ``distance``, on which the two codes of
-        a training pair differ; and with 16 held-out pairs or more, ``held_out_distance``, on which
-        theirs differ, and ``stranger_distance``, on which all their image codes differ from all
-        their text codes.
+        Statistics of the codes. ``image`` and ``text``, of up to 2,048 training rows, contain
+        ``unique_share``, the number of distinct codes divided by the largest possible one, and
+        ``mean_abs``, the mean absolute value of the real codes. ``pairs`` contains Hamming
+        distances as shares of the bits: ``distance``, between the two codes of a training pair; and
+        if at least 16 pairs are held out, ``held_out_distance``, between the two codes of a
+        held-out pair, and ``stranger_distance``, the mean over all image codes and all text codes
+        of held-out pairs.
     alpha_ : float
-        Sharpness of the tanh in the last (or best) epoch.
+        Sharpness of the tanh in the last epoch, or in the best one with `early_stopping`.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     """
 
     init: str = choice("random", "random", "cca")

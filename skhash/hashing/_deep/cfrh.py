@@ -11,31 +11,20 @@ from .lazy import F, graphs, networks, torch
 class CFRHHasher(AffinityHasher):
     r"""CLIP-based fusion-modal reconstructing hashing, CFRH.
 
-    Two autoencoders, one a modality, learn codes whose cosines reproduce a fused affinity of the
-    pairs, and from which the features can be decoded. They need pairs and no labels.
-
-    With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
-    and of the text features of a batch, and :math:`S_C` their joint similarity, the affinity is
+    Trains an image and a text autoencoder on pairs, without labels. The cosines of the codes
+    approximate a target *affinity* of the pairs, which is computed from the features:
 
     .. math:: S = \mu\, (\beta S_I + \gamma S_T + \eta S_C),
 
-    or with ``target="consensus"`` the cosines :math:`S = \mu \cos(Z)` of places in which the two
-    modalities of a pair agree.
-
-    With the real codes :math:`H = \tanh(\alpha z)`, their unit rows :math:`B`, decoders :math:`D`
-    and features :math:`F`, the loss of a batch is
-
-    .. math::
-        L = \; & \delta\, [\lVert B_I B_I^\top - S \rVert^2 + \lVert B_T B_T^\top - S \rVert^2] \\
-        + & \phi\, [\lVert B_I B_T^\top - S \rVert^2 + \lVert B_T B_I^\top - S \rVert^2]
-        - \pi\, \overline{\langle b_I, b_T \rangle} \\
-        + & \lambda\, [\lVert D_I(H_I) - F_I \rVert^2 + \lVert D_T(H_T) - F_T \rVert^2]
-
-    where each squared norm is a mean over entries and the bar a mean over pairs. Codes are
-    :math:`\mathrm{sign}(H)`, with the sign of 0 taken as +1.
+    with the signed cosine similarities :math:`S_I` of the images and :math:`S_T` of the texts of a
+    batch, and their joint similarity :math:`S_C`. Use it if similar items of both modalities should
+    get similar codes. To find the other half of a pair, compare it with :class:`CCAHasher`, which
+    is much faster. The :ref:`guide <cfrh>` has the full loss, its sources and measurements.
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.5
         Weight of the image similarity in the affinity, :math:`\beta`.
     text_weight : float, default=0.2
@@ -43,59 +32,59 @@ class CFRHHasher(AffinityHasher):
     joint_weight : float, default=0.3
         Weight of the joint similarity in the affinity, :math:`\eta`.
     joint : {"cosine", "rownorm", "graph"}, default="cosine"
-        Form of the joint similarity :math:`S_C`. ``"cosine"``, of entries of the order of 1, is the
-        cosine of two rows of similarities; ``"rownorm"`` is :math:`S_I S_T` with rows of unit
-        length, whose small entries need a `joint_weight` of 2 to 4. Both are of a batch;
-        ``"graph"`` counts the neighbours that two pairs share among all training pairs,
-        :math:`4 k P P^\top - 1`, with :math:`P` as in :class:`DGCPNHasher`.
+        Form of the joint similarity, :math:`S_C`. ``"cosine"`` is the cosine of two rows of
+        similarities; its entries are of order 1. ``"rownorm"`` is :math:`S_I S_T` with rows of unit
+        length; its entries are small and need a `joint_weight` of 2 to 4. These two are computed
+        within a batch. ``"graph"`` counts the neighbours that two pairs share among all training
+        pairs, :math:`4 k P P^\top - 1`, with :math:`P` as in :class:`DGCPNHasher`.
     n_neighbors : int, default=None
-        Neighbours of a pair in that graph, :math:`k`; ``None`` takes a quarter of the pairs, at
-        most 1,000.
+        For ``joint="graph"``: number of neighbours of a pair, :math:`k`. ``None`` means a quarter
+        of the number of pairs, at most 1,000.
     target : {"fused", "consensus"}, default="fused"
-        What the codes reproduce: the fused similarities, or the cosines of the consensus of both
-        modalities. The consensus uses neither the three weights nor `joint`. It is learned from the
-        pairs given, anew by each call of `fit`, `partial_fit` and `affinity`.
+        The affinity: the weighted sum above, or the cosines of the targets of
+        :class:`ConsensusHasher`, times `scale`. ``"consensus"`` ignores the three weights and
+        `joint`; it is learned anew from the pairs given to `fit`, `partial_fit` or `affinity`.
     scale : float, default=0.85
         Scale of the affinity, :math:`\mu`.
     reweight : bool, default=False
-        Push the tails of the affinity's distribution outwards. Where they begin is fitted on
-        batches of the training pairs, a half Gaussian left of the mode and a half Laplace
-        distribution right of it (JDSH).
+        Whether to push the tails of the distribution of affinities outwards, as in JDSH. Where the
+        tails begin is fitted on batches of the training pairs, with a half Gaussian left of the
+        mode and a half Laplace distribution right of it.
+
+    **Loss**
+
     intra_weight : float, default=0.5
-        Weight of reconstructing the affinity within each modality, :math:`\delta`.
+        Weight of the affinity within each modality, :math:`\delta`.
     cross_weight : float, default=1.0
-        Weight of reconstructing it between the modalities, :math:`\phi`.
+        Weight of the affinity between the modalities, :math:`\phi`.
     pairing_weight : float, default=3.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
     reconstruction_weight : float, default=0.1
         Weight of decoding the features, :math:`\lambda`.
+
+    **Networks**
+
     decoder_hidden_units : int, default=None
-        Width of a hidden layer in the decoders; ``None`` makes them linear.
+        Width of the hidden layer of each decoder. ``None`` means linear decoders.
 
     Attributes
     ----------
     loss_curve_ : dict of str to list of float
-        A value an epoch for each weighted loss term (``intra``, ``cross``, ``pairing``,
-        ``reconstruction``) and for their ``total``.
+        Value of each weighted loss term (``intra``, ``cross``, ``pairing``, ``reconstruction``),
+        and of their ``total``, in each epoch.
     reweighting_ : dict of str to float, or None
-        Where the tails begin (``left``, ``right``) and end (``low``, ``high``).
+        Where the tails begin (``left``, ``right``) and end (``low``, ``high``); None with
+        ``reweight=False``.
 
     Notes
     -----
-    The architecture, the three similarities, their fusion and the three kinds of loss are the
-    authors'. The full paper could not be read, and the authors' repository lacks its main module:
-    the signed cosine, the forms of the joint term, the optimizer and all weights are *inferred*,
-    from public code of the same group and from JDSH, on which CFRH builds.
+    The authors describe the architecture, the three similarities and the kinds of loss terms. The
+    full text of the paper was not available: the forms of the similarities, the optimizer and all
+    weights are *inferred*, or this library's own. The :ref:`guide <cfrh-sources>` lists which is
+    which, and how the defaults were chosen without labels.
 
     Closest to what is known of the published method is ``CFRHHasher(init="random", scale=1.4,
     pairing_weight=1, max_iter=60, watch_fraction=0)``.
-
-    This library's own are the linear paths, the consensus and the graph, centring, the common scale
-    of the features, a weight of its own for the pairing term, and the defaults of `scale`,
-    `pairing_weight`, `max_iter`, `init_ridge`, `linear_rate`, `hidden_units`, `batch_size`,
-    `optimizer` and `intra_weight`. They were chosen without labels, on training pairs alone: by how
-    well held-out pairs find their other half, and held-out queries those training pairs whose texts
-    or images resemble their own. The guide has the settings that were compared.
 
     References
     ----------

@@ -13,71 +13,87 @@ from .lazy import F, graphs, networks, torch
 class CIRHHasher(AffinityHasher):
     r"""Correlation-identity reconstruction hashing, CIRH.
 
-    Training has two phases. First a graph network fuses the features of both modalities to one code
-    for each pair; then two encoders learn to predict that code from one modality alone.
-
-    With :math:`S_1` the similarities :math:`w \cos_I + (1 - w) \cos_T` of each pair to its
-    :math:`k` nearest, 0 elsewhere, the affinity of pairs is
+    Training has two phases, without labels. First, a graph network fuses the features of both
+    modalities into a joint code of each pair, whose cosines reproduce an affinity. Then two
+    encoders learn to predict the joint code, each from one modality. The affinity is
 
     .. math:: S = a\, S_1 + (1 - a) \left[\tfrac{1}{2} (\sigma(S_1) + \sigma(S_1)^\top) + I
-        \right], \qquad \sigma(s) = \frac{2}{1 + e^{-s}} - 1.
+        \right], \qquad \sigma(s) = \frac{2}{1 + e^{-s}} - 1,
 
-    The graph network convolves the features with :math:`S`. From its codes :math:`H_I, H_T`, the
-    joint code :math:`H`, and the features :math:`\hat F` that are decoded from them,
-
-    .. math:: L_1 = \lambda \sum_x \lVert \hat F_x - F_x \rVert^2
-        + \gamma \sum_{x} \lVert \cos(H_x) - S \rVert^2 + \lVert H - \mathrm{sign}(H) \rVert^2.
-
-    The encoders learn :math:`B = \mathrm{sign}(H)`, with :math:`S_{xy}` the cosines of their codes:
-
-    .. math:: L_2 = \lVert H^e_I - B \rVert^2 + \lVert H^e_T - B \rVert^2
-        + \lVert H^e_I - H^e_T \rVert^2 + \beta \sum_{(x, y)} \lVert S_{xy} - S \rVert^2.
-
-    Each squared norm is a mean over entries.
+    where :math:`S_1` contains the similarities :math:`w \cos_I + (1 - w) \cos_T` of each pair to
+    its :math:`k` nearest neighbours, and 0 elsewhere.
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.6
-        Weight of the images' cosine in the similarity, :math:`w`, from 0 to 1.
+        Weight of the image similarity, :math:`w`, from 0 to 1. The weight of the text similarity
+        is :math:`1 - w`.
     direct_weight : float, default=0.6
-        Weight of the similarity itself in the affinity, :math:`a`, from 0 to 1.
+        Weight of :math:`S_1` itself in the affinity, :math:`a`, from 0 to 1.
     n_neighbors : int, default=None
-        Neighbours of a pair, itself included, :math:`k`; ``None`` takes a quarter of the pairs, at
-        most 1,000.
-    graph_units : int, default=512
-        Width of the graph network.
-    graph_iter : int, default=20
-        Number of epochs of the first phase.
+        Number of neighbours of a pair, itself included, :math:`k`. ``None`` means a quarter of the
+        number of pairs, at most 1,000.
+
+    **Loss**
+
     reconstruction_weight : float, default=10.0
         Weight of decoding the features, :math:`\lambda`.
     correlation_weight : float, default=1.0
-        Weight of reproducing the affinity with the graph network's codes, :math:`\gamma`.
+        Weight of the affinity for the codes of the graph network, :math:`\gamma`.
     similarity_weight : float, default=0.01
-        Weight of reproducing it with the encoders' codes, :math:`\beta`.
+        Weight of the affinity for the codes of the encoders, :math:`\beta`.
+
+    **Networks**
+
+    graph_units : int, default=512
+        Width of the graph network.
+
+    **Training**
+
+    graph_iter : int, default=20
+        Number of epochs of the first phase.
     max_iter : int, default=20
         Number of epochs of the second phase.
 
     Attributes
     ----------
     n_neighbors_ : int
-        Neighbours of a pair in the graph.
+        Number of neighbours of a pair in the graph.
     loss_curve_ : dict of str to list of float
-        A value an epoch for each weighted loss term: of the first phase ``feature_reconstruction``,
-        ``correlation`` and ``discretization``, of the second ``joint_code``, ``pairing`` and
-        ``similarity``. Their ``total`` is over both phases.
+        Value of each weighted loss term in each epoch: ``feature_reconstruction``, ``correlation``
+        and ``discretization`` in the first phase, ``joint_code``, ``pairing`` and ``similarity`` in
+        the second. ``total`` has a value for each epoch of both phases.
 
     Notes
     -----
-    Affinity, graph network and losses follow the public code, which sets, for 5,000 pairs,
-    ``n_neighbors=2000, batch_size=512``, an encoder of images of 4,096 hidden units with
-    ``learning_rate=1e-4`` and one of texts as wide as the features (too narrow for a few topics),
-    and trains both parts in turn for 60 epochs of which the best is chosen by test labels.
+    The graph network convolves the features with :math:`S`. With its codes :math:`H_I` and
+    :math:`H_T`, the joint code :math:`H`, and the features :math:`\hat F` that are decoded from
+    them, the loss of the first phase is
 
-    This library's own: phases one after the other, so that the encoders' target is constant; the
-    affinity of a batch is that of its own rows (the public code permutes the rows but not the
-    affinity when it trains the encoders); rows are mixed with their nearest and second nearest in
-    the batch; similarities below 0 count as 0; decoders end without batch normalization; and the
-    defaults of training. Each chunk of `partial_fit` has its own graph, and counts as two epochs.
+    .. math:: L_1 = \lambda \sum_x \lVert \hat F_x - F_x \rVert^2
+        + \gamma \sum_{x} \lVert \cos(H_x) - S \rVert^2 + \lVert H - \mathrm{sign}(H) \rVert^2.
+
+    With :math:`B = \mathrm{sign}(H)`, the codes :math:`H^e` of the encoders and their cosines
+    :math:`S_{xy}`, the loss of the second phase is
+
+    .. math:: L_2 = \lVert H^e_I - B \rVert^2 + \lVert H^e_T - B \rVert^2
+        + \lVert H^e_I - H^e_T \rVert^2 + \beta \sum_{(x, y)} \lVert S_{xy} - S \rVert^2.
+
+    Each squared norm is a mean over entries.
+
+    Affinity, graph network and losses follow the public code. For 5,000 pairs it sets
+    ``n_neighbors=2000, batch_size=512``, 4,096 hidden units and ``learning_rate=1e-4`` for images,
+    and a text encoder as wide as the text features, which is too narrow if there are few of them.
+    It trains both parts in turn for 60 epochs, and chooses the best epoch by test labels.
+
+    This library's own: the phases come one after the other, so that the target of the encoders is
+    constant; the affinity of a batch is that of its own rows (when it trains the encoders, the
+    public code permutes the rows but not the affinity); in the graph network, rows are mixed with
+    their nearest and second nearest neighbours in the batch; similarities below 0 count as 0;
+    decoders end without batch normalization; and the defaults of training. Each chunk of
+    `partial_fit` has its own graph, and counts as two epochs.
 
     References
     ----------

@@ -10,52 +10,58 @@ from .lazy import F, networks, torch
 class CLIP4HashingHasher(AffinityHasher):
     r"""Cross-modal hashing of a shared feature space, CLIP4Hashing.
 
-    The codes reproduce the similarities of images and texts in a space such as CLIP's, weighted so
-    that high ones are raised; below the mean, positive ones are lowered, and negative ones, which
-    centred features have, are drawn towards 0. Bits split halfway between their extremes.
+    For image and text features in one space, such as CLIP embeddings on both sides; no labels are
+    used. The codes reproduce an affinity in which high cosines are increased, and low ones are
+    decreased or, if they are negative, moved towards 0:
 
-    With :math:`C_{ij}` the mean of :math:`\cos(x^I_i, x^T_j)` and :math:`\cos(x^I_j, x^T_i)`, 1 for
-    a pair, and its mean and extremes in a batch, the affinity is
+    .. math:: S = \min(1, \max(-1, C e^{\kappa t})).
 
-    .. math:: S = \min(1, \max(-1, C e^{\kappa t})), \qquad t = \frac{C - \overline{C}}
-        {\max C - \overline{C}} \text{ or, below the mean, }
-        \frac{C - \overline{C}}{\overline{C} - \min C}.
+    :math:`C_{ij}` is the mean of :math:`\cos(x^I_i, x^T_j)` and :math:`\cos(x^I_j, x^T_i)`, or 1
+    for the two halves of a pair. :math:`t` is the deviation of :math:`C` from its mean in the
+    batch, divided by the largest deviation on the same side. The threshold of a bit is the mean of
+    its smallest and its largest value.
 
-    With the unit rows :math:`B` of the real codes and means over entries, the loss is
+    Parameters
+    ----------
+    **Affinity**
+
+    shared : float, default=1.0
+        Weight of the cosines between modalities in :math:`C`, from 0 to 1. The rest is the weight
+        of the mean cosine within the modalities. If the blocks have different numbers of features,
+        only cosines within the modalities are used.
+    contrast : float, default=0.5
+        How much high cosines are increased and low ones decreased, :math:`\kappa`.
+
+    **Loss**
+
+    intra_weight : float, default=0.1
+        Weight of the affinity within each modality, :math:`\delta`.
+    cross_weight : float, default=1.0
+        Weight of the affinity between the modalities, :math:`\phi`.
+    pairing_weight : float, default=2.0
+        Weight of the distance between the two codes of a pair, :math:`\pi`.
+
+    Notes
+    -----
+    With the unit rows :math:`B` of the real codes, and squared norms that are means over entries,
+    the loss is
 
     .. math:: L = \delta \sum_x \lVert B_x B_x^\top - S \rVert^2
         + 2 \phi\, \lVert B_I B_T^\top - S \rVert^2 + \pi\, \lVert B_I - B_T \rVert^2.
 
-    Parameters
-    ----------
-    shared : float, default=1.0
-        Weight of these cosines in :math:`C`, from 0 to 1; the mean cosine within the modalities has
-        the rest, and all where the blocks are not equally wide.
-    contrast : float, default=0.5
-        Strength of the weighting, :math:`\kappa`.
-    intra_weight : float, default=0.1
-        Weight of the affinity within each modality, :math:`\delta`.
-    cross_weight : float, default=1.0
-        Weight of the affinity between them, :math:`\phi`.
-    pairing_weight : float, default=2.0
-        Weight of the distance of the two codes of a pair, :math:`\pi`.
-    max_iter : int, default=20
-        Number of epochs.
+    The form is inferred from unofficial code; some of it multiplies :math:`S` by
+    :math:`e^{-1/2}`. That code has one network for both modalities, with a second hidden layer. It
+    sets ``hidden_units=4096, batch_size=16, max_iter=200, init="random", optimizer="sgd",
+    learning_rate=0.01, center=False, watch_fraction=0`` with the weights above, divides the
+    learning rate by 10 after 150 epochs, and keeps the epoch that is best on its validation pairs.
+    There, the threshold of a bit depends on all rows that are encoded together, and training
+    ignores it.
 
-    Notes
-    -----
-    The form is inferred from unofficial code, of which some multiplies :math:`S` by
-    :math:`e^{-1/2}`. It has one network for both modalities and sets ``hidden_units=4096,
-    batch_size=16, max_iter=200, init="random", optimizer="sgd", learning_rate=0.01, center=False,
-    watch_fraction=0`` with these weights, a second hidden layer, and a tenth of the learning rate
-    after 150 epochs; it keeps the epoch that is best on its validation pairs. There a bit splits
-    between the extremes of all rows that are encoded together, so that codes depend on other rows,
-    and training ignores the split.
-
-    This library's own: the split is learned; a network a modality; the tanh; cosines within
-    modalities. On held-out training pairs with CLIP features, without labels, ``shared=1`` and the
-    start at CCA + ITQ found the other half best. Bits that split at 0 were slightly worse with CLIP
-    features on both sides, and better with bags of words and on Wiki.
+    This library's own: thresholds that are learned in training; one network for each modality; the
+    tanh; and the cosines within modalities. On held-out training pairs with CLIP features, without
+    labels, ``shared=1`` and the initialization with CCA + ITQ found the other half best. Thresholds
+    of 0 were slightly worse with CLIP features on both sides, and better with bags of words and on
+    Wiki.
 
     References
     ----------

@@ -8,11 +8,31 @@ from .supervised import SupervisedHasher
 
 @hasher
 class DCMHHasher(SupervisedHasher):
-    r"""Deep cross-modal hashing, DCMH: similar codes where pairs share a label (supervised).
+    r"""Deep cross-modal hashing, DCMH (supervised).
 
-    With :math:`S_{ij} = 1` if pairs i and j share a label and 0 otherwise,
-    :math:`\Theta^{xy}_{ij} = \frac{1}{2} \langle h^x_i, h^y_j \rangle`, and :math:`B` the sign of
-    :math:`H_I + H_T`, the loss of a batch of :math:`m` rows is
+    Learns from labels: two pairs are similar, :math:`S_{ij} = 1`, if they share a label, and
+    :math:`S_{ij} = 0` otherwise. The codes maximize the likelihood of these similarities, where
+
+    .. math:: P(S_{ij} = 1) = \sigma(\Theta^{xy}_{ij}), \qquad
+        \Theta^{xy}_{ij} = \tfrac{1}{2} \langle h^x_i, h^y_j \rangle.
+
+    Further terms keep the codes nearly binary and the bits balanced. Do not compare its scores with
+    those of hashers that learn from pairs alone.
+
+    Parameters
+    ----------
+    **Loss**
+
+    intra_weight : float, default=1.0
+        Weight of the likelihood within each modality, :math:`\rho`.
+    quantization_weight : float, default=0.03
+        Weight of the distance of real codes from binary ones, :math:`\gamma`.
+    balance_weight : float, default=0.01
+        Weight of the balance of the bits, :math:`\eta`: each should be +1 as often as -1.
+
+    Notes
+    -----
+    With :math:`B` the sign of :math:`H_I + H_T`, the loss of a batch of :math:`m` rows is
 
     .. math::
         L = \; & \ell(\Theta^{IT}) + \rho\, [\ell(\Theta^{II}) + \ell(\Theta^{TT})]
@@ -21,31 +41,19 @@ class DCMHHasher(SupervisedHasher):
         \ell(\Theta) = \; & \frac{1}{m^2} \sum_{ij} \left(\log (1 + e^{\Theta_{ij}})
         - S_{ij} \Theta_{ij}\right),
 
-    where the bar is a mean over rows and :math:`k` a bit: the negative log-likelihood of the
-    similarities, the distance of real codes from binary ones, and the balance of the bits.
+    where the bar is a mean over rows and :math:`k` is a bit. The terms are the negative
+    log-likelihood of the similarities, the distance of real codes from binary ones, and the
+    balance of the bits.
 
-    Parameters
-    ----------
-    intra_weight : float, default=1.0
-        Weight of the likelihood within each modality, :math:`\rho`.
-    quantization_weight : float, default=0.03
-        Weight of the distance of real codes from binary ones, :math:`\gamma`.
-    balance_weight : float, default=0.01
-        Weight of bits being +1 as often as -1, :math:`\eta`.
-    max_iter : int, default=40
-        Number of epochs.
-
-    Notes
-    -----
-    The loss is the paper's, which has no terms within a modality, divided by the number of all
-    entries of :math:`S`. The paper sets both of its weights to 1; divided likewise they are
+    The loss is the paper's, which has no terms within a modality, divided by the number of entries
+    of :math:`S`. The paper sets both of its weights to 1; divided likewise, they are
     ``balance_weight=1.0`` and a `quantization_weight` of 1 over the number of training pairs.
 
-    This library's own: networks of features, where the paper trains networks of pixels and words;
-    codes are tanh outputs; the pairs of a batch are compared with each other, while the paper
-    compares a batch with codes of all training pairs that it keeps; both networks take one step
-    together; the two halves of a pair are similar even if the row has no label; and the defaults,
-    which cross-validation by the labels of training pairs chose.
+    This library's own: the networks take features, while the paper trains networks of pixels and
+    words; codes are outputs of a tanh; the pairs of a batch are compared with each other, while the
+    paper compares a batch with stored codes of all training pairs; both networks are updated in the
+    same step; the two halves of a pair are similar even if the row has no label; and the defaults,
+    which were chosen by cross-validation with the labels of training pairs.
 
     References
     ----------

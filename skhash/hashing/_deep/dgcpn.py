@@ -11,14 +11,51 @@ from .lazy import F, graphs
 class DGCPNHasher(AffinityHasher):
     r"""Deep graph-neighbour coherence preserving network, DGCPN.
 
-    The codes reproduce an affinity that joins the similarity of two pairs with the neighbours that
-    they share in a graph of all training pairs, which reaches beyond a batch.
+    The codes reproduce an affinity that combines the similarity of two pairs with the neighbours
+    that they share in a nearest-neighbour graph of all training pairs,
 
-    With :math:`C = w \cos_I + (1 - w) \cos_T` and :math:`P` the probabilities of a step from a pair
-    to one of its :math:`k` nearest others, in proportion to :math:`C`, the affinity is
+    .. math:: S = 2\, [(1 - a)\, C + a\, \mu\, P P^\top] - 1,
 
-    .. math:: S = 2\, [(1 - a)\, C + a\, \mu\, P P^\top] - 1.
+    with :math:`C = w \cos_I + (1 - w) \cos_T`. Each row of :math:`P` contains the similarities
+    :math:`C` of a pair to its :math:`k` nearest neighbours, divided by their sum. Because of the
+    graph, the affinity of two pairs also depends on pairs outside of the batch. No labels are used.
 
+    Parameters
+    ----------
+    **Affinity**
+
+    image_weight : float, default=0.5
+        Weight of the image similarity, :math:`w`, from 0 to 1. The weight of the text similarity
+        is :math:`1 - w`.
+    neighbor_weight : float, default=0.3
+        Weight of the shared neighbours in the affinity, :math:`a`, from 0 to 1.
+    n_neighbors : int, default=None
+        Number of neighbours of a pair in the graph, :math:`k`. ``None`` means a quarter of the
+        number of pairs, at most 1,000. It is limited to the number of other pairs.
+    scale : float, default=None
+        Scale of the shared neighbours, :math:`\mu`. ``None`` means :math:`2 k`. Two pairs with the
+        same neighbours at equal similarities have :math:`P P^\top = 1 / k`, so codes collapse with
+        a scale that does not grow with :math:`k`.
+
+    **Loss**
+
+    affinity_weight : float, default=1.0
+        Weight of the affinity, :math:`\delta`.
+    pairing_weight : float, default=1.0
+        Weight of the similarity of the two codes of a pair, :math:`\pi`.
+    pairing_target : float, default=1.5
+        Target of the similarity of the two codes of a pair, :math:`t`.
+    consistency_weight : float, default=1.0
+        Weight of the differences between the similarities within and between modalities,
+        :math:`\gamma`.
+
+    Attributes
+    ----------
+    n_neighbors_ : int
+        Number of neighbours of a pair in the graph.
+
+    Notes
+    -----
     With the unit rows :math:`B` of the real codes, the loss of a batch is
 
     .. math::
@@ -28,52 +65,20 @@ class DGCPNHasher(AffinityHasher):
         + \lVert S_{II} - S_{TT} \rVert^2 + \lVert S_{IT} - S_{IT}^\top \rVert^2]
 
     with :math:`(x, y)` in :math:`II, IT, TT`, :math:`S_{xy} = B_x B_y^\top`, and means over
-    entries. Each batch takes three steps: both networks together, then each network against the
-    binary codes of the other.
+    entries. Each batch takes three steps: one for both networks together, then one for each network
+    against the binary codes of the other.
 
-    Parameters
-    ----------
-    image_weight : float, default=0.5
-        Weight of the images' cosine in the similarity, :math:`w`, from 0 to 1; the texts' has the
-        rest.
-    neighbor_weight : float, default=0.3
-        Weight of the shared neighbours in the affinity, :math:`a`, from 0 to 1.
-    n_neighbors : int, default=None
-        Neighbours of a pair in the graph, :math:`k`; ``None`` takes a quarter of the pairs, at most
-        1,000. Never more than there are other pairs.
-    scale : float, default=None
-        Scale of the shared neighbours, :math:`\mu`; ``None`` takes :math:`2 k`. Two pairs with the
-        same neighbours, equally near, have :math:`P P^\top = 1 / k`, so a scale that does not grow
-        with :math:`k` makes the codes collapse.
-    affinity_weight : float, default=1.0
-        Weight of reproducing the affinity, :math:`\delta`.
-    pairing_weight : float, default=1.0
-        Weight of the similarity of the two codes of a pair, :math:`\pi`.
-    pairing_target : float, default=1.5
-        Target of that similarity, :math:`t`.
-    consistency_weight : float, default=1.0
-        Weight of equal similarities within and between modalities, :math:`\gamma`.
-    max_iter : int, default=20
-        Number of epochs.
+    Affinity, losses and steps follow the paper and its public code. ``knn_number`` of that code is
+    the number of pairs that are *not* neighbours, and ``a1`` is the weight of the texts. The
+    published parameters, for raw features of 5,000 pairs, correspond to ``image_weight=0.99,
+    n_neighbors=2000, scale=4000, hidden_units=4096, batch_size=32, max_iter=100, optimizer="sgd",
+    learning_rate=0.005, center=False``, with dropout, and with the epoch chosen by labels.
 
-    Attributes
-    ----------
-    n_neighbors_ : int
-        Neighbours of a pair in the graph.
-
-    Notes
-    -----
-    Affinity, losses and steps follow the paper and its public code, whose ``knn_number`` is the
-    number of pairs that are *not* neighbours. There, ``a1`` is the texts' weight. The published
-    setting, for raw features of 5,000 pairs, is ``image_weight=0.99, n_neighbors=2000, scale=4000,
-    hidden_units=4096, batch_size=32, max_iter=100, optimizer="sgd", learning_rate=0.005,
-    center=False``, with dropout, and the epoch chosen by labels.
-
-    This library's own: a pair and its group are taken out of the graph by their row (not the
-    nearest row, which may be a duplicate); similarities below 0 count as 0 in :math:`P`; the scale
+    This library's own: a pair and its group are taken out of the graph by their row, not as the
+    nearest row, which may be a duplicate; similarities below 0 count as 0 in :math:`P`; the scale
     follows the number of neighbours; and the defaults of `image_weight`, `n_neighbors` and of
-    training. Up to 5,000 pairs the graph is a dense matrix; past that only the neighbours are kept.
-    With `partial_fit` each chunk has its own graph.
+    training. The graph of up to 5,000 pairs is a dense matrix; for more pairs, only the neighbours
+    are kept. With `partial_fit`, each chunk has its own graph.
 
     References
     ----------

@@ -10,15 +10,36 @@ from .lazy import F
 class DJSRHHasher(AffinityHasher):
     r"""Deep joint-semantics reconstructing hashing, DJSRH.
 
-    The codes reproduce an affinity that joins the similarities of both modalities and, for each two
-    pairs, what a batch says of their neighbourhoods.
-
-    With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
-    and of the text features of a batch of :math:`m` pairs, the affinity is
+    The codes reproduce an affinity that combines the similarity of two pairs with the similarity of
+    their neighbourhoods in a batch. Two pairs that resemble the same other pairs are therefore
+    similar. No labels are used. In a batch of :math:`m` pairs the affinity is
 
     .. math:: S = \mu \left[(1 - \eta)\, \tilde S + \tfrac{\eta}{m}\, \tilde S \tilde S^\top\right],
-        \qquad \tilde S = \beta S_I + (1 - \beta) S_T.
+        \qquad \tilde S = \beta S_I + (1 - \beta) S_T,
 
+    where :math:`S_I` and :math:`S_T` are the signed cosine similarities :math:`2 \cos - 1` of the
+    image and of the text features.
+
+    Parameters
+    ----------
+    **Affinity**
+
+    image_weight : float, default=0.3
+        Weight of the image similarity, :math:`\beta`, from 0 to 1. The weight of the text
+        similarity is :math:`1 - \beta`.
+    neighbor_weight : float, default=0.4
+        Weight of the similarity of neighbourhoods, which are rows of :math:`\tilde S`,
+        :math:`\eta`, from 0 to 1.
+    scale : float, default=1.5
+        Scale of the affinity, :math:`\mu`.
+
+    **Loss**
+
+    intra_weight : float, default=0.3
+        Weight of the affinity within each modality, :math:`\lambda`.
+
+    Notes
+    -----
     With the unit rows :math:`B` of the real codes, the loss of a batch is
 
     .. math:: L = \lVert B_I B_T^\top - S \rVert^2 + \lambda\, [\lVert B_I B_I^\top - S \rVert^2
@@ -26,33 +47,21 @@ class DJSRHHasher(AffinityHasher):
 
     where each squared norm is a mean over entries.
 
-    Parameters
-    ----------
-    image_weight : float, default=0.3
-        Weight of the images' similarity, :math:`\beta`, from 0 to 1; the texts' has the rest.
-    neighbor_weight : float, default=0.4
-        Weight of the similarity of two rows of :math:`\tilde S`, :math:`\eta`, from 0 to 1.
-    scale : float, default=1.5
-        Scale of the affinity, :math:`\mu`.
-    intra_weight : float, default=0.3
-        Weight of reproducing the affinity within each modality, :math:`\lambda`.
-
-    Notes
-    -----
-    Affinity, loss and the growing sharpness of the tanh were read in the authors' public code,
-    which trains the image network on pictures. The published setting for Wiki, transferred to
-    features, is ``DJSRHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=200,
-    optimizer="sgd", learning_rate=0.01, center=False, watch_fraction=0)``; for MIRFlickr
-    ``image_weight=0.9``, for NUS-WIDE 0.6, both with ``intra_weight=0.1, max_iter=80,
-    learning_rate=0.001, text_learning_rate=0.01``. The code has an intra-modal weight for each
-    modality; the two are always equal.
+    Affinity, loss and the growing sharpness of the tanh are those of the authors' public code,
+    which trains the image network on pictures. The published parameters for Wiki, transferred to
+    features, are ``DJSRHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=200,
+    optimizer="sgd", learning_rate=0.01, center=False, watch_fraction=0)``. For MIRFlickr, the code
+    has ``image_weight=0.9``, for NUS-WIDE 0.6, both with ``intra_weight=0.1, max_iter=80,
+    learning_rate=0.001, text_learning_rate=0.01``. It has two weights like `intra_weight`, one for
+    each modality, which are always equal.
 
     This library's own: centring, the common scale of the features, the linear paths, and the
-    defaults of training, which are those of :class:`CFRHHasher`. The start was chosen, and
-    `image_weight` and `intra_weight` among published values, by how well held-out training pairs
-    find their other half (Wiki, drawn pairs like those of CLIP, photographs of products), without
-    labels. A batch's products are divided by its own number of rows; the public code divides by
-    `batch_size`, and drops the rows of an epoch that do not fill a batch.
+    defaults of training, which are those of :class:`CFRHHasher`. The initialization, and
+    `image_weight` and `intra_weight` among published values, were chosen by how well held-out
+    training pairs find their other half, without labels (Wiki, random pairs that resemble CLIP
+    features, photographs of products). Products within a batch are divided by its own number of
+    rows. The public code divides by `batch_size`, and drops the last rows of an epoch if they do
+    not fill a batch.
 
     References
     ----------

@@ -13,14 +13,39 @@ OTHER = {"image": "text", "text": "image"}
 class DSAHHasher(AffinityHasher):
     r"""Deep semantic-alignment hashing, DSAH.
 
-    The similarities of the codes are aligned with those of the features, and the features of each
-    modality are decoded from the codes of the other.
+    The similarities of the codes are aligned with those of the features, and decoders reconstruct
+    the features of each modality from the codes of the other. No labels are used. The affinity is
 
-    With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
-    and of the text features of a batch, the affinity is
+    .. math:: S = \mu\, [a S_I + (1 - a) S_T],
 
-    .. math:: S = \mu\, [a S_I + (1 - a) S_T].
+    where :math:`S_I` and :math:`S_T` are the signed cosine similarities :math:`2 \cos - 1` of the
+    image and of the text features of a batch.
 
+    Parameters
+    ----------
+    **Affinity**
+
+    image_weight : float, default=0.5
+        Weight of the image similarity in the affinity, :math:`a`, from 0 to 1. The weight of the
+        text similarity is :math:`1 - a`.
+    scale : float, default=1.5
+        Scale of the affinity, :math:`\mu`. It is also the target of the similarity of the two
+        codes of a pair.
+
+    **Loss**
+
+    intra_weight : float, default=0.1
+        Weight of the similarities of each modality for its own codes, :math:`\delta`.
+    pairing_weight : float, default=1.0
+        Weight of the similarity of the two codes of a pair, :math:`\pi`.
+    reconstruction_weight : float, default=1.0
+        Weight of decoding the features of a modality from the codes of the other, :math:`\lambda`.
+    symmetry_weight : float, default=2.0
+        Weight of the symmetry of similarities between modalities, :math:`\sigma`: image :math:`i`
+        should be as similar to text :math:`j` as image :math:`j` is to text :math:`i`.
+
+    Notes
+    -----
     With the real codes :math:`H`, their unit rows :math:`B`, the similarities :math:`S_{xy} = B_x
     B_y^\top` of codes, decoders :math:`D` and features :math:`F`, the loss of a batch is
 
@@ -31,46 +56,26 @@ class DSAHHasher(AffinityHasher):
         + & \lambda\, [\lVert D_I(H_T) - F_I \rVert^2 + \lVert D_T(H_I) - F_T \rVert^2]
         + \sigma\, \lVert S_{IT} - S_{IT}^\top \rVert^2
 
-    with :math:`(x, y)` in :math:`II, IT, TT`; each squared norm is a mean over entries, and the bar
+    with :math:`(x, y)` in :math:`II, IT, TT`. Each squared norm is a mean over entries, and the bar
     a mean over pairs.
 
-    Parameters
-    ----------
-    image_weight : float, default=0.5
-        Weight of the images' similarity in the affinity, :math:`a`, from 0 to 1; the texts' has the
-        rest.
-    scale : float, default=1.5
-        Scale of the affinity, and target of the similarity of the two codes of a pair, :math:`\mu`.
-    intra_weight : float, default=0.1
-        Weight of reproducing the similarities of a modality with its own codes, :math:`\delta`.
-    pairing_weight : float, default=1.0
-        Weight of the similarity of the two codes of a pair, :math:`\pi`.
-    reconstruction_weight : float, default=1.0
-        Weight of decoding the features of a modality from the codes of the other, :math:`\lambda`.
-    symmetry_weight : float, default=2.0
-        Weight of image :math:`i` being as similar to text :math:`j` as text :math:`i` to image
-        :math:`j`, :math:`\sigma`.
-
-    Notes
-    -----
-    Affinity, losses and the decoding of each modality from the other were read in the authors'
-    public code, which trains the image network on pictures. The published setting, transferred to
-    features, is ``DSAHHasher(init="random", image_weight=0.9, hidden_units=4096, batch_size=32,
+    Affinity, losses and the decoding of each modality from the other are those of the authors'
+    public code, which trains the image network on pictures. The published parameters, transferred
+    to features, are ``DSAHHasher(init="random", image_weight=0.9, hidden_units=4096, batch_size=32,
     max_iter=200, optimizer="sgd", learning_rate=0.005, momentum=0.7, center=False,
-    watch_fraction=0)``, with
-    Nesterov's form of momentum, which is not offered here.
+    watch_fraction=0)``, with Nesterov momentum, which is not available here.
 
-    In that code the decoders get the signs of the codes, through which no gradient reaches the
-    encoders; here they get the real codes, and the decoders' loss trains the encoders too. It
-    decodes features with rows of unit length, whose mean squared error is of the order of one over
-    their number; here they are standardized, and the same weight counts for far more. It keeps the
-    epoch that is best on test labels; here the last one stays.
+    In that code, the decoders take the signs of the codes, through which no gradient reaches the
+    encoders. Here they take the real codes, so that their loss trains the encoders too. That code
+    decodes features whose rows have unit length, so their mean squared error is of the order of one
+    over the number of features. Here features are standardized, and the same weight counts far
+    more. That code keeps the epoch that is best on test labels; here the last epoch is kept.
 
     This library's own: centring, the linear paths, and the defaults of training, which are those of
-    :class:`CFRHHasher`. The start, `image_weight` and `reconstruction_weight` were chosen by how
-    well held-out training pairs find their other half (Wiki, drawn pairs like those of CLIP,
-    photographs of products), without labels. Rows of one group have the affinity of a row with
-    itself in :math:`S`; in the terms of one modality their own features count.
+    :class:`CFRHHasher`. The initialization, `image_weight` and `reconstruction_weight` were chosen
+    by how well held-out training pairs find their other half, without labels (Wiki, random pairs
+    that resemble CLIP features, photographs of products). In :math:`S`, rows of one group have the
+    affinity of a row with itself; the terms of a single modality use the features of each row.
 
     References
     ----------

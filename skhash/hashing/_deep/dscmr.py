@@ -13,10 +13,34 @@ from .supervised import SupervisedHasher
 
 @hasher
 class DSCMRHasher(SupervisedHasher):
-    r"""Deep supervised cross-modal retrieval, DSCMR: one classifier for both codes (supervised).
+    r"""Deep supervised cross-modal retrieval, DSCMR (supervised).
 
-    A linear classifier :math:`P`, shared by both modalities, predicts the labels :math:`Y` from the
-    real codes. With :math:`S_{ij} = 1` if pairs i and j share a label and 0 otherwise, and
+    Learns from labels: one linear classifier :math:`P` predicts the labels :math:`Y` from the real
+    codes of both modalities,
+
+    .. math:: P h^I \approx P h^T \approx y.
+
+    The other terms of the loss are the likelihood of the similarities of pairs, and the distance
+    between the two codes of a pair. Do not compare its scores with those of hashers that learn from
+    pairs alone.
+
+    Parameters
+    ----------
+    **Loss**
+
+    likelihood_weight : float, default=10.0
+        Weight of the likelihood of the similarities, :math:`\alpha`.
+    invariance_weight : float, default=0.1
+        Weight of the distance between the two codes of a pair, :math:`\beta`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The classes in ascending order; for indicators the number of each label.
+
+    Notes
+    -----
+    With :math:`S_{ij} = 1` if pairs i and j share a label and 0 otherwise, and
     :math:`\Theta^{xy}_{ij} = \frac{1}{2} \cos(h^x_i, h^y_j)`, the loss of a batch of :math:`m` rows
     is
 
@@ -29,32 +53,16 @@ class DSCMRHasher(SupervisedHasher):
 
     where the bar is a mean over rows. Codes are the signs of :math:`h`.
 
-    Parameters
-    ----------
-    likelihood_weight : float, default=10.0
-        Weight of the likelihood of the similarities, :math:`\alpha`.
-    invariance_weight : float, default=0.1
-        Weight of the distance between the two codes of a pair, :math:`\beta`.
-    max_iter : int, default=40
-        Number of epochs.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The classes in ascending order; for indicators the number of each label.
-
-    Notes
-    -----
-    The paper learns real-valued vectors; the terms are those of its public code, which trains
+    The paper learns real-valued vectors. The terms are those of its public code, which trains
     networks of features, sets ``likelihood_weight=0.001, hidden_units=2048, batch_size=100,
-    max_iter=500, learning_rate=1e-4, weight_decay=0`` and a first beta of Adam of 0.5, and keeps
+    max_iter=500, learning_rate=1e-4, weight_decay=0`` and 0.5 for the first beta of Adam, and keeps
     the epoch that is best on test labels.
 
-    This library's own: the two networks share no layer (the paper's share their last one, below the
-    classifier); the vectors are tanh outputs, and their signs are the codes; similarities
-    are 0 or 1 as in the paper (the public code counts the shared labels); the two halves of a pair
-    are similar even if the row has no label; and the defaults, which cross-validation by the labels
-    of training pairs chose.
+    This library's own: the two networks share no layer (those of the paper share their last one,
+    below the classifier); the vectors are outputs of a tanh, and their signs are the codes;
+    similarities are 0 or 1 as in the paper (the public code counts the shared labels); the two
+    halves of a pair are similar even if the row has no label; and the defaults, which were chosen
+    by cross-validation with the labels of training pairs.
 
     References
     ----------
@@ -140,11 +148,12 @@ class DSCMRHasher(SupervisedHasher):
             unknown = labels[known < 0].tolist()[0]
             raise ValueError(
                 f"y has the class {shorten(unknown)}, which the first call did not "
-                "know: give all classes there, partial_fit(X, y, classes=...), or fit anew."
+                "know: give all classes there, as in partial_fit(X, y, classes=...), or fit again."
             )
         if n_classes < 2:
             raise ValueError(
-                "the first chunk is of one class: give all classes, partial_fit(X, y, classes=...)."
+                "the first chunk has only one class: give all of them, as in partial_fit(X, y, "
+                "classes=...)."
             )
         return known
 

@@ -11,13 +11,40 @@ from .lazy import F, networks, torch
 class DUCHHasher(DeepHasher):
     r"""Deep unsupervised contrastive hashing, DUCH.
 
-    Each code is contrasted with the codes of other pairs: it must be similar to the code of the
-    other half of its pair and to that of a second view of the same features. A discriminator that
-    learns to distinguish codes of images from codes of texts makes their distributions similar.
+    Contrastive learning within a batch, without labels: each code is trained to be similar to the
+    code of the other half of its pair, and to that of a second view of the same features, and
+    different from the codes of other pairs. A discriminator makes the distributions of image and
+    text codes similar. The contrastive part of the loss is
 
-    With :math:`\ell` the normalized temperature-scaled cross-entropy of two sets of codes (NT-Xent,
-    both ways), :math:`H'` the codes of the second views, :math:`D` the discriminator, and :math:`B`
-    the sign of the mean of a pair's four codes, the loss is
+    .. math:: \alpha_1\, \ell(H_I, H_T) + \alpha_2\, [\ell(H_I, H'_I) + \ell(H_T, H'_T)],
+
+    where :math:`\ell` is the normalized temperature-scaled cross-entropy of two sets of codes
+    (NT-Xent, in both directions), and :math:`H'` are the codes of the second views.
+
+    Parameters
+    ----------
+    **Loss**
+
+    inter_weight : float, default=1.0
+        Weight of the contrastive loss between the modalities, :math:`\alpha_1`.
+    intra_weight : float, default=1.0
+        Weight of the contrastive loss between two views of one modality, :math:`\alpha_2`.
+    temperature : float, default=1.0
+        Temperature of the contrastive losses.
+    dropped : float, default=0.2
+        Share of the features that are set to 0 in the second view, from 0 to 1.
+    adversarial_weight : float, default=0.01
+        Weight of the adversarial loss, :math:`\beta`: the discriminator should take image codes
+        for text codes.
+    quantization_weight : float, default=0.001
+        Weight of the distance of real codes from binary ones, :math:`\gamma`.
+    balance_weight : float, default=0.01
+        Weight of the balance of the bits, :math:`\delta`: each should be +1 as often as -1.
+
+    Notes
+    -----
+    With the discriminator :math:`D`, and :math:`B` the sign of the mean of the four codes of a
+    pair, the loss is
 
     .. math::
         L = \; & \alpha_1\, \ell(H_I, H_T) + \alpha_2\, [\ell(H_I, H'_I) + \ell(H_T, H'_T)]
@@ -25,42 +52,21 @@ class DUCHHasher(DeepHasher):
         + & \gamma \sum_H \overline{\lVert h - b \rVert^2}
         + \delta \sum_H \sum_k \left(\overline{h_k}\right)^2,
 
-    where the bar is a mean over rows and :math:`k` a bit. The discriminator has its own optimizer,
-    and a penalty on its gradient.
+    where the bar is a mean over rows and :math:`k` is a bit. The discriminator has its own
+    optimizer, and a penalty on its gradient.
 
-    Parameters
-    ----------
-    inter_weight : float, default=1.0
-        Weight of the contrast between the modalities, :math:`\alpha_1`.
-    intra_weight : float, default=1.0
-        Weight of the contrast of two views of one modality, :math:`\alpha_2`.
-    temperature : float, default=1.0
-        Temperature of the contrast.
-    dropped : float, default=0.2
-        Share of the features that are set to 0 in the second view, from 0 to 1.
-    adversarial_weight : float, default=0.01
-        Weight of image codes being taken for text codes by the discriminator, :math:`\beta`.
-    quantization_weight : float, default=0.001
-        Weight of the distance of real codes from binary ones, :math:`\gamma`.
-    balance_weight : float, default=0.01
-        Weight of bits being +1 as often as -1, :math:`\delta`.
-    max_iter : int, default=20
-        Number of epochs.
-
-    Notes
-    -----
-    The losses are the paper's, the weights those of the public code, which sets
+    The losses are those of the paper, and the weights those of the public code, which sets
     ``hidden_units=4096, batch_size=256, max_iter=100, learning_rate=1e-4``. Hidden layers have
     batch normalization.
 
-    There the second view is an augmented picture or a paraphrased caption. A hasher has features
-    alone, so here the second view is the features with a share of them set to 0, their mean. Also
-    this library's own: losses are means over rows, not sums; the target of quantization is computed
-    from the current batch, not from the last epoch; the discriminator has no batch normalization,
-    which would remove the difference that it looks for; the images must pass it, and the texts are
-    its real examples. The public code never uses the augmented texts, and balances the sum of a
-    row's bits instead of each bit: neither is done here. Rows of one group are never negatives of
-    each other.
+    In the paper, the second view is an augmented picture or a paraphrased caption. A hasher only
+    has features, so here a share of the features is set to 0, which is their mean. Also this
+    library's own: losses are means over rows, not sums; the target of quantization is computed from
+    the current batch, not from the last epoch; the discriminator has no batch normalization, which
+    would remove the difference that it should detect; image codes are trained to pass for text
+    codes, and text codes are the real examples of the discriminator. The public code never uses the
+    augmented texts, and balances the sum of the bits of a row instead of each bit; neither is done
+    here. Rows of one group are never negatives of each other.
 
     References
     ----------

@@ -10,17 +10,39 @@ from .lazy import F, torch
 class HNHHasher(AffinityHasher):
     r"""High-order nonlocal hashing, HNH.
 
-    The codes of both modalities are pulled to a common representation of each pair, and reproduce
-    an affinity that is high where two pairs are similar, and similar to the same others.
-
-    With :math:`A` the cosines of the features of a modality in a batch, negative ones taken as 0,
-    :math:`U(\cdot)` rows of unit length and :math:`\circ` the product of entries, the affinity is
+    The codes reproduce an affinity that is high for two pairs that are similar, and similar to the
+    same other pairs. The two codes of a pair are also drawn towards a common representation of the
+    pair. No labels are used. The affinity is
 
     .. math:: S = w\, N(A_I) + (1 - w)\, N(A_T) - 1, \qquad
-        N(A) = k\, A \circ (U(A)\, U(A)^\top).
+        N(A) = k\, A \circ (U(A)\, U(A)^\top),
 
-    With the unit rows :math:`B` of the real codes of :math:`m` pairs, the common representation
-    :math:`C` is what minimises the first two terms of the loss. It has a closed form:
+    where :math:`A` are the cosines of the features of a modality in a batch, with negative ones set
+    to 0, :math:`U(\cdot)` scales rows to unit length, and :math:`\circ` is the product of entries.
+
+    Parameters
+    ----------
+    **Affinity**
+
+    image_weight : float, default=0.8
+        Weight of the image similarity in the affinity, :math:`w`, from 0 to 1. The weight of the
+        text similarity is :math:`1 - w`.
+    scale : float, default=2.0
+        Scale of the affinity, :math:`k`. The affinity of a row with itself is :math:`k - 1`.
+
+    **Loss**
+
+    common_weight : float, default=1.25
+        Weight of the distance between codes and the common representation, :math:`\alpha`.
+    affinity_weight : float, default=1.0
+        Weight of the affinity between codes and the common representation, :math:`\beta`.
+    cross_weight : float, default=0.1
+        Weight of the affinity between the modalities, :math:`\lambda`.
+
+    Notes
+    -----
+    With the unit rows :math:`B` of the real codes of :math:`m` pairs, the loss is :math:`L` below.
+    The common representation :math:`C` minimizes its first two terms, in closed form:
 
     .. math::
         L = \; & \tfrac{\alpha}{m} \sum_x \lVert C - B_x \rVert^2
@@ -29,43 +51,29 @@ class HNHHasher(AffinityHasher):
         C = \; & (I + r S)\, (B_I + B_T)\, [2 I + r\, (B_I^\top B_I + B_T^\top B_T)]^{-1},
         \qquad r = \frac{\beta}{\alpha m}.
 
-    Parameters
-    ----------
-    image_weight : float, default=0.8
-        Weight of the images in the affinity, :math:`w`, from 0 to 1; the texts have the rest.
-    scale : float, default=2.0
-        Scale of the affinity, :math:`k`: a row has :math:`k - 1` with itself.
-    common_weight : float, default=1.25
-        Weight of the distance of codes from the common representation, :math:`\alpha`.
-    affinity_weight : float, default=1.0
-        Weight of reproducing the affinity with the common representation, :math:`\beta`.
-    cross_weight : float, default=0.1
-        Weight of reproducing it between modalities, :math:`\lambda`.
-    max_iter : int, default=10
-        Number of epochs.
-
-    Notes
-    -----
-    The form of affinity, loss and common representation is inferred from unofficial public code. It
-    sets, for MIRFlickr-25K, ``image_weight=0.9, cross_weight=1, common_weight=40 / n_bits,
+    The form of affinity, loss and common representation is inferred from unofficial public code.
+    For MIRFlickr-25K it sets ``image_weight=0.9, cross_weight=1, common_weight=40 / n_bits,
     hidden_units=4096, batch_size=32, max_iter=500, init="random", optimizer="sgd",
-    learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0``, a second hidden
-    layer of the text network, and the weights (w, 40 / n_bits, 1, 1) with ``image_weight=0.6`` for
-    NUS-WIDE, (0.8, 40 / n_bits, 0.3, 0.01) for Wiki.
+    learning_rate=1e-4, text_learning_rate=0.01, center=False, watch_fraction=0``, with a second
+    hidden layer in the text network. For NUS-WIDE, `image_weight`, `common_weight`,
+    `affinity_weight` and `cross_weight` are 0.6, 40 / n_bits, 1 and 1; for Wiki they are 0.8,
+    40 / n_bits, 0.3 and 0.01.
 
-    Of that code these are not repeated: it fixes the size of an identity to one batch size and
-    drops the last batch; it brings each bit to unit length over the batch in place of each row, so
-    that a row's code depends on the others; the similarity to others is a sum over the batch, which
-    grows with its size; and the common representation weighs its two terms otherwise than the loss.
-    This library's own: the distance from the common representation is a sum over bits, so that its
-    weight means the same at each code length, and no gradient passes through :math:`C`, since at
-    the minimum it is 0. Cosines are negative since features are centred, which the features of that
-    code are not; without the 0, two factors below 0 would make a high affinity of unlike rows.
+    Some properties of that code are not repeated: it fixes the size of an identity matrix to one
+    batch size and drops the last batch; it scales each bit to unit length over the batch, instead
+    of each row, so that the code of a row depends on the other rows; the similarity to others is a
+    sum over the batch, which grows with its size; and the common representation weights its two
+    terms differently from the loss. This library's own: the distance from the common representation
+    is a sum over bits, so that its weight means the same at each code length; and no gradient
+    passes through :math:`C`, since it is 0 at the minimum. Cosines can be negative because features
+    are centred, which those of that code are not. They are set to 0, because the product of two
+    negative factors would be a high affinity of dissimilar rows.
 
-    The defaults were chosen by finding the other half of held-out training pairs, one or two at a
-    time, on Wiki, birds and product photographs with CLIP features; no labels were used. At 32 bits
-    the start at CCA + ITQ is best on all but Wiki, where ``init="random"`` with ``max_iter=20`` is
-    better. With a small `common_weight` the codes collapse.
+    The defaults were chosen by finding the other half of held-out training pairs, with one or two
+    parameters varied at a time, on Wiki, birds and product photographs with CLIP features, without
+    labels. At 32 bits, the initialization with CCA + ITQ is best on all but Wiki, where
+    ``init="random"`` with ``max_iter=20`` is better. With a small `common_weight`, the codes
+    collapse.
 
     References
     ----------

@@ -10,36 +10,20 @@ from .lazy import F
 class JDSHHasher(AffinityHasher):
     r"""Joint-modal distribution-based similarity hashing, JDSH.
 
-    The codes reproduce an affinity that joins the similarities of both modalities with the
-    similarity of their profiles, its tails pushed outwards: pairs that are clearly alike, or
-    clearly different, count more.
+    The codes reproduce an affinity that combines the similarities of both modalities with a joint
+    similarity. The tails of its distribution are pushed outwards: pairs that are clearly similar or
+    clearly different count more. No labels are used. The affinity is
 
-    With :math:`S_I` and :math:`S_T` the signed cosine similarities :math:`2 \cos - 1` of the image
-    and of the text features of a batch, and :math:`S_C = (C + C^\top) / 2` with :math:`C` the
-    cosines of the rows of :math:`S_I` with those of :math:`S_T`,
+    .. math:: S = \mu\, w(\tilde S) \circ \tilde S, \qquad
+        \tilde S = \beta S_I + \gamma S_T + \eta S_C,
 
-    .. math:: \tilde S = \beta S_I + \gamma S_T + \eta S_C, \qquad
-        S_{ij} = \mu\, \tilde S_{ij} \begin{cases}
-        1 + l_1 e^{-(\tilde S_{ij} - \min)} & \tilde S_{ij} < \mathrm{left} \\
-        1 + l_2 e^{\tilde S_{ij} - \max} & \tilde S_{ij} > \mathrm{right} \\
-        1 & \text{otherwise} \end{cases}
-
-    Exponents are at most 0: entries beyond min and max, as those of a row with itself, count as if
-    they were there. The tails begin two standard deviations of a half Gaussian left of the mode of
-    the distribution of :math:`\tilde S`, and four scales of a half Laplace distribution right of
-    it; both are fitted on batches of the training pairs.
-
-    With the unit rows :math:`B` of the real codes, the loss of a batch is
-
-    .. math::
-        L = \; & \delta\, [\lVert B_I B_I^\top - S \rVert^2 + \lVert B_T B_T^\top - S \rVert^2] \\
-        + & \lVert B_I B_T^\top - S \rVert^2 + \lVert B_T B_I^\top - S \rVert^2
-        - \pi\, \overline{\langle b_I, b_T \rangle},
-
-    where each squared norm is a mean over entries and the bar a mean over pairs.
+    with the signed cosine similarities :math:`S_I, S_T = 2 \cos - 1` of a batch, their joint
+    similarity :math:`S_C`, and factors :math:`w` that exceed 1 in the tails.
 
     Parameters
     ----------
+    **Affinity**
+
     image_weight : float, default=0.4
         Weight of the image similarity in the affinity, :math:`\beta`.
     text_weight : float, default=0.3
@@ -47,14 +31,17 @@ class JDSHHasher(AffinityHasher):
     joint_weight : float, default=0.3
         Weight of the joint similarity in the affinity, :math:`\eta`.
     left_weight : float, default=0.2
-        Weight of the left tail's exponential, :math:`l_1`. With both tails' weights 0 nothing is
-        reweighted.
+        Weight of the exponential in the left tail, :math:`l_1`. If this and `right_weight` are 0,
+        nothing is reweighted.
     right_weight : float, default=0.2
-        Weight of the right tail's, :math:`l_2`.
+        Weight of the exponential in the right tail, :math:`l_2`.
     scale : float, default=1.4
         Scale of the affinity, :math:`\mu`.
+
+    **Loss**
+
     intra_weight : float, default=0.1
-        Weight of reproducing the affinity within each modality, :math:`\delta`.
+        Weight of the affinity within each modality, :math:`\delta`.
     pairing_weight : float, default=1.0
         Weight of the similarity of the two codes of a pair, :math:`\pi`.
 
@@ -65,24 +52,45 @@ class JDSHHasher(AffinityHasher):
 
     Notes
     -----
-    Affinity, weighting and loss were read in public code. The published setting, transferred to
-    features, is ``JDSHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=300,
-    optimizer="sgd", learning_rate=0.01, center=False,
-    watch_fraction=0)``, which on MIRFlickr has
-    ``image_weight=0.5, text_weight=0.1, joint_weight=0.4, left_weight=0.1``.
+    :math:`S_C` is :math:`(C + C^\top) / 2`, with :math:`C` the cosines of the rows of :math:`S_I`
+    with those of :math:`S_T`. The factors are
 
-    The paper gives the ends and the beginnings of the tails as constants for the features of one
-    network; here they are fitted by the function that ``CFRHHasher(reweight=True)`` uses. The
-    public code for features computes such a fit for a picture, and has the weighting itself
-    commented out; it also drops the rows of an epoch that do not fill a batch, and never restores
-    the weights that it saves. None of this is repeated here. Its batch normalization is not in the
+    .. math:: w(s) = \begin{cases}
+        1 + l_1 e^{-(s - \min)} & s < \mathrm{left} \\
+        1 + l_2 e^{s - \max} & s > \mathrm{right} \\
+        1 & \text{otherwise.} \end{cases}
+
+    Exponents are at most 0: entries below min or above max, such as those of a row with itself, are
+    treated like min or max. The left tail begins two standard deviations of a half Gaussian below
+    the mode of the distribution of :math:`\tilde S`, and the right tail four scales of a half
+    Laplace distribution above it. Both are fitted to batches of the training pairs.
+
+    With the unit rows :math:`B` of the real codes, the loss of a batch is
+
+    .. math::
+        L = \; & \delta\, [\lVert B_I B_I^\top - S \rVert^2 + \lVert B_T B_T^\top - S \rVert^2] \\
+        + & \lVert B_I B_T^\top - S \rVert^2 + \lVert B_T B_I^\top - S \rVert^2
+        - \pi\, \overline{\langle b_I, b_T \rangle},
+
+    where each squared norm is a mean over entries and the bar a mean over pairs.
+
+    Affinity, weighting and loss are those of public code. The published parameters, transferred to
+    features, are ``JDSHHasher(init="random", hidden_units=4096, batch_size=32, max_iter=300,
+    optimizer="sgd", learning_rate=0.01, center=False, watch_fraction=0)``, with
+    ``image_weight=0.5, text_weight=0.1, joint_weight=0.4, left_weight=0.1`` for MIRFlickr.
+
+    In the paper, the beginnings and ends of the tails are constants for the features of one
+    network. Here they are fitted by the function that ``CFRHHasher(reweight=True)`` uses. The
+    public code for features computes such a fit for a plot only, and its weighting is commented
+    out. It also drops the last rows of an epoch if they do not fill a batch, and never restores the
+    weights that it saves. None of this is repeated here. Its batch normalization is not part of the
     authors' networks, and is left out.
 
     This library's own: centring, the common scale of the features, the linear paths, and the
-    defaults of training, which are those of :class:`CFRHHasher`. The start and the weights of the
-    affinity, those for NUS-WIDE, were chosen among published values by how well held-out training
-    pairs find their other half (Wiki, drawn pairs like those of CLIP, photographs of products),
-    without labels.
+    defaults of training, which are those of :class:`CFRHHasher`. The initialization and the weights
+    of the affinity, which are those for NUS-WIDE, were chosen among published values by how well
+    held-out training pairs find their other half, without labels (Wiki, random pairs that resemble
+    CLIP features, photographs of products).
 
     References
     ----------

@@ -17,15 +17,16 @@ class SupervisedHasher(DeepHasher):
     Parameters
     ----------
     early_stopping : bool, default=False
-        Whether to hold out a part of the pairs, stop when finding held-out pairs by their labels
-        stops improving, and keep the best weights. With `warm_start` use an integer `random_state`:
-        with another one, the next `fit` holds out other pairs, of which most were trained on.
+        Whether to hold out a part of the pairs, to stop when the retrieval of held-out pairs with
+        the same labels no longer improves, and to keep the best weights. Together with
+        `warm_start`, use an integer `random_state`: otherwise the next `fit` holds out other pairs,
+        and most of these have already been used for training.
 
     Attributes
     ----------
     validation_scores_ : list of float
-        A value an epoch: mean average precision among validation pairs, both ways, where relevant
-        is what shares a label; empty without validation pairs.
+        Validation score of each epoch: mean average precision among validation pairs, averaged
+        over both directions; items that share a label are relevant. Empty without validation pairs.
     """
 
     # What a method defines.
@@ -114,7 +115,7 @@ class SupervisedHasher(DeepHasher):
             labels = held_labels(labels)
         if not partial and (labels == labels[0]).all():
             raise ValueError(
-                f"y gives all {n_pairs} rows the same labels, which leaves nothing to tell apart: "
+                f"all {n_pairs} rows of y have the same labels, so there is nothing to learn from: "
                 "give two classes or more."
             )
         return self._encode_labels(labels, classes)

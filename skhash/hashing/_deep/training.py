@@ -111,7 +111,7 @@ def _check_shapes(hasher):
         now = getattr(hasher, name)
         if now != then and shapes(**{name: now}) != shapes():
             raise ValueError(
-                f"training cannot go on with {name}={now}, since the networks were made with "
+                f"training cannot continue with {name}={now}, since the networks were made with "
                 f"{name}={then}: set it back, or fit with warm_start=False."
             )
 

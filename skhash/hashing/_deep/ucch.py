@@ -10,56 +10,62 @@ from .lazy import F, torch
 class UCCHHasher(DeepHasher):
     r"""Unsupervised contrastive cross-modal hashing, UCCH.
 
-    Codes of a pair are contrasted with those of other pairs, by two losses. One compares them with
-    a memory of binary codes, one for each training pair; the other ranks the other half of a pair
-    before the rest of the batch.
-
-    With the unit rows :math:`b` of the real codes, the binary memory :math:`u` at unit length, and
-    pairs :math:`j` drawn from all, the contrastive loss is, for image and text,
+    Trains with two losses, without labels. A contrastive loss compares codes with a memory bank
+    that has a binary code for each training pair. A ranking loss ranks the other half of a pair
+    before the rest of the batch. With the unit rows :math:`b` of the real codes, the memory bank
+    :math:`u` with rows of unit length, and pairs :math:`j` drawn at random, the contrastive loss of
+    either modality is
 
     .. math:: L_c = -\overline{\log \frac{e^{\langle b_i, u_i \rangle / \tau}}
-        {e^{\langle b_i, u_i \rangle / \tau} + \sum_j e^{\langle b_i, u_j \rangle / \tau}}},
+        {e^{\langle b_i, u_i \rangle / \tau} + \sum_j e^{\langle b_i, u_j \rangle / \tau}}}.
 
-    and with :math:`s_{ij} = \langle b^I_i, b^T_j \rangle`, less the shift where
-    :math:`s_{ij} < s_{ii} - \text{margin}`, the ranking loss is, both ways,
+    Parameters
+    ----------
+    **Loss**
+
+    contrast_weight : float, default=0.7
+        Weight of the contrastive loss, :math:`a`, from 0 to 1. The weight of the ranking loss is
+        :math:`1 - a`.
+    n_negatives : int, default=4096
+        Number of other pairs to compare a batch with; all of them if there are fewer.
+    temperature : float, default=0.9
+        Temperature of the contrastive loss, :math:`\tau`, by which cosines are divided.
+    memory_momentum : float, default=0.4
+        Share of the old value that an update of the memory bank keeps, :math:`\rho`, from 0 to 1.
+    margin : float, default=0.2
+        In the ranking loss, similarities that are smaller than that of the pair by more than this
+        count less.
+    shift : float, default=0.1
+        Number that is subtracted from such similarities.
+
+    **Training**
+
+    max_norm : float, default=1.0
+        Largest Euclidean norm of the gradient; a larger one is scaled down to it.
+
+    Notes
+    -----
+    Let :math:`s_{ij} = \langle b^I_i, b^T_j \rangle`, minus `shift` if
+    :math:`s_{ij} < s_{ii} - \text{margin}`. The ranking loss in either direction, and the whole
+    loss, are
 
     .. math:: L_r = \overline{\log \sum_j e^{s_{ij}} - s_{ii}}, \qquad
         L = a\, L_c + (1 - a)\, L_r.
 
-    The memory moves towards the mean of a pair's two codes, :math:`u \leftarrow \rho u + (1 - \rho)
-    \bar b`. The first epoch fills it, and compares the pairs of a batch with each other.
+    The memory bank moves towards the mean of the two codes of a pair, :math:`u \leftarrow \rho u +
+    (1 - \rho) \bar b`. In the first epoch it is filled, and the pairs of a batch are compared with
+    each other.
 
-    Parameters
-    ----------
-    contrast_weight : float, default=0.7
-        Weight of the contrastive loss, :math:`a`, from 0 to 1; the ranking loss has the rest.
-    n_negatives : int, default=4096
-        Other pairs to compare a batch with; all of them where there are no more.
-    temperature : float, default=0.9
-        Temperature of the contrastive loss, :math:`\tau`, for cosines.
-    memory_momentum : float, default=0.4
-        Share of the memory that an update keeps, :math:`\rho`, from 0 to 1.
-    margin : float, default=0.2
-        Similarities that are smaller than that of the pair by more than this count less.
-    shift : float, default=0.1
-        Number that is subtracted from these similarities.
-    max_norm : float, default=1.0
-        Largest norm of the gradient.
-    max_iter : int, default=20
-        Number of epochs.
+    Losses and memory bank follow the public code. For features, it sets ``hidden_units=8192``,
+    three layers for images, ``batch_size=256, learning_rate=1e-4, weight_decay=1e-6``, and chooses
+    the epoch by labels. Its temperature is the one here times the square root of the number of
+    bits, since its memory bank is not scaled to unit length.
 
-    Notes
-    -----
-    Losses and memory follow the public code, which for features sets ``hidden_units=8192``, three
-    layers for images, ``batch_size=256, learning_rate=1e-4, weight_decay=1e-6``, and chooses the
-    epoch by labels; its temperature is the one here times the root of the number of bits, since
-    the memory is not scaled to unit length there.
-
-    This library's own: one draw of negatives without repetition for all rows of a batch (not one
-    for each row); a pair and its group are never its own negatives; the constant margin that is
-    added to the ranking loss is left out; and the defaults of training. Where training goes on,
-    with `warm_start` or `partial_fit`, the memory is first filled with the codes of the pairs
-    given.
+    This library's own: the negatives are drawn without replacement, once for all rows of a batch,
+    not for each row; a pair and its group are never their own negatives; the constant margin that
+    is added to the ranking loss is left out; and the defaults of training. When training continues,
+    with `warm_start` or `partial_fit`, the memory bank is first filled with the codes of the given
+    pairs.
 
     References
     ----------

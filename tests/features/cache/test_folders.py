@@ -78,6 +78,6 @@ def test_clear_features_names_a_model_that_is_not_there(cache):
 @pytest.mark.parametrize("function", [clear_features, list_features])
 def test_other_folders_are_refused_and_left_alone(function, tmp_path):
     (tmp_path / "files").mkdir()
-    with pytest.raises(ValueError, match=r"is no cache of features, so nothing was done"):
+    with pytest.raises(ValueError, match=r"is not a cache of features, so nothing was done"):
         function(tmp_path)
     assert (tmp_path / "files").is_dir()

@@ -129,7 +129,7 @@ def test_a_shard_of_another_model_is_left_out(tmp_path):
     other = FeatureStore(tmp_path, {**TEXT, "weights": "10"}, 3)
     for shard in store.folder.glob("*.shard"):
         shutil.copy(shard, other.folder)
-    with pytest.warns(UserWarning, match="is damaged and left out"):
+    with pytest.warns(UserWarning, match="is damaged and ignored"):
         assert not other.get(store.keys(keys_of(20)))[0].any()
 
 
@@ -154,13 +154,13 @@ def test_a_broken_shard_is_left_out_and_made_up_for(tmp_path, kind):
     }
     shard.write_bytes(broken[kind])
     store = FeatureStore(tmp_path, TEXT, 3)
-    with pytest.warns(UserWarning, match=f"{shard.name} is damaged and left out.*delete it"):
+    with pytest.warns(UserWarning, match=f"{shard.name} is damaged and ignored.*delete it"):
         assert not store.get(store.keys(keys_of(20)))[0].any()
     store.put(store.keys(keys_of(20)), expected(range(20)))
     assert store.get(store.keys(keys_of(20)))[0].all()
 
 
-@pytest.mark.filterwarnings("ignore:.*is damaged and left out")
+@pytest.mark.filterwarnings("ignore:.*is damaged and ignored")
 def test_no_flipped_bit_gives_a_wrong_vector(tmp_path):
     store = filled(tmp_path)
     (shard,) = store.folder.glob("*.shard")
@@ -188,7 +188,7 @@ def test_merging_leaves_out_what_is_damaged(tmp_path, monkeypatch):
     (shard,) = store.folder.glob("*.shard")
     shard.write_bytes(shard.read_bytes()[:-4] + b"\0\0\0\0")
     monkeypatch.setattr(_feature_shards, "_MANY", 2)
-    with pytest.warns(UserWarning, match="is damaged and left out"):
+    with pytest.warns(UserWarning, match="is damaged and ignored"):
         store.put(store.keys(["another"]), np.ones((1, 3)))
     assert store.get(store.keys(["item 0", "another"]))[0].tolist() == [False, True]
 
@@ -454,7 +454,7 @@ def test_an_image_of_another_kind_is_refused(tmp_path):
 def test_named_pipes_in_a_cache_are_not_opened(tmp_path):
     store = FeatureStore(tmp_path, {"modality": "text"}, 3)
     os.mkfifo(store.folder / "0123456789abcdef.shard")
-    with pytest.warns(UserWarning, match="0123456789abcdef.shard is damaged and left out"):
+    with pytest.warns(UserWarning, match="0123456789abcdef.shard is damaged and ignored"):
         assert len(store) == 0
     (store.folder / "manifest.json").unlink()
     os.mkfifo(store.folder / "manifest.json")

@@ -303,7 +303,7 @@ def test_a_cache_that_cannot_be_read_costs_one_warning(monkeypatch, images, path
 @pytest.mark.parametrize("below", ["", "cache"])
 def test_a_file_in_place_of_the_cache_is_refused(images, paths, tmp_path, below):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ValueError, match="a file is in the way: give a cache another folder"):
+    with pytest.raises(ValueError, match="because a file has its name: give another"):
         images.set_params(cache_dir=tmp_path / "file" / below).transform(paths)
 
 

@@ -290,7 +290,7 @@ def test_saved_towers_are_loaded_by_clip_and_by_itself(fitted, table, tmp_path):
 
 
 def test_texts_without_a_known_word_are_counted_once(fitted, table):
-    unknown = r"^2 of 3 texts hold no word that the text encoder knows"
+    unknown = r"^2 of 3 texts contain no word that the text encoder knows"
     texts = ["zebras", "", f"zebras and {table['text'][0]}"]
     with pytest.warns(UserWarning, match=unknown) as caught:
         vectors = fitted.encode_text(texts)
@@ -299,7 +299,7 @@ def test_texts_without_a_known_word_are_counted_once(fitted, table):
     with pytest.warns(UserWarning, match=unknown) as caught:
         fitted.transform(pd.DataFrame({"text": texts}))
     assert len(caught) == 1
-    with pytest.warns(UserWarning, match=r"^1 of 24 texts hold no word") as caught:
+    with pytest.warns(UserWarning, match=r"^1 of 24 texts contain no word") as caught:
         tiny().fit(broken(table, "text", 3, "?"))
     assert len(caught) == 1
 
@@ -485,7 +485,9 @@ def test_a_parameter_of_the_towers_that_changes_after_fit_changes_no_feature(
         featurizer = pickle.loads(pickle.dumps(featurizer))
     pd.testing.assert_frame_equal(featurizer.transform(table), before)
     for go_on in (featurizer.fit, featurizer.partial_fit):
-        with pytest.raises(ValueError, match=f"training cannot go on with {name}=.*, the encoders"):
+        with pytest.raises(
+            ValueError, match=f"training cannot continue with {name}=.*, the encoders"
+        ):
             go_on(table)
     pd.testing.assert_frame_equal(featurizer.transform(table), before)
 

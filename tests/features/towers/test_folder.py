@@ -18,7 +18,7 @@ from skhash.features._towers.folder import save_towers
 from skhash.features._towers.sources import build_towers
 from skhash.features._towers.strangers import read_document
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*hold no word that the text encoder knows")
+pytestmark = pytest.mark.filterwarnings("ignore:.*contain no word that the text encoder knows")
 CAPTIONS = ["a red dog", "two dogs and a red cat", "the cat", "dogs, dogs, dogs", "a red box"]
 UNSEEN = ["", "an unseen dog", "RED CATS"]
 SMALL = {
@@ -311,7 +311,7 @@ def test_a_checksum_of_a_file_elsewhere_is_an_error(folder, name):
     document["sha256"][name] = "0"
     document["sha256"]["open_clip_config.json"] = checksum(document)
     path.write_text(json.dumps(document))
-    with pytest.raises(ValueError, match="names a file of another folder"):
+    with pytest.raises(ValueError, match="refers to a file in another folder"):
         read_document(folder, whole=True)
 
 

@@ -58,7 +58,7 @@ def test_a_vocabulary_is_cut_to_the_most_frequent_words():
     assert json.loads(config["files"]["config.json"])["vocab_size"] == 7
 
 
-@pytest.mark.filterwarnings("ignore:.*hold no word that the text encoder knows")
+@pytest.mark.filterwarnings("ignore:.*contain no word that the text encoder knows")
 def test_texts_are_read_in_lower_case_without_marks():
     config = small(CAPTIONS, **SIZES)
     assert read(config, "DOG; 3 Été-cats, unseen x!") == "[CLS] dog 3 été cats [UNK] [SEP]"

@@ -78,5 +78,5 @@ def test_networks_with_linear_paths_are_saved_and_trained_further(pairs):
     np.testing.assert_array_equal(loaded.transform(pairs), hasher.transform(pairs))
     assert loaded.partial_fit(pairs).n_iter_ == 3
     assert loaded.fit(pairs).n_iter_ == 5
-    with pytest.raises(ValueError, match="cannot go on with init=random"):
+    with pytest.raises(ValueError, match="cannot continue with init=random"):
         loaded.set_params(init="random").fit(pairs)

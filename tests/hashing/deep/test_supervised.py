@@ -140,8 +140,8 @@ def test_labels_are_learned(cls, pairs, y):
     ("given", "message"),
     [
         (None, "requires y to be passed, but the target y is None"),
-        (np.zeros(30), "y gives all 30 rows the same labels"),
-        (np.zeros((30, 4)), "y gives all 30 rows the same labels"),
+        (np.zeros(30), "all 30 rows of y have the same labels"),
+        (np.zeros((30, 4)), "all 30 rows of y have the same labels"),
         (np.arange(29), "labels of another length: got 29 rows of labels for 30 pairs"),
         (np.full(30, np.nan), r"y must not hold missing values .* in row 0"),
         (np.eye(30) - 1, "two-dimensional labels must be indicators, 0 or 1"),
@@ -221,7 +221,7 @@ def test_a_chunk_of_dscmr_may_lack_classes_that_were_named_before(pairs, y):
 
 
 def test_a_first_chunk_of_one_class_needs_the_classes_of_dscmr(pairs, y):
-    with pytest.raises(ValueError, match="the first chunk is of one class: give all classes"):
+    with pytest.raises(ValueError, match="the first chunk has only one class: give all of them"):
         make(DSCMRHasher).partial_fit(pairs, np.zeros(30))
     assert make(DCMHHasher).partial_fit(pairs, np.zeros(30)).n_iter_ == 1
 

@@ -91,7 +91,7 @@ def test_a_parameter_of_the_networks_that_changes_after_fit_changes_no_code(
     np.testing.assert_array_equal(model.transform(pairs), codes)
     np.testing.assert_array_equal(model.get_feature_names_out(), names)
     for go_on in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match=f"training cannot go on with {name}=7, since the"):
+        with pytest.raises(ValueError, match=f"training cannot continue with {name}=7, since the"):
             go_on(pairs)
     np.testing.assert_array_equal(model.transform(pairs), codes)
     assert model.set_params(warm_start=False, n_bits=7).fit(pairs).transform(pairs).shape == (
