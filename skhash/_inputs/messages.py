@@ -11,12 +11,9 @@ from typing import Any
 # Between the caller and this library stand also decorators and context managers of these.
 _WITHIN = {"skhash", "sklearn", "joblib", "torch", "contextlib"}
 
-# A class of warnings, and the list that their messages are put into.
+UNKNOWN_WORDS = "unknown words"  # texts hold no word that an encoder knows
+# What warnings are about, and the list that their messages are put into.
 _gathered: ContextVar[Any] = ContextVar("gathered", default=None)
-
-
-class UnknownWordsWarning(UserWarning):
-    """Texts hold no word that an encoder knows."""
 
 
 class _Short(reprlib.Repr):
@@ -50,7 +47,7 @@ def cut(text, width=300):
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def warn(message, category=UserWarning):
+def warn(message, category=UserWarning, *, about=None):
     """Warn, naming as the source the line that called this library, directly or by scikit-learn.
 
     Parameters
@@ -59,9 +56,11 @@ def warn(message, category=UserWarning):
         The message.
     category : type, default=UserWarning
         Class of the warning.
+    about : str, default=None
+        What it is about, for `gathering`.
     """
     gathered = _gathered.get()
-    if gathered is not None and issubclass(category, gathered[0]):
+    if gathered is not None and about == gathered[0]:
         gathered[1].append(message)
         return
     frame, level = sys._getframe(1), 2
@@ -74,15 +73,15 @@ def warn(message, category=UserWarning):
 
 
 @contextmanager
-def gathering(category):
-    """Put the messages of this library's warnings of a class into a list, instead of warning.
+def gathering(about):
+    """Put the messages of this library's warnings about something into a list, instead of warning.
 
     That holds for the thread that enters, and changes no filter.
 
     Parameters
     ----------
-    category : type
-        The class.
+    about : str
+        What they are about.
 
     Yields
     ------
@@ -90,7 +89,7 @@ def gathering(category):
         The messages.
     """
     messages = []
-    token = _gathered.set((category, messages))
+    token = _gathered.set((about, messages))
     try:
         yield messages
     finally:

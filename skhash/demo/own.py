@@ -11,7 +11,7 @@ import pandas as pd
 
 from .. import metrics, retrieval
 from .._files import replaced
-from .._inputs.messages import UnknownWordsWarning, gathering
+from .._inputs.messages import UNKNOWN_WORDS, gathering
 from .._libraries import import_optional
 from .choosing import say
 
@@ -52,7 +52,7 @@ class Model:
 
     def encode(self, question):
         """Return the code of a text, and whether the text encoder knows one of its words."""
-        with gathering(UnknownWordsWarning) as unknown:
+        with gathering(UNKNOWN_WORDS) as unknown:
             codes = self.text.transform([question])
         return codes, not unknown
 

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._blocks import output_container
 from .._estimators import Documented, fitting
 from .._inputs.checks import check_choice, check_flag, check_integer, check_parameter, check_real
-from .._inputs.messages import UnknownWordsWarning, warn
+from .._inputs.messages import UNKNOWN_WORDS, warn
 from ._items import as_texts
 
 _WEIGHTINGS = ("binary", "count", "tfidf")
@@ -308,5 +308,4 @@ def _warn_of_unknown(features):
             f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
             "terms and become rows of zeros, whose codes and neighbours are meaningless: give "
             "texts with other words, or learn more terms in fit.",
-            UnknownWordsWarning,
         )

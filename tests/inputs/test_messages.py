@@ -4,7 +4,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
-from skhash._inputs.messages import UnknownWordsWarning, cut, gathering, shorten, warn
+from skhash._inputs.messages import UNKNOWN_WORDS, cut, gathering, shorten, warn
 
 HUGE = 8_000_000
 
@@ -70,13 +70,13 @@ def test_a_warning_of_a_thread_that_the_library_alone_runs_is_given_all_the_same
     assert len(caught) == 1
 
 
-def test_warnings_of_one_class_are_gathered_in_one_thread():
-    with gathering(UnknownWordsWarning) as messages, ThreadPoolExecutor(1) as pool:
-        warn("unknown", UnknownWordsWarning)
+def test_warnings_about_one_thing_are_gathered_in_one_thread():
+    with gathering(UNKNOWN_WORDS) as messages, ThreadPoolExecutor(1) as pool:
+        warn("unknown", about=UNKNOWN_WORDS)
         with pytest.warns(UserWarning, match="other"):
             warn("other")
-        with pytest.warns(UnknownWordsWarning, match="elsewhere"):
-            pool.submit(warn, "elsewhere", UnknownWordsWarning).result()
+        with pytest.warns(UserWarning, match="elsewhere"):
+            pool.submit(warn, "elsewhere", about=UNKNOWN_WORDS).result()
     assert messages == ["unknown"]
-    with pytest.warns(UnknownWordsWarning, match="after"):
-        warn("after", UnknownWordsWarning)
+    with pytest.warns(UserWarning, match="after"):
+        warn("after", about=UNKNOWN_WORDS)

@@ -5,7 +5,7 @@ import threading
 from functools import lru_cache
 from typing import Any
 
-from ..._inputs.messages import UnknownWordsWarning, warn
+from ..._inputs.messages import UNKNOWN_WORDS, warn
 from ..._libraries import import_with_torchvision
 from .models import ask_hub, check_unchanged, need_transformers, root_cause, unavailable
 from .strangers import own_folder, tokenizer_options
@@ -149,7 +149,7 @@ def warn_of_unknown(tokens, special_ids, unknown_id):
             f"{n_empty} of {len(tokens)} texts contain no word that the text encoder knows, so "
             "that their features, codes and neighbours are meaningless: give texts with other words"
             + (f" ({words})." if n_unknown else "."),
-            UnknownWordsWarning,
+            about=UNKNOWN_WORDS,
         )
     elif share > 0.5:
         warn(
