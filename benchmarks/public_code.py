@@ -72,7 +72,7 @@ def load(folder, name):
     for other in NOT_NEEDED:
         sys.modules[other] = Empty(other)
     torch.nn.Module.cuda = torch.Tensor.cuda = lambda self, *args, **kwargs: self
-    vars(np)["int"] = int  # an alias that NumPy has dropped
+    np.__dict__["int"] = int  # an alias that NumPy has dropped
     module = importlib.import_module(name)
     sys.path.remove(target)
     return module

@@ -4,9 +4,11 @@ import mmap
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from sklearn.utils import gen_batches
 
-_RESIDENT = 1 << 27  # bytes of a file that may stay resident
-_AROUND = 1 << 16  # bytes that the system maps around a byte that is read
+_RESIDENT = 1 << 29  # bytes of a file that may be resident
+_AROUND = 1 << 21  # bytes that the system may map around a single row
+_SCATTERED = 256  # rows that are read at a time if they are not next to each other
 _read = WeakKeyDictionary()  # bytes of each file since its pages were given back
 
 
@@ -40,11 +42,24 @@ def take(array, rows):
     ndarray or sparse matrix of shape (m, d)
         The rows.
     """
-    taken, file = array[rows], file_of(array)
-    if file is not None and hasattr(mmap, "MADV_DONTNEED") and memoryview(file).readonly:
-        scattered = 0 if isinstance(rows, slice) else len(taken) * _AROUND
-        _read[file] = _read.get(file, 0) + max(taken.nbytes, scattered)
-        if _read[file] >= _RESIDENT:
-            file.madvise(mmap.MADV_DONTNEED)
-            _read[file] = 0
+    file = file_of(array)
+    if file is None or not hasattr(mmap, "MADV_DONTNEED") or not memoryview(file).readonly:
+        return array[rows]
+    if isinstance(rows, slice):
+        taken = array[rows]
+        _give_back(file, taken.nbytes)
+        return taken
+    rows = np.asarray(rows)
+    taken = np.empty((len(rows), array.shape[1]), dtype=array.dtype)
+    for part in gen_batches(len(rows), _SCATTERED):
+        taken[part] = array[rows[part]]
+        _give_back(file, (part.stop - part.start) * _AROUND)
     return taken
+
+
+def _give_back(file, n_bytes):
+    """Give the pages of a file back to the system if many were read since the last time."""
+    _read[file] = _read.get(file, 0) + n_bytes
+    if _read[file] >= _RESIDENT:
+        file.madvise(mmap.MADV_DONTNEED)
+        _read[file] = 0

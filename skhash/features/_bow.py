@@ -308,4 +308,5 @@ def _warn_of_unknown(features):
             f"{n_unknown} of {features.shape[0]} texts hold none of the {features.shape[1]} known "
             "terms and become rows of zeros, whose codes and neighbours are meaningless: give "
             "texts with other words, or learn more terms in fit.",
+            about=UNKNOWN_WORDS,
         )
