@@ -12,7 +12,7 @@ from numba import njit
 
 from . import lookup_numba as lookup
 from .asymmetric_numpy import FARTHEST, coarse_levels, fine_levels, guess_limits
-from .words_numba import call, popcount, read_only, replace
+from .words_numba import call, compiled, popcount, read_only, replace
 
 __all__ = ["nearest"]
 
@@ -139,7 +139,7 @@ def _limit(distance, grid, slack, highest):
     return min(distance // grid + (distance % grid > 0), highest)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _nearest(
     unrolled,
     queries,

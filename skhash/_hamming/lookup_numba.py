@@ -19,7 +19,7 @@ from numba.core import cgutils, config
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-from .words_numba import call, popcount, read_only, replace
+from .words_numba import call, compiled, popcount, read_only, replace
 
 _INSTRUCTIONS = {  # of processors with a feature: their name, and the bytes of a register
     "+avx512bw": ("llvm.x86.avx512.pshuf.b.512", 64),
@@ -204,7 +204,7 @@ def _measure(sums, q, gallery, row):
     return total
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found, rows):
     n_queries, n_planes, size = len(queries), weights.shape[1] // 4, n_groups * _GROUP
     memory = np.empty(size * n_planes // 8 + 8, np.uint64)
