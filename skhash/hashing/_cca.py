@@ -87,6 +87,7 @@ class CCAHasher(LinearHasher):
         weights = np.minimum(self.correlations_, 1) ** self.power
         maps = first @ u * weights, second @ v.T * weights  # pyright: ignore
         if self.rotation == "itq":
+            maps = [directions[:, : self.n_bits] for directions in maps]  # more are not rotated
             stacked = stack(image @ maps[0], text @ maps[1])
             rotation = itq_rotation(stacked, self.n_bits, rng, self.n_iter)
             return maps[0] @ rotation, maps[1] @ rotation
