@@ -4,7 +4,6 @@ import mmap
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from sklearn.utils import gen_batches
 
 _RESIDENT = 1 << 29  # bytes of a file that may be resident
 _AROUND = 1 << 21  # bytes that the system may map around a single row
@@ -34,8 +33,8 @@ def take(array, rows):
     ----------
     array : ndarray or sparse matrix of shape (n, d)
         What to read.
-    rows : slice or array-like of int
-        Which rows.
+    rows : slice or array-like of int or bool
+        Which rows, as indexing takes them.
 
     Returns
     -------
@@ -47,13 +46,15 @@ def take(array, rows):
         return array[rows]
     if isinstance(rows, slice):
         taken = array[rows]
-        _give_back(file, taken.nbytes)
+        _give_back(file, abs(array.strides[0]) * len(taken))  # what lies between columns, too
         return taken
     rows = np.asarray(rows)
+    rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.intp)
     taken = np.empty((len(rows), array.shape[1]), dtype=array.dtype)
-    for part in gen_batches(len(rows), _SCATTERED):
-        taken[part] = array[rows[part]]
-        _give_back(file, (part.stop - part.start) * _AROUND)
+    for start in range(0, len(rows), _SCATTERED):
+        part = rows[start : start + _SCATTERED]
+        taken[start : start + len(part)] = array[part]
+        _give_back(file, len(part) * _AROUND)
     return taken
 
 

@@ -142,7 +142,7 @@ class Pairs:
     def take(self, rows, *, in_files=False):
         """Return some of the pairs; with `in_files`, features of memory maps stay there."""
         blocks = {
-            name: TakenRows(block, rows) if in_files and is_mapped(block) else block[rows]
+            name: TakenRows(block, rows) if in_files and is_mapped(block) else take(block, rows)
             for name, block in self.blocks.items()
         }
         groups, labels = (None if ids is None else ids[rows] for ids in (self.groups, self.labels))
