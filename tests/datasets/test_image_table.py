@@ -219,7 +219,7 @@ def test_blank_cells_are_missing_captions(folder, tmp_path, kind, cell):
     path = tmp_path / f"captions.{kind}"
     lines = ["image,text", 'b.jpg,"a\nb"', "", cell]
     path.write_text("\n".join(lines).replace(",", {"csv": ",", "tsv": "\t"}[kind]))
-    with pytest.raises(ValueError, match=r"1 of 2 rows of .* no caption, first row 1, which holdsds"):
+    with pytest.raises(ValueError, match=r"1 of 2 rows of .* no caption, first row 1, which holds"):
         load_image_table(folder, path)
     with pytest.warns(UserWarning, match="1 of 2 rows of .* have no caption and were dropped"):
         pairs = load_image_table(folder, path, on_missing="drop")
@@ -284,7 +284,7 @@ def test_a_label_of_another_type_raises(folder, label):
 def test_a_lone_surrogate_raises_and_names_the_row(folder, tmp_path):
     path = tmp_path / "captions.json"
     path.write_text(json.dumps([{"image": "b.jpg", "text": "a \ud83d dog"}]))
-    with pytest.raises(ValueError, match=r"row 0 of .* has the caption 'a \\ud83d dog', which contains"):
+    with pytest.raises(ValueError, match=r"row 0 of .* has the caption 'a \\ud83d dog', which con"):
         load_image_table(folder, path)
     names = pd.Series(["b.jpg", "\ud83d.jpg", "b.jpg"], dtype=object)
     with pytest.raises(ValueError, match=r"row 1 of the table names the picture '\\ud83d\.jpg'"):
