@@ -2,7 +2,7 @@
 
 import os
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -98,7 +98,8 @@ def without_class_defaults(cls):
     """Remove from a dataclass the attributes that hold the defaults of its fields.
 
     The constructor has the defaults. As attributes of the class, ``help`` would list each parameter
-    once more.
+    once more. An object that lacks a parameter still has its default: one that an older release
+    pickled, or whose class has a constructor of its own.
 
     Parameters
     ----------
@@ -113,7 +114,15 @@ def without_class_defaults(cls):
     for field in fields(cls):
         if field.name in vars(cls):
             delattr(cls, field.name)
+    cls.__getattr__ = _default
     return cls
+
+
+def _default(self, name):
+    field = type(self).__dataclass_fields__.get(name)
+    if field is None or field.default is MISSING:
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    return field.default
 
 
 class ModalityStep(TransformerMixin, BaseEstimator):

@@ -104,6 +104,19 @@ def test_defaults_are_no_attributes_of_a_class(path):
     assert not hasattr(PUBLIC[path], "__match_args__")
 
 
+@pytest.mark.parametrize("path", CLASSES)
+def test_a_parameter_that_an_older_pickle_lacks_has_its_default(path):
+    if not hasattr(PUBLIC[path], "__dataclass_fields__"):
+        pytest.skip("a constructor written by hand")
+    given = PUBLIC[path]()
+    defaults = given.get_params(deep=False)
+    for name in defaults:
+        del given.__dict__[name]
+    assert {name: getattr(given, name) for name in defaults} == defaults
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = given.nothing
+
+
 def test_diagrams_describe_parameters_in_groups():
     """The HTML diagram of scikit-learn finds the descriptions, without the titles of groups."""
     found = get_docstring(PUBLIC["skhash.hashing.CFRHHasher"], "Parameters", "center")

@@ -1,6 +1,7 @@
 """Arrays that are views of a file, a memory map."""
 
 import mmap
+from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -46,11 +47,11 @@ def take(array, rows):
         return array[rows]
     if isinstance(rows, slice):
         taken = array[rows]
-        _give_back(file, abs(array.strides[0]) * len(taken))  # what lies between columns, too
+        _give_back(file, _extent(taken))
         return taken
     rows = np.asarray(rows)
     rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.intp)
-    taken = np.empty((len(rows), array.shape[1]), dtype=array.dtype)
+    taken = np.empty((len(rows), *array.shape[1:]), dtype=array.dtype)
     for start in range(0, len(rows), _SCATTERED):
         part = rows[start : start + _SCATTERED]
         taken[start : start + len(part)] = array[part]
@@ -58,9 +59,17 @@ def take(array, rows):
     return taken
 
 
+def _extent(taken):
+    """Return about how many bytes of a file rows that lie next to each other are read from."""
+    outer = max(range(taken.ndim), key=lambda axis: abs(taken.strides[axis]))
+    stride = abs(taken.strides[outer])
+    return taken.shape[outer] * (stride if outer == 0 else min(stride, _AROUND))
+
+
 def _give_back(file, n_bytes):
     """Give the pages of a file back to the system if many were read since the last time."""
     _read[file] = _read.get(file, 0) + n_bytes
     if _read[file] >= _RESIDENT:
-        file.madvise(mmap.MADV_DONTNEED)
+        with suppress(OSError):  # pages that are locked stay
+            file.madvise(mmap.MADV_DONTNEED)
         _read[file] = 0

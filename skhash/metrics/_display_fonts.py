@@ -9,6 +9,7 @@ _BOX = "□"  # what stands for a character that no font has
 _HAS_BOX = "DejaVu Sans"  # which matplotlib brings along
 # These have a glyph for every character, which is a box again.
 _PLACEHOLDERS = ("Last Resort", "Adobe Blank")
+_JOINERS = "\u200d\ufeff"  # within emoji, of which matplotlib draws each by itself
 _CJK = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH")
 
 
@@ -47,7 +48,7 @@ class Writing:
         if self.families is None:
             return text
         shown = (_BOX if char in self.absent else char for char in text)
-        return "".join(char for char in shown if unicodedata.category(char) != "Cf")
+        return "".join(char for char in shown if char not in _JOINERS)
 
 
 def _is_unseen(char):
@@ -81,7 +82,8 @@ def _installed():
 
     def order(font):
         weight = font.weight if isinstance(font.weight, int) else 400
-        return "Noto Sans" not in font.name, font.name, font.style != "normal", abs(weight - 400)
+        first = font.name != _HAS_BOX, "Noto Sans" not in font.name
+        return *first, font.name, font.style != "normal", abs(weight - 400)
 
     families = {}
     for font in sorted(fontManager.ttflist, key=order):
@@ -102,7 +104,8 @@ def _held_by(families):
         except ValueError:  # not installed: matplotlib says so itself
             continue
         held |= _characters(path)
-    return held
+    # Where none is installed, matplotlib takes its own.
+    return held or _characters(findfont(FontProperties(family=[_HAS_BOX])))
 
 
 @cache

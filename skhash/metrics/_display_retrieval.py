@@ -108,9 +108,9 @@ class RetrievalDisplay:
         self.figure_ = self.axes_[0, 0].figure
         name = self.name if name is None else name
         texts = [item for item in chain.from_iterable(lines) if isinstance(item, str)]
-        writing = Writing([*texts, name] if ax is None and name is not None else texts)
+        writing = Writing([*texts, str(name)] if ax is None and name is not None else texts)
         if ax is None and name is not None:
-            self.figure_.suptitle(writing.drawable(name), fontfamily=writing.families)
+            self.figure_.suptitle(writing.drawable(str(name)), fontfamily=writing.families)
 
         cells = list(zip(self.axes_.flat, chain.from_iterable(lines), strict=True))
         for axes, item in cells:

@@ -54,7 +54,7 @@ class EnginesMixin(RerankMixin):
         check_is_fitted(self)
         refuse_lazy(X, "queries")
         searches, blocks = [], read_blocks(self, X, reset=False, queries=True)
-        check_modality(vectors, X)
+        check_modality(vectors, X, paired=self.paired_)
         for block, codes in blocks.items():
             words, some = words_of(codes)[:, :], vectors
             if vectors is not None and len(blocks) == 2:

@@ -266,7 +266,7 @@ class ItemsMixin(EnginesMixin):
             check_unique(ids)
             rows = self._ids.rows(ids, self._keep)
         except (TypeError, ValueError) as error:
-            if self.y_ is None or self.y_.ndim > 1 or not set(ids.tolist()) <= set(self.y_[:]):
+            if not self._are_labels(ids):
                 raise
             raise ValueError(
                 f"ids must be of items that the index holds, got its labels, such as "
@@ -284,6 +284,13 @@ class ItemsMixin(EnginesMixin):
             held[:, rows] = words[block][:, :]
         self.words_ = changed
         self._lists, self._dense = {}, {}
+
+    def _are_labels(self, ids):
+        """Say whether ids that are refused are labels, none of which was ever an id."""
+        if self.y_ is None or self.y_.ndim > 1 or not set(ids.tolist()) <= set(self.y_[:].tolist()):
+            return False
+        known = np.arange(self._ids.n_added) if self._ids.values is None else self._ids.values
+        return not set(ids.tolist()) & set(known.tolist())
 
     def _remove(self, ids):
         rows = self._ids.rows(ids, self._keep)

@@ -28,7 +28,7 @@ class RerankMixin(Index):
                     "vectors=features), features or real codes in one space with the queries'."
                 )
             return None
-        check_modality(vectors, X)
+        check_modality(vectors, X, paired=self.paired_)
         width = None if held is None else held.shape[1]
         vectors = read_vectors(_in_order(vectors), n_samples, width)
         if self.paired_ and vectors.shape[1] % 2:
@@ -116,11 +116,15 @@ class RerankMixin(Index):
         return Rescored(*parts, self.n_candidates, self._item_rows())
 
 
-def check_modality(vectors, X):
-    """Check that vectors are of the modality of the codes `X`, where names of columns tell both."""
+def check_modality(vectors, X, *, paired):
+    """Check that vectors are of the modality of the codes `X`, where names of columns tell both.
+
+    If an index is not paired, codes of both modalities are one code, with vectors of any.
+    """
     columns = [table_columns(table) for table in (X, vectors)]
     of_codes, of_vectors = (list(named_columns(names or [])) for names in columns)
-    if of_codes and of_vectors and of_codes != of_vectors:
+    is_joined = not paired and len(of_codes) == 2
+    if of_codes and of_vectors and of_codes != of_vectors and not is_joined:
         wanted, given = (
             " and ".join(f"{block}__*" for block in blocks) for blocks in (of_codes, of_vectors)
         )

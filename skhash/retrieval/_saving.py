@@ -1,7 +1,6 @@
 """Saving an index in a folder, and opening it."""
 
 from itertools import groupby
-from operator import itemgetter
 from os.path import realpath
 from pathlib import Path
 
@@ -198,9 +197,10 @@ class SavingMixin(EnginesMixin):
 def _runs(records):
     """Yield operations and lists of the arrays of their records.
 
-    Those of successive appends are in one list, since each change copies what the index holds.
+    Those of successive appends of the same types are in one list, since each change copies what the
+    index holds.
     """
-    for operation, run in groupby(records, key=itemgetter(0)):
+    for (operation, *_), run in groupby(records, key=_form):
         changes = [arrays for _, arrays in run]
         yield from (
             [(operation, changes)]
@@ -209,23 +209,27 @@ def _runs(records):
         )
 
 
+def _form(record):
+    """Return the operation of a record, and the type and the width of each of its arrays."""
+    operation, arrays = record
+    # Strings of different lengths are joined as they are; numbers would be converted.
+    types = {name: "str" if a.dtype.kind == "U" else a.dtype.str for name, a in arrays.items()}
+    return operation, types, {name: _item_shape(name, a) for name, a in arrays.items()}
+
+
 def _joined(changes):
-    """Return the arguments of one append that does what several do."""
-    first = changes[0]
+    """Return the arguments of one append that does what several of the same types do."""
     words = {
         block: np.concatenate([change["words"][block] for change in changes], axis=1)
-        for block in first["words"]
+        for block in changes[0]["words"]
     }
     sizes = [next(iter(change["words"].values())).shape[1] for change in changes]
     joined = {"words": words, "sizes": sizes}
     for name in ("y", "ids", "vectors"):
         parts = [change[name] for change in changes]
-        given = [part for part in parts if part is not None]
-        if len({part.dtype.kind for part in given}) > 1 or len(given) not in (0, len(parts)):
+        joined[name] = None if parts[0] is None else np.concatenate(parts)
+        if parts[0] is not None and list(map(len, parts)) != sizes:
             raise ValueError(name)
-        if given and list(map(len, given)) != sizes:
-            raise ValueError(name)
-        joined[name] = np.concatenate(given) if given else None
     return joined
 
 

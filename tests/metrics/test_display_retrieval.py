@@ -279,3 +279,14 @@ def test_placeholder_fonts_are_not_taken():
 def test_a_broken_font_has_no_characters(tmp_path):
     (tmp_path / "odd.ttf").write_bytes(b"odd")
     assert _display_fonts._characters(str(tmp_path / "odd.ttf")) == frozenset()
+
+
+def test_a_family_that_is_not_installed_leaves_matplotlibs_own_font():
+    with rc_context({"font.family": ["no such family"]}):
+        assert Writing(["a dog on a beach"]).families is None
+
+
+def test_only_joiners_of_emoji_are_left_out():
+    with pytest.warns(UserWarning, match="no installed font has"):
+        writing = Writing(["\U000f0000"])
+    assert writing.drawable("\u0600\u200c\u200d") == "\u0600\u200c"

@@ -293,6 +293,15 @@ def test_labels_in_the_place_of_ids_are_told(ids, y):
             index.update(codes[:n_items], y[:n_items])
 
 
+def test_ids_that_are_labels_too_are_not_taken_for_labels():
+    index = HammingRetriever().fit(codes[:4], [1, 2, 3, 4], ids=[1, 2, 3, 4])
+    with pytest.raises(ValueError, match="ids must be unique, got 2 more than once"):
+        index.update(codes[:2], [2, 2])
+    index.remove([3])
+    with pytest.raises(ValueError, match=r"got 3: leave out what .* was removed"):
+        index.update(codes[:1], [3])
+
+
 def test_ids_for_an_index_without_are_an_error():
     index = HammingRetriever().fit(codes)
     with pytest.raises(ValueError, match="fitted without ids, so that its items are numbered"):

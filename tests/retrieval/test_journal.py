@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from skhash.retrieval import HammingRetriever
 from skhash.retrieval._journal import Journal, journal_name
 from skhash.retrieval._store import FORMAT
 
@@ -145,3 +146,22 @@ def test_a_failed_write_leaves_the_journal_as_it_was(journal, monkeypatch):
     assert journal.path.stat().st_size == seen.end
     write(seen, RECORDS[1:])
     assert_equal(journal.read()[0], RECORDS)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [np.array([1]), np.array([2], dtype=np.uint8), np.array([3], dtype=np.int16)],
+        [np.array([[1, 0]]), np.array([[True, False]]), np.array([[0.0, 1.0]])],
+        [np.array(["a"]), np.array(["a longer one"]), np.array(["b"])],
+    ],
+)
+def test_successive_appends_of_several_types_are_replayed(labels, tmp_path):
+    code = np.ones((1, 8), dtype=bool)
+    HammingRetriever().fit(code, y=labels[0]).save(tmp_path / "index")
+    index = HammingRetriever.open(tmp_path / "index", durable=True)
+    for y in [*labels[1:], *labels]:
+        index.partial_fit(code, y=y)
+    opened = HammingRetriever.open(tmp_path / "index")
+    assert opened.y_.dtype == index.y_.dtype
+    np.testing.assert_array_equal(opened.y_, index.y_)

@@ -390,3 +390,11 @@ def test_wrong_input_is_refused(case):
     call, error, message = WRONG[case]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_code_of_both_modalities_has_vectors_of_any():
+    bits = np.random.default_rng(0).random((9, 8)) < 0.5
+    table, vectors = make_table(image=bits, text=bits), make_table(image=bits * 1.0)
+    index = HammingRetriever(paired=False, n_neighbors=3, rerank="vectors", n_candidates=5)
+    index.fit(table, vectors=vectors)
+    np.testing.assert_array_equal(index.vectors_, bits)
