@@ -396,7 +396,7 @@ def test_images_under_doubtful_preprocessing_are_warned_of(
     tags = lambda _, tag: known.get(tag, {})  # noqa: E731
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", tags)
     featurizer = CLIPFeaturizer(tiny, pretrained=weights, device="cpu")
-    with pytest.warns(UserWarning, match=r"tiny.pt' does not say .*tag 'other'.*local-dir:"):
+    with pytest.warns(UserWarning, match=r"tiny.pt' does not contain .*tag 'other'.*local-dir:"):
         featurizer.transform(pictures)
     featurizer.set_params(modality="text").transform(["a dog"])
 
