@@ -18,7 +18,11 @@ OPTIONAL = (
     *("transformers", "timm", "polars", "fastapi", "uvicorn", "skops", "pymilvus"),
 )
 # Packages that are not called as their module, or that need extras of their own.
-_PACKAGES = {"faiss": "faiss-cpu", "dask": '"dask[dataframe,distributed]"'}
+_PACKAGES = {
+    "faiss": "faiss-cpu",
+    "open_clip": "open_clip_torch",
+    "dask": '"dask[dataframe,distributed]"',
+}
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _OPERATORS = ("nms", "qnms")
 _lock = threading.Lock()
@@ -149,6 +153,14 @@ def import_with_torchvision(module):
 def _import(module):
     try:
         return import_module(module)
+    except ModuleNotFoundError as error:
+        missing = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != missing:
+            raise
+        raise ModuleNotFoundError(
+            f"{missing} is not installed: pip install {_PACKAGES.get(missing, missing)}.",
+            name=error.name,
+        ) from error
     except RuntimeError as error:
         if "operator torchvision::nms does not exist" not in str(error):
             raise

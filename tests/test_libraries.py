@@ -148,3 +148,10 @@ def test_a_lazy_module_says_which_library_is_missing(tmp_path, monkeypatch):
 def test_a_module_of_the_package_that_is_missing_is_no_library():
     with pytest.raises(ModuleNotFoundError, match="no_such_file"):
         LazyModule("skhash.no_such_file", "this test").name  # noqa: B018
+
+
+def test_a_missing_open_clip_is_named_as_it_is_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install open_clip_torch") as raised:
+        import_with_torchvision("open_clip")
+    assert raised.value.name == "open_clip"

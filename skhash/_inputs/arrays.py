@@ -38,7 +38,7 @@ def plain_array(X):
         If values are missing, or the codes have not two dimensions.
     """
     if isinstance(X, _ITEMS):
-        raise _raw_items(f"the {type(X).__name__} {shorten(X)}")
+        raise TypeError(raw_items("codes", f"the {type(X).__name__} {shorten(X)}"))
     if sparse.issparse(X):
         raise TypeError("codes must be dense, got a sparse matrix: use codes.toarray().")
     if np.ma.is_masked(X):
@@ -56,7 +56,9 @@ def plain_array(X):
             X = _list_to_array(X)
     array = np.asarray(X)
     if array.ndim == 1 and len(array) and isinstance(array[0], _ITEMS):
-        raise _raw_items(f"{len(array)} raw items, such as {shorten(array.tolist()[0])}")
+        raise TypeError(
+            raw_items("codes", f"{len(array)} raw items, such as {shorten(array.tolist()[0])}")
+        )
     if array.ndim != 2:
         raise ValueError(
             f"codes must have two dimensions (n_samples, n_columns), got {array.ndim}. "
@@ -76,16 +78,26 @@ def _list_to_array(rows):
         raise ValueError(f"the rows of the codes do not make an array: {error}.") from error
 
 
-def _raw_items(what):
-    return TypeError(
-        f"codes are needed, got {what}: encode raw texts and images first, by transform of the "
+def first_raw(X):
+    """Return a raw item, or the first one of a list or an array of them; None if there is none."""
+    if isinstance(X, _ITEMS):
+        return X
+    X = X.to_numpy() if isinstance(X, pd.Series) else X
+    some = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim == 1)
+    return X[0] if some and len(X) and isinstance(X[0], _ITEMS) else None
+
+
+def raw_items(needed, what):
+    """Write the message of raw items in the place of features or codes."""
+    return (
+        f"{needed} are needed, got {what}: encode raw texts and images first, by transform of the "
         "fitted pipeline that begins with their featurizer, and give what it returns."
     )
 
 
 def _join_columns(frame):
     if raw := [name for name in frame.columns if name in ("image", "text")]:
-        raise _raw_items(f"a table of raw items in the columns {', '.join(raw)}")
+        raise TypeError(raw_items("codes", f"a table of raw items in the columns {', '.join(raw)}"))
     native = frame.to_native()
     if isinstance(native, pd.DataFrame) and native.dtypes.nunique() == 1:
         dtype = native.dtypes.iloc[0]

@@ -79,7 +79,8 @@ def load_image_table(
         target_names : list of str
             The classes, sorted. Only with `label_column`.
         dropped : list of str
-            Paths of the pictures that are missing.
+            Paths of the pictures that are missing. Rows without a caption are not listed: they are
+            those absent from `row`.
         DESCR : str
             Description of the data set.
 
@@ -173,10 +174,23 @@ def _read_table(captions):
     try:
         return READERS[kind](path), str(path)
     except Exception as error:  # each library raises its own
+        hint = ""
+        if isinstance(error, UnicodeDecodeError):
+            hint = "; save it as UTF-8, or read it by pd.read_csv(..., encoding='cp1252')"
+        elif kind == ".csv":
+            with path.open(encoding="utf-8", errors="replace") as file:
+                hint = _hint(file.readline(10_000))
         raise ValueError(
             f"{path} cannot be read as {kind[1:]} ({type(error).__name__}: {cut(error).strip()}): "
-            "correct it, or give a dataframe instead."
+            f"correct it, or give a dataframe instead{hint}."
         ) from error
+
+
+def _hint(header):
+    """End a message about a table of commas whose header has semicolons, too."""
+    if ";" not in header:
+        return ""
+    return "; the file seems to use semicolons: read it by pd.read_csv(..., sep=';')"
 
 
 def _read_json_lines(path):
@@ -214,8 +228,10 @@ def _column(table, name, parameter, guesses, source):
     found = [column for column in columns if str(column).strip().lower() in guesses]
     if len(found) != 1:
         matches = f"{', '.join(map(shorten, found))} match" if found else "no column matches"
+        hint = _hint(" ".join(map(str, columns)))
         raise ValueError(
-            f"{parameter} cannot be inferred from {source}, {matches}: set it to one of {shown}."
+            f"{parameter} cannot be inferred from {source}, {matches}: set it to one of {shown}"
+            f"{hint}."
         )
     return found[0]
 

@@ -165,6 +165,11 @@ def existing_file(path):
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"a path is needed, got {shorten(path)}: give a str or a pathlib.Path.")
     path = Path(path).expanduser()
+    if path.is_dir():
+        raise FileNotFoundError(
+            f"{path} is a folder, not a file: in a call that takes both, the folder comes first, "
+            "then the captions file."
+        )
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}: check the path.")
     return path

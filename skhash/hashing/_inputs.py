@@ -9,8 +9,10 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.validation import validate_data
 
 from .._blocks import BLOCKS, block_of, block_slices, table_columns
+from .._inputs.arrays import first_raw, raw_items
 from .._inputs.checks import check_integer
 from .._inputs.mapped import is_mapped, take
+from .._inputs.messages import shorten
 from ._pairs import CHUNK
 
 _READ: dict[str, Any] = {
@@ -18,14 +20,25 @@ _READ: dict[str, Any] = {
     "dtype": (np.float32, np.float64),
     "ensure_all_finite": False,  # checked here: scikit-learn recommends estimators that take NaN
 }
+_ONE_TABLE = (
+    "images and texts go into one X, fit(skhash.make_table(image=..., text=...)) or "
+    "fit(np.hstack([image, text]))"
+)
 
 
-def _refuse_other_sparse(X):
+def _refuse_unreadable(X):
     if sparse.issparse(X) and X.format != "csr":
         raise TypeError(
             f"sparse features must be CSR, since rows are read a batch at a time, got {X.format}: "
             "use X.tocsr()."
         )
+    blocks = isinstance(X, dict) or (
+        isinstance(X, (list, tuple)) and len(X) == 2 and all(getattr(x, "ndim", 0) == 2 for x in X)
+    )
+    if blocks:
+        raise ValueError(f"X is a {type(X).__name__} of arrays: {_ONE_TABLE}.")
+    if (item := first_raw(X)) is not None:
+        raise ValueError(raw_items("features", f"raw items, such as {shorten(item)}"))
 
 
 def _read(X, check):
@@ -57,7 +70,7 @@ def check_pairs(hasher, X, *, reset):
     dict of str to array or CSR matrix
         The two blocks.
     """
-    _refuse_other_sparse(X)
+    _refuse_unreadable(X)
     columns = table_columns(X)
     named = reset and columns is not None and hasher.n_image_features is None
     n_named = _count_named(columns) if named else None
@@ -117,14 +130,14 @@ def _check_given(n_image, n_features):
     if n_image is None:
         raise ValueError(
             "an array does not show where the image block ends: set n_image_features to the number "
-            "of leading image columns, or give a dataframe with columns image__* and text__* "
-            "(skhash.make_table builds one)."
+            "of leading image columns, or give a dataframe with columns image__* and text__*; "
+            f"{_ONE_TABLE}."
         )
     n_image = check_integer(n_image, "n_image_features")
     if n_image >= n_features:
         raise ValueError(
             f"n_image_features={n_image} leaves no text block in a table of "
-            f"n_features={n_features} columns."
+            f"n_features={n_features} columns: {_ONE_TABLE}."
         )
     return n_image
 
@@ -200,7 +213,7 @@ def check_block(hasher, X, block):
     array or CSR matrix
         The features.
     """
-    _refuse_other_sparse(X)
+    _refuse_unreadable(X)
     columns, known = table_columns(X), block_columns(hasher, block)
     if columns is not None and known is not None and columns != known:
         unknown = [name for name in columns if name not in known]

@@ -58,12 +58,15 @@ class Index(Documented, BaseEstimator):
 
     @property
     def ids_(self):
-        """Ids of the rows, or None if none were given."""
+        """The `ids` of all rows.
+
+        If it is None, the id of an item is the number of items that were added before it.
+        """
         return self._ids.values if self._ids.own else None
 
     @property
     def n_bits_(self):
-        """Length of a code in bits."""
+        """Length of a code in bits; eight times the number of bytes for packed codes."""
         n_columns = self.n_features_in_ // (1 + self.paired_)
         return 8 * n_columns if self.packed_ else n_columns
 

@@ -15,8 +15,9 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     :meth:`update` and :meth:`remove` change the index; :meth:`save` and :meth:`open` store it in a
     folder.
 
-    Codes have any of the four formats of :mod:`skhash.codes`; the bits of real codes are their
-    signs. Items at equal distance are ordered by row, lowest first.
+    Codes have any of the four formats of :mod:`skhash.codes`: bool bits, uint8 bytes of eight bits
+    each, int8 values +1 and -1, or float values, whose signs are the bits. Items at equal distance
+    are ordered by row, lowest first.
 
     A *paired* index contains an image code and a text code in each row. Queries of one modality
     search the codes of the other: a table with ``image__*`` columns searches the text codes, and a
@@ -43,7 +44,8 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     paired : bool, default=None
         Whether each row has two codes. ``None`` means that it has if `X` is a table with both
         ``image__*`` and ``text__*`` columns. With True, arrays are split in the middle, image codes
-        first.
+        first. Without it, an array that ``transform`` of a hasher returns for pairs is indexed as
+        one long code per row.
     nprobe : int, default=8
         Number of lists that ``"faiss-ivf"`` searches for each query.
     n_lists : int, default=None
@@ -95,7 +97,11 @@ class HammingRetriever(ItemsMixin, QueriesMixin, ResultsMixin, SavingMixin):
     >>> import numpy as np
     >>> from skhash.retrieval import HammingRetriever
     >>> codes = np.array([[False, False, False], [True, False, False], [True, True, True]])
-    >>> index = HammingRetriever(n_neighbors=2).fit(codes, y=["cat", "dog", "fox"])
+    >>> ids = ["a.jpg", "b.jpg", "c.jpg"]
+    >>> index = HammingRetriever(n_neighbors=2).fit(codes, y=["cat", "dog", "fox"], ids=ids)
+    >>> found = index.search([[True, True, False]])
+    >>> found["id"].tolist(), found["label"].tolist()
+    (['b.jpg', 'c.jpg'], ['dog', 'fox'])
     >>> distances, rows = index.kneighbors([[True, True, False]])
     >>> distances, rows
     (array([[1, 1]], dtype=int32), array([[1, 2]]))

@@ -116,7 +116,8 @@ class Ids:
         """
         if (ids is not None) != self.own:
             raise ValueError(
-                "the index was fitted with ids, got none for the new items: give ids in every call."
+                "the index was fitted with ids, got none for the new items: give ids in every "
+                "call, as ids=...; the second argument is labels."
                 if self.own
                 else "the index was fitted without ids, so that its items are numbered as they are "
                 "added, got ids: leave them out, or fit again with the ids of all items."

@@ -7,12 +7,15 @@ from sklearn.utils.validation import validate_data
 from .._blocks import named_columns, table_columns
 from .._inputs.lazy import is_lazy
 from .._inputs.mapped import is_mapped
+from .._inputs.messages import warn
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
+from ._rows import parts as parts_of
 from ._rows import words_of
 from ._sharded import read_sharded
 
+_MANY = 16  # codes that are not equal by chance
 # Kinds of labels that NumPy would convert into one another.
 _LABEL_KINDS = {
     **{"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"},
@@ -73,6 +76,12 @@ def read_blocks(index, X, *, reset, queries=False):
                 "codes of half the width of a paired index may be of images or of texts: name "
                 "their columns with skhash.make_table(image=codes) or make_table(text=codes)."
             )
+        if queries and not index.paired_ and codes.shape[1] == 2 * index.n_features_in_:
+            raise ValueError(
+                f"the queries have {codes.shape[1]} columns, the codes of the index "
+                f"{index.n_features_in_}: transform of pairs returns both codes side by side; use "
+                "encode_text or encode_image."
+            )
         # Only the number and the names of the columns: the values have been checked.
         validate_data(index, X=X, skip_check_array=True, reset=reset)  # pyright: ignore[reportArgumentType]
         parts = paired_codes(codes, columns) if index.paired_ else {"codes": codes}
@@ -107,7 +116,20 @@ def read_words(index, X, *, reset):
     if is_lazy(X):
         return read_sharded(index, X, read_words, reset=reset)
     parts = read_blocks(index, X, reset=reset)
-    return {block: words_of(part) for block, part in parts.items()}
+    words = {block: words_of(part) for block, part in parts.items()}
+    if reset and all(_are_equal(parts[block], words[block]) for block in parts):
+        warn(
+            f"all {len(next(iter(parts.values())))} codes are equal: these look like features, not "
+            "codes; encode them with a fitted hasher.",
+        )
+    return words
+
+
+def _are_equal(codes, words):
+    """Say whether many real codes have the same bits, as features do that are never negative."""
+    if codes.dtype.kind != "f" or len(codes) < _MANY:
+        return False
+    return all((words[:, part] == words[:, :1]).all() for part in parts_of(words))
 
 
 def check_labels(y, n_samples):

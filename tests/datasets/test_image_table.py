@@ -469,3 +469,25 @@ def test_rows_of_captions_in_lists_are_those_of_the_table(folder):
     with pytest.warns(UserWarning, match="1 of 5 rows"):
         pairs = load_image_table(folder, table(text=texts), on_missing="drop")
     assert pairs.row.tolist() == [0, 0, 1, 2]
+
+
+def test_a_table_that_is_not_utf_8_can_be_read_by_pandas(folder):
+    path = folder / "table.csv"
+    path.write_bytes("image,text\nb.jpg,\xe9t\xe9\n".encode("cp1252"))
+    with pytest.raises(
+        ValueError, match=r"save it as UTF-8, .*pd\.read_csv\(\.\.\., encoding='cp1252'"
+    ):
+        load_image_table(folder, path)
+
+
+@pytest.mark.parametrize("table", ["image;text, in English\nb.jpg;a\n", "image;a,b\nb.jpg;a,b,c\n"])
+def test_semicolons_beside_a_comma_in_the_header_are_told(folder, table):
+    path = folder / "table.csv"
+    path.write_text(table)
+    with pytest.raises(ValueError, match="the file seems to use semicolons"):
+        load_image_table(folder, path)
+
+
+def test_the_folder_comes_before_the_captions(folder):
+    with pytest.raises(FileNotFoundError, match=r"is a folder, not a file: .* folder comes first"):
+        load_image_table(folder / "b.jpg", folder)

@@ -182,3 +182,25 @@ def test_one_row_that_has_all_the_spread_is_named(hasher, pairs):
     pairs[4] = 1e20
     with pytest.warns(UserWarning, match=r"1 rows of the .* block .* \(rows 4\)"):
         hasher().fit(pairs)
+
+
+@pytest.mark.parametrize(
+    ("fit", "what"),
+    [
+        (lambda hasher, image, text: hasher().fit(image, text), "leaves no text block"),
+        (lambda hasher, image, text: hasher(n_image_features=None).fit(image, text), "an array"),
+        (lambda hasher, image, text: hasher().fit([image, text]), "X is a list of arrays"),
+        (lambda hasher, image, text: hasher().fit({"image": image, "text": text}), "X is a dict"),
+    ],
+)
+def test_blocks_that_are_given_apart_go_into_one_table(hasher, pairs, fit, what):
+    with pytest.raises(ValueError, match=rf"{what}.* go into one X, fit\(skhash\.make_table\("):
+        fit(hasher, pairs[:, :6], pairs[:, 6:])
+
+
+@pytest.mark.parametrize("make", [list, np.array, pd.Series, lambda texts: texts[0]])
+def test_raw_texts_are_encoded_by_a_pipeline(hasher, pairs, make):
+    fitted = hasher().fit(pairs)
+    for encode in (fitted.encode_text, fitted.transform):
+        with pytest.raises(ValueError, match="features are needed, got raw items, such as 'a red"):
+            encode(make(["a red shirt"]))

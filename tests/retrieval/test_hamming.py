@@ -15,6 +15,8 @@ from skhash.metrics import RetrievalScorer, mean_average_precision
 from skhash.retrieval import HammingRetriever
 
 
+# The features of these checks are between 0 and 1.
+@pytest.mark.filterwarnings("ignore:all .* codes are equal")
 @pytest.mark.parametrize(
     ("estimator", "check"),
     list(

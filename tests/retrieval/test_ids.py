@@ -481,3 +481,9 @@ def test_a_pickle_holds_no_copies():
     copied = pickle.loads(pickle.dumps(index))
     assert not hasattr(copied, "_dense")
     pd.testing.assert_frame_equal(copied.search(queries), index.search(queries))
+
+
+def test_ids_in_the_place_of_labels_are_named():
+    index = HammingRetriever().fit(codes, ids=[f"{i}.jpg" for i in range(40)])
+    with pytest.raises(ValueError, match=r"as ids=\.\.\.; the second argument is labels"):
+        index.partial_fit(codes[:1], ["new.jpg"])

@@ -265,3 +265,20 @@ def test_a_half_of_another_width_is_an_error():
 def test_one_half_cannot_be_appended_to_pairs():
     with pytest.raises(ValueError, match="a paired index holds both codes of a row, got one"):
         HammingRetriever().fit(pairs).partial_fit(make_table(image=image))
+
+
+def test_features_that_are_never_negative_are_no_codes():
+    features = np.random.default_rng(0).random((16, 5))
+    with pytest.warns(UserWarning, match="all 16 codes are equal: these look like features"):
+        HammingRetriever().fit(features)
+    HammingRetriever().fit(features[:15])
+    HammingRetriever().fit(np.ones((16, 5), dtype=bool))
+    features[15, 2] *= -1
+    HammingRetriever().fit(features).partial_fit(features[:15])
+
+
+def test_codes_of_pairs_do_not_search_an_index_of_one_modality():
+    both = np.hstack([codes, codes])
+    message = r"have 24 columns, the codes of the index 12: .* use encode_text or encode_image"
+    with pytest.raises(ValueError, match=message):
+        HammingRetriever().fit(codes).search(both)

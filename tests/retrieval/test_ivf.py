@@ -13,6 +13,8 @@ from skhash.retrieval import HammingRetriever, _ivf
 faiss = pytest.importorskip("faiss")
 
 
+# The features of these checks are between 0 and 1.
+@pytest.mark.filterwarnings("ignore:all .* codes are equal")
 @pytest.mark.parametrize(
     ("estimator", "check"),
     list(

@@ -41,7 +41,8 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
     The embedding of an image :math:`x` is :math:`f(x) / \lVert f(x) \rVert`, where :math:`f` is the
     image encoder of a network that was trained to give an image and its caption the same direction
     [1]_; texts likewise. Nothing is learned here, and ``transform`` works without ``fit``. A
-    process loads a model once, at the first ``transform``. Pickles contain the name of the model,
+    process loads a model once, at the first ``transform``, which downloads weights that are not on
+    this disk into `weights_dir`. Pickles contain the name of the model,
     not its weights.
 
     Parameters
@@ -54,14 +55,15 @@ class CLIPFeaturizer(Documented, TransformerMixin, BaseEstimator):
     pretrained : str, os.PathLike or None, default="openai"
         A tag of open_clip, or the path of a state dict. Models of a hub or a folder have their own
         weights. ``None`` means random weights, which are the same in every process, for tests. If
-        the weights of a tag need QuickGELU, it is used. A file does not say whether its weights
-        need it: if they do, give the model name that ends in ``-quickgelu``.
+        the weights of a tag need QuickGELU, it is used. For a weights file of OpenAI, use a model
+        name that ends in ``-quickgelu``.
     modality : {"image", "text"}, default="image"
         What the rows of `X` are. A str is a path if they are images, and a text if they are texts.
     normalize : bool, default=True
         Whether to divide each embedding by its Euclidean norm.
     weights_dir : str, os.PathLike or None, default=None
-        Folder of downloaded weights. ``None`` means the cache of huggingface_hub.
+        Folder of downloaded weights. ``None`` means the cache of huggingface_hub, which is
+        ``~/.cache/huggingface/hub`` unless an environment variable such as ``HF_HOME`` changes it.
     local_files_only : bool, default=False
         Whether to use only local files, without any access to the network.
 

@@ -238,7 +238,8 @@ def unavailable(address, weights_dir, cause):
     return OSError(
         f"{address!r} is not in the cache folder {str(weights_dir or HF_HUB_CACHE)!r} and could "
         f"not be fetched ({cause}): fetch it once while online, give the path of a local copy of "
-        f"the weights as pretrained, or set pretrained=None for random weights{hint}."
+        f"the weights as pretrained, or set pretrained=None for random weights (for tests "
+        f"only){hint}."
     )
 
 

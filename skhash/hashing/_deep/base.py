@@ -105,9 +105,9 @@ class DeepHasher(PairHasher):
     tol : float, default=1e-4
         Smallest increase of the validation score that counts as an improvement.
     watch_fraction : float, default=0.05
-        Share of the pairs, at most about 50 pairs, that the first `fit` leaves out of the first
-        three quarters of its epochs. `code_statistics_` compares their codes with those of training
-        pairs. In the last quarter they are trained on like all others. No pair is left out if this
+        Share of the pairs, at most about 50 pairs, held out until three quarters of the first
+        training are done, to detect memorising. `code_statistics_` compares their codes with those
+        of training pairs. In the last quarter they are trained on, too. No pair is left out if this
         is 0 or amounts to fewer than 16 pairs, if groups cannot be divided accordingly, or if there
         are validation pairs, which are used instead.
 

@@ -19,7 +19,8 @@ class CFRHHasher(AffinityHasher):
     with the signed cosine similarities :math:`S_I` of the images and :math:`S_T` of the texts of a
     batch, and their joint similarity :math:`S_C`. Use it if similar items of both modalities should
     get similar codes. To find the other half of a pair, compare it with :class:`CCAHasher`, which
-    is much faster. The :ref:`guide <cfrh>` has the full loss, its sources and measurements.
+    is much faster. Set `n_bits`; then try `scale` and `pairing_weight`. The others made no clear
+    difference. The user guide has the full loss, its sources and measurements (:ref:`cfrh`).
 
     Parameters
     ----------

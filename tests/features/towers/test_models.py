@@ -181,7 +181,7 @@ def test_without_a_network_one_error_names_the_ways_out(no_network, tmp_path):
         "ConnectionError: no route to host",
         "fetch it once while online",
         "the path of a local copy",
-        "pretrained=None",
+        "pretrained=None for random weights (for tests only)",
     ):
         assert part in message
 
