@@ -1,4 +1,4 @@
-"""Codes of what both modalities agree on, in closed form."""
+"""Codes of what both modalities agree on, without a network."""
 
 from typing import Any
 
@@ -28,13 +28,14 @@ _HELD_OUT = 600  # pairs to hold out, some repeatedly where there are fewer
 
 @hasher
 class ConsensusHasher(PairHasher):
-    r"""Codes of what both modalities agree on, in closed form.
+    r"""Codes of what both modalities agree on, without a network.
 
     Each training pair gets a target vector that combines what both modalities agree on. For each
     modality, a kernel ridge regression predicts the target vectors, and one rotation turns the
     predictions into bits. Most parameters are chosen by cross-validation on the pairs. No labels
-    are used, and no network is trained. It is a good choice for search by meaning, and when CCA +
-    ITQ (:class:`CCAHasher`) is not accurate enough. The guide explains each step.
+    are used. There is no gradient training, except with ``target="pair"``. It is a good choice for
+    search by meaning, and when CCA + ITQ (:class:`CCAHasher`) is not accurate enough. The guide
+    explains each step.
 
     Rows are scaled to unit length; if no training feature of a modality is negative, square roots
     of its features are taken first. They are mapped to Nyström features :math:`\phi` of a Gaussian

@@ -91,7 +91,7 @@ class CFRHHasher(AffinityHasher):
     ----------
     M. Li, Y. Li, M. Ge, L. Ma: CLIP-based fusion-modal reconstructing hashing for large-scale
     unsupervised cross-modal retrieval (CFRH), International Journal of Multimedia Information
-    Retrieval 12 (2), 2023.
+    Retrieval 12 (1), article 2, 2023.
 
     S. Liu, S. Qian, Y. Guan, J. Zhan, L. Ying: Joint-modal distribution-based similarity hashing
     for large-scale unsupervised deep cross-modal retrieval (JDSH), SIGIR 2020.
