@@ -290,3 +290,8 @@ def test_only_joiners_of_emoji_are_left_out():
     with pytest.warns(UserWarning, match="no installed font has"):
         writing = Writing(["\U000f0000"])
     assert writing.drawable("\u0600\u200c\u200d") == "\u0600\u200c"
+
+
+def test_a_title_may_be_any_value():
+    display = RetrievalDisplay(["a dog"], [["a cat"]], np.array([[3]]), name=16).plot()
+    assert display.figure_.get_suptitle() == "16"
