@@ -60,12 +60,12 @@ def test_all_photographs_are_in_the_index_once_and_their_names_are_ids(model, tr
     assert saved.photographs.ids_.tolist() == names
     assert len(saved.captions) == N_PHOTOGRAPHS + 1
     assert saved.captions.ids_[:2].tolist() == ["my 0.png#0", "my 0.png#1"]
-    found = saved.find(frame["text"][1], N_PHOTOGRAPHS)
+    found, _ = saved.find(frame["text"][1], N_PHOTOGRAPHS)
     assert sorted(found["id"]) == sorted(names)
     codes = split_towers(pipeline).image.transform(frame["image"][1:])
     expected = HammingRetriever(n_neighbors=3).fit(codes, ids=names)
     query = split_towers(pipeline).text.transform([frame["text"][5]])
-    answer = saved.find(frame["text"][5], 3)
+    answer, _ = saved.find(frame["text"][5], 3)
     assert answer["id"].tolist() == expected.search(query)["id"].tolist()
 
 
@@ -82,7 +82,7 @@ def test_a_question_is_answered_by_names_and_a_picture(model, trained, monkeypat
     folder, _, frame, _, _ = trained
     run(monkeypatch, "--output", model.parent, "--ask", frame["text"][3])
     printed = capsys.readouterr().out
-    for line in own.Model(model).find(frame["text"][3]).itertuples():
+    for line in own.Model(model).find(frame["text"][3])[0].itertuples():
         assert line.id in printed
         assert own.UNKNOWN not in printed
         assert f"{line.distance} bit" in printed
@@ -130,7 +130,7 @@ def test_photographs_are_added_and_found_by_a_later_process(model, trained, tmp_
     (more / "notes.txt").touch()
     own.add(model, [str(more), str(folder)])
     assert f"3 photographs added; {N_PHOTOGRAPHS - 2} were already" in capsys.readouterr().out
-    ids = own.Model(model).find(frame["text"][0], 100)["id"].tolist()
+    ids = own.Model(model).find(frame["text"][0], 100)[0]["id"].tolist()
     assert sorted(ids) == sorted([*names, (more / "new.png").as_posix()])
     codes = split_towers(pipeline).image.transform([str(more / "new.png")])
     nearest = own.Model(model).photographs.search(codes, 1)
@@ -141,7 +141,7 @@ def test_removed_photographs_are_not_found_nor_their_captions(model, trained):
     folder, names, frame, _, _ = trained
     own.remove(model, [names[0], str(folder / names[1])])
     saved = own.Model(model)
-    assert not {*names[:2]} & {*saved.find(frame["text"][0], 100)["id"]}
+    assert not {*names[:2]} & {*saved.find(frame["text"][0], 100)[0]["id"]}
     assert len(saved.captions) == N_PHOTOGRAPHS - 2
     assert (folder / names[0]).is_file()
 
@@ -177,7 +177,7 @@ def test_a_picture_is_drawn_where_a_file_is_gone(model, trained, tmp_path, pyplo
     own.add(model, [str(trained[0])])
     saved = own.Model(model)
     saved.folder = tmp_path / "moved"
-    found = saved.find(trained[2]["text"][0])
+    found, _ = saved.find(trained[2]["text"][0])
     own.draw(saved, "a text", found, tmp_path / "answer.png")
     assert (tmp_path / "answer.png").is_file()
 

@@ -53,7 +53,7 @@ def refused(address, path, **parameters):
 def test_words_find_photographs_and_captions(address, model, trained):  # noqa: F811
     text = trained[2]["text"][5]
     found = json.loads(ask(address, "search", text=text))
-    expected = own.Model(model).find(text, serve.N_PHOTOGRAPHS)
+    expected, _ = own.Model(model).find(text, serve.N_PHOTOGRAPHS)
     assert [item["name"] for item in found["photographs"]] == expected["id"].tolist()
     assert [item["distance"] for item in found["photographs"]] == expected["distance"].tolist()
     assert found["captions"][0] == {"name": trained[1][4], "distance": 0, "caption": text}

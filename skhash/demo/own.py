@@ -57,8 +57,13 @@ class Model:
         return codes, not unknown
 
     def find(self, question, n_results=N_RESULTS):
-        """Find the photographs for a text, as a table of names, distances and captions."""
-        return self.photographs.search(self.encode(question)[0], n_results)
+        """Find the photographs for a text.
+
+        Returns a table of names, distances and captions, and whether the text encoder knows one of
+        the words.
+        """
+        codes, is_known = self.encode(question)
+        return self.photographs.search(codes, n_results), is_known
 
     def path_of(self, name):
         """Return the path of a photograph."""
@@ -171,8 +176,7 @@ def pictures_in(paths):
 def ask(path, question):
     """Answer a text with file names and distances, and draw the photographs."""
     model = Model(path)
-    codes, is_known = model.encode(question)
-    found = model.photographs.search(codes, N_RESULTS)
+    found, is_known = model.find(question)
     print(f"  {question!r}")
     if not is_known:
         print(f"    {UNKNOWN}")
