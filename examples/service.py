@@ -16,7 +16,7 @@ import time
 import warnings
 
 _started = time.perf_counter()  # before the imports, which take most of the time
-gc.disable()  # until the models are loaded: there is no garbage to find in modules
+gc.disable()  # imports and models are loaded faster without garbage collection
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def create():
     loaded = time.perf_counter()
     with warnings.catch_warnings(action="ignore"):  # these words may be unknown
         index.kneighbors(text.transform(["warm up"]), 1)  # loads the compiled engine
-    gc.freeze()  # nothing of what was loaded is garbage later
+    gc.freeze()  # later collections skip what has been loaded
     gc.enable()
     ready = time.perf_counter()
     print(

@@ -209,8 +209,8 @@ def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found
     n_queries, n_planes, size = len(queries), weights.shape[1] // 4, n_groups * _GROUP
     # From an address that is a multiple of 64, since other registers take twice as long to load.
     memory = np.empty(size * n_planes // 8 + 8, np.uint64)
-    start = -np.int64(memory.ctypes.data) % 64 // 8
-    planes = memory[start : start + size * n_planes // 8].reshape((n_groups, n_planes, _LENGTH))
+    skip = -np.int64(memory.ctypes.data) % 64 // 8
+    planes = memory[skip : skip + size * n_planes // 8].reshape((n_groups, n_planes, _LENGTH))
     sums = np.empty((batch, n_planes, 16), np.uint32)
     tables = np.empty((batch, n_planes, 16), np.uint8)
     steps, masks = np.empty(batch, np.int64), np.empty(_GROUP // 64, np.uint64)
