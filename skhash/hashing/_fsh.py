@@ -102,7 +102,9 @@ def _fused_graph(image, text, anchors, n_neighbors):
     """Return the similarity of pairs and anchors that fuses both modalities, (n, n_anchors)."""
     nearest, alike = [], []
     for x in (image, text):
-        knn = NearestNeighbors(n_neighbors=min(n_neighbors, len(anchors))).fit(x[anchors])
+        k = min(n_neighbors, len(anchors))
+        # A tree is searched in tasks that change the filters of warnings of all threads.
+        knn = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(x[anchors])
         nearest.append(knn.kneighbors_graph(x) / knn.n_neighbors)
         alike.append(np.exp(-cdist(x[anchors], x[anchors], "sqeuclidean") / 2))
     near_image, near_text = nearest

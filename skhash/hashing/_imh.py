@@ -98,6 +98,7 @@ class IMHHasher(LinearHasher):
 
 def _laplacian(x, n_neighbors):
     """Return the Laplacian of the symmetric graph of nearest neighbours, CSR, of mean degree 1."""
-    knn = NearestNeighbors(n_neighbors=min(n_neighbors, len(x) - 1)).fit(x)
+    # A tree is searched in tasks that change the filters of warnings of all threads.
+    knn = NearestNeighbors(n_neighbors=min(n_neighbors, len(x) - 1), algorithm="brute").fit(x)
     graph = knn.kneighbors_graph() / knn.n_neighbors
     return csgraph.laplacian((graph + graph.T) / 2).tocsr()
