@@ -14,11 +14,14 @@ items, a search with a filter with one without, and two threads with one. The la
 growth of time with the number of codes and of queries, and the time of compilation in two fresh
 processes that share a cache.
 
-Run it with ``python benchmarks/knn.py [--quick] [--k 10 100 1000] [--only search cost]``.
+Run it with ``python benchmarks/knn.py [--quick] [--k 10 100 1000] [--only search cost]``. With
+``--processor avx2`` or ``avx512``, faiss and the compiled engine use only the instructions of x86
+processors since Haswell or Skylake-X, where the machine is newer; NumPy uses all.
 """
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from functools import partial
@@ -58,6 +61,12 @@ BARS = {  # of faiss, at k = 10
 SINGLE_BAR, BANDWIDTH_BAR, THREADS_BAR, COMPILED_BAR = 3, 0.8, 1.8, 1.0
 IDS_BAR, REMOVED_BAR, FILTER_BAR = 10, 1.2, 5
 SHORT = {"faiss flat": "faiss", "kneighbors": "rest", "search, wi": "search"}
+_AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi,+bmi2,+lzcnt,+fma"
+_AVX512 = f"{_AVX2},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
+PROCESSORS = {  # name and features for the compiler, and the level of faiss
+    "avx2": ("haswell", _AVX2, "avx2"),
+    "avx512": ("skylake-avx512", _AVX512, "avx512"),
+}
 FEW, FEWER = 20, 5  # queries of usearch, of scikit-learn
 
 
@@ -342,14 +351,22 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--quick", action="store_true", help="small sizes; the bars mean little")
+    parser.add_argument("--processor", choices=PROCESSORS)
     options = parser.parse_args()
+    if options.processor and "FAISS_OPT_LEVEL" not in os.environ:  # before anything is imported
+        names = "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "FAISS_OPT_LEVEL"
+        chosen = dict(zip(names, PROCESSORS[options.processor], strict=True))
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | chosen)
+    if options.processor:
+        BARS.clear()  # they are those of the newest processors
     if options.quick:
         options.codes, options.queries, options.single_codes = 50_000, 100, 1_000_000
         options.cost_codes, options.rounds = [1000, 10_000, 100_000], 3
     faiss.omp_set_num_threads(1)
     print(__doc__)
     header("numpy", "numba", "faiss-cpu", "usearch", "scikit-learn")
-    print(f"faiss: {faiss.get_compile_options().strip()}\n")
+    level = options.processor or "all instructions of the processor"
+    print(f"faiss: {faiss.get_compile_options().strip()}; used: {level}\n")
     for name in options.only:
         SECTIONS[name](options)
 

@@ -17,8 +17,9 @@ PACKAGE = Path(skhash.__file__).parent
 PUBLIC = ("datasets", "features", "hashing", "metrics", "retrieval")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 COMPILED = {
-    *("asymmetric_numba.py", "engine_numba.py", "histograms_numba.py"),
-    *("lookup_numba.py", "words_numba.py"),
+    *("asymmetric_numba.py", "asymmetric_planes_numba.py", "candidates_numba.py"),
+    *("engine_numba.py", "histograms_numba.py", "nearest_planes_numba.py"),
+    *("planes_numba.py", "words_numba.py"),
 }
 # The folders and files where a heavy or optional library may be imported at all.
 HOMES = {
@@ -30,7 +31,7 @@ HOMES = {
     "PIL": {"features", "datasets", "metrics"},
     "faiss": {"retrieval"},
     "numba": COMPILED,
-    "llvmlite": {"lookup_numba.py"},
+    "llvmlite": {"planes_numba.py"},
     "pymilvus": set(),  # by name, and by its users
     "pooch": {"datasets"},
     "h5py": {"datasets"},

@@ -2,7 +2,7 @@
 
 A block of codes is opened if one of them has a lower bound below the query's k-th distance so far:
 two population counts a word. Only the codes that pass are measured, by tables of bytes. Many
-queries are searched by lookups instead where the processor has them; see `lookup_numba`.
+queries are searched by lookups instead where the processor has them; see `asymmetric_planes_numba`.
 """
 
 # pyright: reportCallIssue=false
@@ -10,7 +10,7 @@ queries are searched by lookups instead where the processor has them; see `looku
 import numpy as np
 from numba import njit
 
-from . import lookup_numba as lookup
+from . import asymmetric_planes_numba as lookups
 from .asymmetric_numpy import FARTHEST, coarse_levels, fine_levels, guess_limits
 from .words_numba import call, compiled, popcount, read_only, replace
 
@@ -203,7 +203,7 @@ def nearest(queries, weights, gallery, part, k, keep=None, *, verbose=0):
     keep = np.empty(0, dtype=bool) if keep is None else keep
 
     def search(queries, weights, found, rows):
-        pass_over = lookup.pass_over if lookup.suits(weights) else _pass_over
+        pass_over = lookups.pass_over if lookups.suits(weights) else _pass_over
         pass_over(queries, weights, gallery, part, keep, found, rows, verbose)
 
     search(queries, weights, found, rows)

@@ -1,9 +1,5 @@
 """Search by asymmetric distance: both engines against all distances, sorted."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -79,40 +75,6 @@ def test_engines_agree_to_the_bit(n_bits, k):
     assert_equal(*found)
     expected, _ = brute_force(real[:3], bits, k)
     np.testing.assert_allclose(found[0][0][:3], expected, rtol=1e-6, atol=1e-6)
-
-
-_AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2"
-PROCESSORS = {  # by the bytes that one instruction looks up
-    16: {"NUMBA_ENABLE_AVX": "0"},
-    32: {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": _AVX2},
-    0: {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse,+sse2"},
-}
-
-ON_ANOTHER_PROCESSOR = """
-import numpy as np
-from test_asymmetric import assert_equal, draw, find
-from skhash._hamming import lookup_numba
-
-for n_bits in 16, 64, 128:
-    real, bits = draw(0, 40, 3000, n_bits)
-    keep = np.arange(3000) % 7 > 0
-    assert_equal(*(find(real, bits, 9, keep=keep, algorithm=e) for e in ("numpy", "numba")))
-print(lookup_numba._WIDTH if lookup_numba._NAME else 0)
-"""
-
-
-@pytest.mark.parametrize("width", PROCESSORS)
-def test_older_processors_find_the_same(width, tmp_path):
-    codegen = pytest.importorskip("numba.core.codegen")
-    if not set(_AVX2.split(",")) <= set(codegen.get_host_cpu_features().split(",")):
-        pytest.skip("the processor has no AVX2")
-    environment = os.environ | PROCESSORS[width] | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    environment["PYTHONPATH"] = os.pathsep.join(str(Path(path).resolve()) for path in sys.path)
-    done = subprocess.run(
-        [sys.executable, "-c", ON_ANOTHER_PROCESSOR], cwd=Path(__file__).parent, env=environment,
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.stdout == f"{width}\n", done.stderr
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 
 from skhash._hamming import engine_numba as _popcount_numba
 from skhash._hamming import engine_numpy as _popcount
+from skhash._hamming import nearest_planes_numba, planes_numba
 from skhash._hamming.engine_numpy import distances, to_words
 
 ENGINES = {
     "numpy": _popcount,
     "numpy, tiny tiles": _popcount,
     "numba": _popcount_numba,
+    "numba, lookups": _popcount_numba,
 }
 # A length of each kind: words of every size, one to four words, many, with and without padding.
 LENGTHS = [1, 8, 13, 16, 30, 32, 60, 64, 65, 128, 190, 255, 256, 257, 1000, 4096]
@@ -24,6 +26,11 @@ def engine(request):
         if "tiny" in request.param:  # every seam between tiles is crossed
             patch.setattr(_popcount, "_TILE", 56)
             patch.setattr(_popcount, "_COLUMNS", 7)
+        if "lookups" in request.param:  # also where bits are counted faster, and for one query
+            if not planes_numba.LOOKS_UP:
+                pytest.skip("the processor does not look up bytes")
+            patch.setattr(nearest_planes_numba, "FASTER_THAN_COUNTS", True)
+            patch.setattr(nearest_planes_numba, "FEW", 1)
         yield ENGINES[request.param]
 
 
@@ -77,7 +84,7 @@ def test_nearest_equals_stable_argsort(engine, n_queries, n_codes, n_bits, seed,
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("engine", [_popcount, _popcount_numba], ids=["numpy", "numba"])
+@pytest.mark.parametrize("engine", ["numpy", "numba", "numba, lookups"], indirect=True)
 @pytest.mark.parametrize("n_bits", [8, 16, 64, 200, 300])
 @pytest.mark.parametrize("k", [1, 3, 700, 20_000])
 def test_nearest_among_many_equals_stable_argsort(engine, n_bits, k):
@@ -89,6 +96,20 @@ def test_nearest_among_many_equals_stable_argsort(engine, n_bits, k):
     order = np.argsort(full, axis=1, kind="stable")[:, :k]
     np.testing.assert_array_equal(rows, order)
     np.testing.assert_array_equal(found, np.take_along_axis(full, order, axis=1))
+
+
+def test_distances_that_a_byte_does_not_hold(engine):
+    """The first codes are as far from the query as 255 and 256 bits can be."""
+    codes = np.ones((300, 256), dtype=bool)
+    codes[[7, 280], 0] = False
+    codes[290, :2] = False
+    query, keep = np.zeros((1, 256), dtype=bool), np.arange(300) != 7
+    part = words(query), words(codes), slice(0, 300)
+    assert [a.tolist() for a in engine.nearest(*part, 4)] == [
+        [[254, 255, 255, 256]],
+        [[290, 7, 280, 0]],
+    ]
+    assert engine.nearest(*part, 4, keep)[1].tolist() == [[290, 280, 0, 1]]
 
 
 def test_nearest_of_a_gallery_in_descending_order(engine):
@@ -144,7 +165,7 @@ def test_only_codes_that_are_kept_count(
     np.testing.assert_array_equal(np.diff(starts), inside.sum(axis=1))
 
 
-@pytest.mark.parametrize("engine", [_popcount, _popcount_numba], ids=["numpy", "numba"])
+@pytest.mark.parametrize("engine", ["numpy", "numba", "numba, lookups"], indirect=True)
 @pytest.mark.parametrize("n_bits", [8, 64, 300])
 @pytest.mark.parametrize(("k", "kept"), [(1, 0.5), (3, 0.01), (700, 0.9), (700, 0.05)])
 def test_nearest_among_many_of_which_some_are_kept(engine, n_bits, k, kept):

@@ -1,0 +1,106 @@
+"""Exact search in Hamming space for many queries, compiled for x86 without population counts.
+
+Where the processor does not count the bits of all words of a register by one instruction, the
+distances are looked up, as `planes_numba` describes. They are sums in bytes, so that codes are
+measured one by one until the k-th distance so far fits into a byte.
+"""
+
+# pyright: reportCallIssue=false, reportIndexIssue=false
+
+import numpy as np
+from numba import njit
+
+from .candidates_numba import add, sort
+from .planes_numba import (
+    FASTER_THAN_COUNTS,
+    FEW,
+    GROUP,
+    below,
+    count_groups,
+    new_masks,
+    new_planes,
+    split,
+)
+from .words_numba import call, compiled, popcount
+
+BATCH = 256  # queries in a batch, which share the work of splitting the codes
+_LONG = 256  # bits of a code
+_MOST = 255  # what a byte holds: a larger distance counts as this one
+
+
+def suits(queries):
+    """Say whether the search is possible on this processor, and faster for these queries."""
+    n_bits = 8 * queries.itemsize * len(queries)
+    return FASTER_THAN_COUNTS and queries.shape[1] >= FEW and n_bits <= _LONG
+
+
+@njit
+def _fill(query, table):
+    """Write the distances of a query by the value of four bits."""
+    n_bits = 8 * query.itemsize
+    for m in range(len(table)):
+        own = np.int64(query[4 * m // n_bits] >> np.uint64(4 * m % n_bits)) & 15
+        for value in range(16):
+            table[m, value] = popcount(np.uint64(value ^ own))
+
+
+@njit(inline="always")
+def _measure(query, gallery, row):
+    """Return the distance of a code."""
+    distance = np.int64(0)
+    for w in range(len(query)):
+        distance += np.int64(popcount(query[w] ^ gallery[w, row]))
+    return distance
+
+
+@compiled
+def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found, rows):
+    n_queries, k = found.shape
+    capacity = min(2 * k + 256, end - begin)
+    n_planes, size = 2 * gallery.itemsize * len(gallery), n_groups * GROUP
+    planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
+    tables = np.empty((batch, n_planes, 16), np.uint8)
+    near = np.empty((batch, capacity), np.int16)  # candidates in the order of their rows
+    where = np.empty((batch, capacity), np.int64)
+    length = np.empty(batch, np.int64)
+    limit = np.empty(batch, np.int64)  # what is not nearer is not among the k nearest
+    n_below = np.empty(batch, np.int64)  # candidates nearer than the limit: fewer than k
+    passed = np.empty(batch, np.int64)  # the row before which codes have been measured
+    counts = np.empty((batch, n_bins + 1), np.int64)  # candidates by distance
+    for first in range(0, n_queries, batch):
+        n_own = min(batch, n_queries - first)
+        limit[:], counts[:] = n_bins, 0
+        for q in range(n_own):
+            query, t, c, m, row = queries[first + q], limit[q], 0, 0, begin
+            _fill(query, tables[q])
+            while t > _MOST and row < end:
+                d = _measure(query, gallery, row)
+                if d < t and (not len(keep) or keep[row]):
+                    t, c, m = add(near[q], where[q], counts[q], d, row, t, c, m, k)
+                row += 1
+            limit[q], n_below[q], length[q], passed[q] = t, c, m, row
+        for start in range(begin, end, size):
+            stop = min(end, start + size)
+            if len(keep) and not keep[start:stop].any():
+                continue
+            split(gallery, start, stop, planes)
+            for q in range(n_own):
+                query, t, c, m = queries[first + q], limit[q], n_below[q], length[q]
+                for group in range((stop - start + GROUP - 1) // GROUP):
+                    for i in range(below(planes, group, tables, q, np.uint8(t), masks, place)):
+                        row = start + group * GROUP + place[i]
+                        if row < passed[q] or row >= stop or (len(keep) and not keep[row]):
+                            continue
+                        d = _measure(query, gallery, row)
+                        if d < t:
+                            t, c, m = add(near[q], where[q], counts[q], d, row, t, c, m, k)
+                limit[q], n_below[q], length[q] = t, c, m
+        for q in range(n_own):
+            sort(near[q], where[q], length[q], counts[q], found[first + q], rows[first + q])
+
+
+def nearest(queries, gallery, begin, end, keep, n_bins, batch, found, rows, *, verbose):
+    """Write the nearest codes of each query, as the search by population counts does."""
+    n_groups = count_groups(8 * gallery.itemsize * len(gallery))
+    place = begin, end, keep, n_bins, batch, n_groups
+    call(_nearest, queries, gallery, *place, found, rows, verbose=verbose)
