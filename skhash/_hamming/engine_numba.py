@@ -1,6 +1,6 @@
 """Exact search in Hamming space, compiled.
 
-The functions of `_popcount`, with the same results. Compiled code is cached on disk.
+The functions of `engine_numpy`, with the same results. Compiled code is cached on disk.
 
 What makes it fast: 16 kilobytes of the gallery stay in a core's first cache while many queries pass
 over them; a block of codes is opened only if one of them beats the query's k-th distance so far,
