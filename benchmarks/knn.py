@@ -8,11 +8,11 @@ packed bits; for scikit-learn, the brute-force ``NearestNeighbors(metric="hammin
 slowest get fewer queries (scikit-learn also fewer codes), and their times are scaled, as the output
 says. Codes are uniformly random, or clustered: 1,000 centres with a tenth of the bits flipped.
 
-Further tables compare a single query with the memory bandwidth measured in the same rounds, an
-index with ids with faiss, an index with half of its items removed with an index of the remaining
-items, a search with a filter with one without, and two threads with one. The last ones show the
-growth of time with the number of codes and of queries, and the time of compilation in two fresh
-processes that share a cache.
+Further tables compare the search for all codes within a radius with that of faiss, a single query
+with the memory bandwidth measured in the same rounds, an index with ids with faiss, an index with
+half of its items removed with an index of the remaining items, a search with a filter with one
+without, and two threads with one. The last ones show the growth of time with the number of codes
+and of queries, and the time of compilation in two fresh processes that share a cache.
 
 Run it with ``python benchmarks/knn.py [--quick] [--k 10 100 1000] [--only search cost]``. With
 ``--processor avx2`` or ``avx512``, faiss and the compiled engine use only the instructions of x86
@@ -51,14 +51,16 @@ from skhash._hamming.comparable import comparable
 from skhash._ranking.relevance import encode_labels
 from skhash.retrieval import HammingRetriever
 
-BARS = {  # of faiss, at k = 10
+BARS = {  # of faiss, at k = 10 and within a radius
     ("skhash numba", 16): 40,
     ("skhash numba", 64): 9,
     ("skhash numba", 128): 6,
     ("skhash numba", 256): 3,
     ("skhash numpy", 64): 0.55,
+    "within": 4,
 }
 SINGLE_BAR, BANDWIDTH_BAR, THREADS_BAR, COMPILED_BAR = 3, 0.8, 1.8, 1.0
+RADII = {64: 16, 128: 42, 256: 98}  # by the number of bits
 IDS_BAR, REMOVED_BAR, FILTER_BAR = 10, 1.2, 5
 SHORT = {"faiss flat": "faiss", "kneighbors": "rest", "search, wi": "search"}
 _AVX2 = "+sse,+sse2,+sse3,+ssse3,+sse4.1,+sse4.2,+popcnt,+avx,+avx2,+bmi,+bmi2,+lzcnt,+fma"
@@ -174,6 +176,34 @@ def search_one(kind, n_bits, k, queries, codes, rounds):
         and np.array_equal(np.rint(answers[fewer][0] * n_bits), fewer_distances),
     )
     print()
+
+
+def within(options):
+    """Time the search for all codes within a radius, which finds some dozens for a query."""
+    for n_bits, radius in RADII.items():
+        queries, codes = make_codes("random", options.queries // 5, options.codes, n_bits)
+        index = faiss.IndexBinaryFlat(n_bits)
+        index.add(codes)
+        words = comparable(queries, codes)
+        contenders = {"faiss flat": partial(index.range_search, queries, radius + 1)} | {
+            f"skhash {name}": partial(_search.within_radius, *words, radius, algorithm=name)
+            for name in ("numba", "numpy")
+        }
+        seconds, answers = race(contenders, options.rounds)
+        starts, distances, rows = answers["faiss flat"]
+        n_found = len(rows) / len(queries)
+        title = f"within a radius of {radius}, {n_bits} bits: {n_found:.0f} a query"
+        line(title, "ms a query", "ratio to faiss", "bar")
+        for name, times in seconds.items():
+            ratio, text = speedup(seconds["faiss flat"], times)
+            bar = BARS.get("within") if name == "skhash numba" else None
+            line(name, f"{1000 * np.median(times) / len(queries):.4f}", text, verdict(ratio, bar))
+        owner = np.repeat(np.arange(len(queries)), np.diff(starts.astype(np.int64)))
+        order = np.lexsort((rows, distances, owner))
+        expected = distances[order], rows[order], starts
+        same = (map(np.array_equal, answers[f"skhash {e}"], expected) for e in ("numba", "numpy"))
+        check("both engines find what faiss does", all(map(all, same)))
+        print()
 
 
 @numba.njit
@@ -334,7 +364,7 @@ def compiling(options):
     print()
 
 
-SECTIONS = {f.__name__: f for f in (search, single, index, threads, cost, compiling)}
+SECTIONS = {f.__name__: f for f in (search, within, single, index, threads, cost, compiling)}
 
 
 def main():

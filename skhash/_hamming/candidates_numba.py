@@ -1,8 +1,10 @@
-"""Candidates of a query for its k nearest codes, in compiled searches of Hamming space."""
+"""What compiled searches find on the way: candidates for the k nearest, codes within a radius."""
 
 # pyright: reportCallIssue=false
 
 from numba import njit
+
+from .words_numba import compiled
 
 
 @njit(inline="always")
@@ -62,3 +64,12 @@ def sort(near, where, length, starts, found, rows):
         starts[near[i]] += 1
         if target < len(found):
             found[target], rows[target] = near[i], where[i]
+
+
+@compiled
+def arrange(owner, near, where, n_listed, starts, found, rows):
+    """Write codes listed in the order of their rows to their places, by query and distance."""
+    for i in range(n_listed):
+        q, d = owner[i], near[i]
+        found[starts[q, d]], rows[starts[q, d]] = d, where[i]
+        starts[q, d] += 1

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 
 from . import nearest_planes_numba as lookups
-from .candidates_numba import drop, sort
+from .candidates_numba import arrange, drop, sort
 from .engine_numpy import n_distances
 from .histograms_numba import histograms
 from .words_numba import call, compiled, measure, popcount, read_only
@@ -26,6 +26,7 @@ __all__ = ["histograms", "nearest", "within_radius"]
 _CACHE = 1 << 14  # bytes of the gallery that a batch of queries passes over
 _BATCH = 64  # queries in a batch
 _CANDIDATES = 1 << 19  # bytes that the candidates of a batch may take
+_LISTED = 1 << 20  # codes within a radius that are listed on the way
 _NARROW, _WIDE = 64, 256  # codes in a block, where words are written out and where not
 
 _ALL = read_only(np.empty(0, dtype=bool))[0]
@@ -142,10 +143,13 @@ def _nearest(unrolled, queries, gallery, begin, end, keep, n_bins, batch, step, 
 
 
 @compiled
-def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, found, rows):
-    """Count what is within a radius by query and distance, or `fill` the places counted before."""
+def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, owner, found, rows):
+    """Count what is within a radius by query and distance, and list it as far as there is space.
+
+    With `fill`, write it instead to the places that follow from the counts.
+    """
     n_queries, n_near = starts.shape
-    block, word = _NARROW if len(unrolled) else _WIDE, gallery.dtype.type
+    block, word, length = _NARROW if len(unrolled) else _WIDE, gallery.dtype.type, 0
     distance = np.empty(_WIDE, gallery.dtype)
     place = np.empty(_WIDE + 1, np.int64)
     for first in range(0, n_queries, _BATCH):
@@ -163,6 +167,9 @@ def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, fo
                         d = np.int64(distance[place[i]])
                         if fill:
                             found[starts[q, d]], rows[starts[q, d]] = d, row + place[i]
+                        elif length < len(owner):
+                            owner[length], found[length], rows[length] = q, d, row + place[i]
+                            length += 1
                         starts[q, d] += 1
                     row = _next(unrolled, query, gallery, row + block, stop, word(n_near), distance)
 
@@ -188,13 +195,21 @@ def within_radius(queries, gallery, part, radius, keep=None, *, verbose=0):
     """Find all codes within a Hamming ball, as `engine_numpy.within_radius` does."""
     n_near = min(radius + 1, n_distances(gallery))
     counts = np.zeros((queries.shape[1], n_near), dtype=np.int64)
-    arguments = *_words(queries, gallery), part.start, part.stop, _mask(keep)
-    arguments = *arguments, _step(gallery, _BATCH, keep)
-    nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
-    call(_within, *arguments, counts, False, *nothing, verbose=verbose)
+    unrolled, *words = _words(queries, gallery)
+    place = part.start, part.stop, _mask(keep)
+    arguments = unrolled, *words, *place, _step(gallery, _BATCH, keep)
+    listed = tuple(np.empty(_LISTED, dtype) for dtype in (np.int32, np.int32, np.int64))
+    if lookups.suits(queries, n_near):
+        lookups.within_radius(*words, *place, counts, *listed, verbose=verbose)
+    else:
+        call(_within, *arguments, counts, False, *listed, verbose=verbose)
     ends = counts.cumsum().reshape(counts.shape)
-    found, rows = np.empty(ends[-1, -1], dtype=np.int32), np.empty(ends[-1, -1], dtype=np.int64)
-    call(_within, *arguments, ends - counts, True, found, rows, verbose=verbose)
+    starts, n_found = ends - counts, ends[-1, -1]
+    found, rows = np.empty(n_found, dtype=np.int32), np.empty(n_found, dtype=np.int64)
+    if n_found <= _LISTED:
+        call(arrange, *listed, n_found, starts, found, rows, verbose=verbose)
+    else:
+        call(_within, *arguments, starts, True, listed[0], found, rows, verbose=verbose)
     return found, rows, np.concatenate([[0], ends[:, -1]])
 
 

@@ -28,10 +28,11 @@ _LONG = 256  # bits of a code
 _MOST = 255  # what a byte holds: a larger distance counts as this one
 
 
-def suits(queries):
+def suits(queries, limit=0):
     """Say whether the search is possible on this processor, and faster for these queries."""
     n_bits = 8 * queries.itemsize * len(queries)
-    return FASTER_THAN_COUNTS and queries.shape[1] >= FEW and n_bits <= _LONG
+    is_fast = FASTER_THAN_COUNTS and queries.shape[1] >= FEW
+    return is_fast and n_bits <= _LONG and limit <= _MOST
 
 
 @njit
@@ -99,8 +100,43 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
             sort(near[q], where[q], length[q], counts[q], found[first + q], rows[first + q])
 
 
+@compiled
+def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, rows):
+    n_queries, limit = counts.shape
+    n_planes, size, length = 2 * gallery.itemsize * len(gallery), n_groups * GROUP, 0
+    planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
+    tables = np.empty((BATCH, n_planes, 16), np.uint8)
+    for first in range(0, n_queries, BATCH):
+        n_own = min(BATCH, n_queries - first)
+        for q in range(n_own):
+            _fill(queries[first + q], tables[q])
+        for start in range(begin, end, size):
+            stop = min(end, start + size)
+            if len(keep) and not keep[start:stop].any():
+                continue
+            split(gallery, start, stop, planes)
+            for q in range(n_own):
+                n = first + q
+                for group in range((stop - start + GROUP - 1) // GROUP):
+                    for i in range(below(planes, group, tables, q, np.uint8(limit), masks, place)):
+                        row = start + group * GROUP + place[i]
+                        if row >= stop or (len(keep) and not keep[row]):
+                            continue
+                        d = _measure(queries[n], gallery, row)
+                        if length < len(owner):
+                            owner[length], found[length], rows[length] = n, d, row
+                            length += 1
+                        counts[n, d] += 1
+
+
 def nearest(queries, gallery, begin, end, keep, n_bins, batch, found, rows, *, verbose):
     """Write the nearest codes of each query, as the search by population counts does."""
     n_groups = count_groups(8 * gallery.itemsize * len(gallery))
     place = begin, end, keep, n_bins, batch, n_groups
     call(_nearest, queries, gallery, *place, found, rows, verbose=verbose)
+
+
+def within_radius(queries, gallery, begin, end, keep, counts, owner, found, rows, *, verbose):
+    """Count and list what is within a radius, as the search by population counts does."""
+    place = begin, end, keep, count_groups(8 * gallery.itemsize * len(gallery))
+    call(_within, queries, gallery, *place, counts, owner, found, rows, verbose=verbose)

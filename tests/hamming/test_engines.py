@@ -15,6 +15,7 @@ ENGINES = {
     "numpy, tiny tiles": _popcount,
     "numba": _popcount_numba,
     "numba, lookups": _popcount_numba,
+    "numba, lists that are too short": _popcount_numba,
 }
 # A length of each kind: words of every size, one to four words, many, with and without padding.
 LENGTHS = [1, 8, 13, 16, 30, 32, 60, 64, 65, 128, 190, 255, 256, 257, 1000, 4096]
@@ -31,6 +32,8 @@ def engine(request):
                 pytest.skip("the processor does not look up bytes")
             patch.setattr(nearest_planes_numba, "FASTER_THAN_COUNTS", True)
             patch.setattr(nearest_planes_numba, "FEW", 1)
+        if "too short" in request.param:  # a radius search passes over the codes again
+            patch.setattr(_popcount_numba, "_LISTED", 5)
         yield ENGINES[request.param]
 
 
