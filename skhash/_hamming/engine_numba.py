@@ -178,16 +178,15 @@ def nearest(queries, gallery, part, k, keep=None, *, verbose=0):
     """Find the `k` nearest codes of each query, as `engine_numpy.nearest` does."""
     shape = n_queries, k = queries.shape[1], k
     found, rows = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int64)
-    looks_up = lookups.suits(queries)
     batch = _CANDIDATES // (10 * min(2 * k + 256, part.stop - part.start))
-    batch = max(1, min(batch, lookups.BATCH if looks_up else _BATCH, n_queries))
+    batch = max(1, min(batch, n_queries))
     unrolled, *words = _words(queries, gallery)
-    arguments = *words, part.start, part.stop, _mask(keep), n_distances(gallery), batch
-    if looks_up:
-        lookups.nearest(*arguments, found, rows, verbose=verbose)
+    arguments = *words, part.start, part.stop, _mask(keep), n_distances(gallery)
+    if lookups.suits(gallery, batch):
+        lookups.nearest(*arguments, batch, found, rows, verbose=verbose)
     else:
-        step = _step(gallery, batch, keep)
-        call(_nearest, unrolled, *arguments, step, found, rows, verbose=verbose)
+        sizes = min(batch, _BATCH), _step(gallery, batch, keep)
+        call(_nearest, unrolled, *arguments, *sizes, found, rows, verbose=verbose)
     return found, rows
 
 
@@ -199,7 +198,7 @@ def within_radius(queries, gallery, part, radius, keep=None, *, verbose=0):
     place = part.start, part.stop, _mask(keep)
     arguments = unrolled, *words, *place, _step(gallery, _BATCH, keep)
     listed = tuple(np.empty(_LISTED, dtype) for dtype in (np.int32, np.int32, np.int64))
-    if lookups.suits(queries, n_near):
+    if lookups.suits(gallery, len(counts), n_near):
         lookups.within_radius(*words, *place, counts, *listed, verbose=verbose)
     else:
         call(_within, *arguments, counts, False, *listed, verbose=verbose)

@@ -23,15 +23,15 @@ from .planes_numba import (
 )
 from .words_numba import call, compiled, popcount
 
-BATCH = 256  # queries in a batch, which share the work of splitting the codes
+_BATCH = 256  # queries in a batch, which share the work of splitting the codes
 _LONG = 256  # bits of a code
 _MOST = 255  # what a byte holds: a larger distance counts as this one
 
 
-def suits(queries, limit=0):
-    """Say whether the search is possible on this processor, and faster for these queries."""
-    n_bits = 8 * queries.itemsize * len(queries)
-    is_fast = FASTER_THAN_COUNTS and queries.shape[1] >= FEW
+def suits(gallery, n_queries, limit=0):
+    """Say whether the search is possible on this processor, and faster for so many queries."""
+    n_bits = 8 * gallery.itemsize * len(gallery)
+    is_fast = FASTER_THAN_COUNTS and n_queries >= FEW
     return is_fast and n_bits <= _LONG and limit <= _MOST
 
 
@@ -105,9 +105,9 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
     n_queries, limit = counts.shape
     n_planes, size, length = 2 * gallery.itemsize * len(gallery), n_groups * GROUP, 0
     planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
-    tables = np.empty((BATCH, n_planes, 16), np.uint8)
-    for first in range(0, n_queries, BATCH):
-        n_own = min(BATCH, n_queries - first)
+    tables = np.empty((_BATCH, n_planes, 16), np.uint8)
+    for first in range(0, n_queries, _BATCH):
+        n_own = min(_BATCH, n_queries - first)
         for q in range(n_own):
             _fill(queries[first + q], tables[q])
         for start in range(begin, end, size):
@@ -132,7 +132,7 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
 def nearest(queries, gallery, begin, end, keep, n_bins, batch, found, rows, *, verbose):
     """Write the nearest codes of each query, as the search by population counts does."""
     n_groups = count_groups(8 * gallery.itemsize * len(gallery))
-    place = begin, end, keep, n_bins, batch, n_groups
+    place = begin, end, keep, n_bins, min(batch, _BATCH), n_groups
     call(_nearest, queries, gallery, *place, found, rows, verbose=verbose)
 
 

@@ -28,7 +28,7 @@ for n_bits in 16, 128:
     assert_equal(*(find(real, bits, 9, keep=keep, algorithm=e) for e in ("numpy", "numba")))
     sides = words(real >= 0), words(bits), 9
     assert_equal(*(nearest(*sides, keep=keep, algorithm=e) for e in ("numpy", "numba")))
-print(planes_numba.WIDTH if planes_numba.LOOKS_UP else 0, nearest_planes_numba.suits(sides[0]))
+print(planes_numba.WIDTH if planes_numba.LOOKS_UP else 0, nearest_planes_numba.suits(sides[1], 40))
 """
 
 
