@@ -47,6 +47,16 @@ def cut(text, width=300):
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
+def name_rows(rows):
+    """Return the numbers of rows, the first five if there are more.
+
+    >>> name_rows([3]), name_rows([0, 1, 2, 3, 4, 5])
+    ('row 3', 'rows 0, 1, 2, 3, 4, ...')
+    """
+    shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    return f"row{'s' if len(rows) > 1 else ''} {shown}"
+
+
 def warn(message, category=UserWarning, *, about=None):
     """Warn, naming as the source the line that called this library, directly or by scikit-learn.
 
