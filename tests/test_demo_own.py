@@ -4,6 +4,7 @@ import os
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
@@ -193,6 +194,12 @@ def test_a_file_to_add_that_is_not_there_is_named(model, monkeypatch):
         run(monkeypatch, "--output", model.parent, "--add", "nowhere")
 
 
+def test_a_folder_without_pictures_to_add_is_named(model, monkeypatch, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match=r"no picture to add in .*empty: check the path"):
+        run(monkeypatch, "--output", model.parent, "--add", tmp_path / "empty")
+
+
 @pytest.mark.parametrize("missing", ["images", "captions"])
 def test_a_missing_path_is_noticed_before_anything_is_loaded(
     missing, tmp_path, monkeypatch, capsys
@@ -214,13 +221,18 @@ def test_too_few_pictures_are_refused(trained, tmp_path):
         data.load_own(folder, table, tmp_path / "features")
 
 
-def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch):
+def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch, capsys):
     folder, names, frame, _, pipeline = trained
     table = tmp_path / "captions.csv"
-    frame.iloc[1:].assign(image=names).to_csv(table, index=False)
+    rows = frame.iloc[1:].assign(image=names)
+    lacking = make_table(image=["gone.png", names[0]], text=["a red disc", ""])
+    pd.concat([rows, lacking]).to_csv(table, index=False)
     monkeypatch.setattr(data, "FEWEST", N_PHOTOGRAPHS)
     features = [pipeline[0].transform(frame)] * 2
     monkeypatch.setattr(data, "train_encoders", lambda *_: (pipeline[0], features))
     own_pairs = data.load_own(folder, table, tmp_path / "features")
+    printed = capsys.readouterr().out  # and no warning, which names a line of the demo
+    assert f"1 of {N_PHOTOGRAPHS + 2} rows of {table} have no caption" in printed
+    assert f"1 of {N_PHOTOGRAPHS + 1} rows of {table} have no picture" in printed
     for shown in (own_pairs.shown_test, own_pairs.shown_gallery):
         assert [open_image(path).size for path in shown["image"]] == [(16, 16)] * len(shown)

@@ -12,6 +12,7 @@ from typing import Any
 _WITHIN = {"skhash", "sklearn", "joblib", "torch", "contextlib"}
 
 UNKNOWN_WORDS = "unknown words"  # texts hold no word that an encoder knows
+DROPPED_ROWS = "dropped rows"  # rows of a table lack their caption or their picture
 # What warnings are about, and the list that their messages are put into.
 _gathered: ContextVar[Any] = ContextVar("gathered", default=None)
 

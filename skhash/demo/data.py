@@ -11,6 +11,7 @@ from sklearn.utils import Bunch
 
 from .. import datasets, features
 from .._blocks import BLOCKS
+from .._inputs.messages import DROPPED_ROWS, gathering
 
 FEWEST = 40  # pictures of your own
 
@@ -44,7 +45,10 @@ def load_scenes():
 def load_own(images, captions, cache_dir):
     """Load pictures and captions; hold out a fifth for testing and a fifth for tuning."""
     folder = Path(os.path.abspath(Path(images).expanduser()))
-    pairs = datasets.load_image_table(folder, captions, on_missing="drop")
+    with gathering(DROPPED_ROWS) as notes:
+        pairs = datasets.load_image_table(folder, captions, on_missing="drop")
+    for note in notes:
+        print(f"  {note}")
     n_pictures = pairs.group.max() + 1
     if n_pictures < FEWEST:
         raise ValueError(
@@ -68,7 +72,7 @@ def load_own(images, captions, cache_dir):
         featurizer.fit(train[~held_out])
         tables = [featurizer.transform(table) for table in (train, test)]
     return Bunch(
-        about=f"{len(pairs.frame)} pairs of your own, {len(pairs.dropped)} pictures missing.",
+        about=f"{len(pairs.frame)} pairs of your own.",
         relevant="belongs to the same picture as the query",
         train=tables[0],
         test=tables[1],
