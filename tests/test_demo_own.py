@@ -13,7 +13,12 @@ from skhash import make_table, split_towers
 from skhash.datasets import make_scenes
 from skhash.demo import __main__ as command
 from skhash.demo import data, own
-from skhash.features import BoWTextFeaturizer, CrossModalFeaturizer, PatchFeaturizer
+from skhash.features import (
+    BoWTextFeaturizer,
+    CLIPFeaturizer,
+    CrossModalFeaturizer,
+    PatchFeaturizer,
+)
 from skhash.hashing import CCAHasher
 from skhash.metrics._display_items import open_image
 from skhash.retrieval import HammingRetriever
@@ -221,16 +226,59 @@ def test_too_few_pictures_are_refused(trained, tmp_path):
         data.load_own(folder, table, tmp_path / "features")
 
 
-def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch, capsys):
+def load_own(monkeypatch, folder, table):
+    """Load pairs where CLIP has no weights."""
+
+    def no_weights(*_):
+        raise OSError
+
+    monkeypatch.setattr(data, "FEWEST", N_PHOTOGRAPHS)
+    monkeypatch.setattr(CLIPFeaturizer, "transform", no_weights)
+    return data.load_own(folder, table, table.parent / "features")
+
+
+@pytest.mark.parametrize("n_enough", [1000, 5])
+def test_encoders_are_trained_where_there_are_enough_pairs(
+    trained, tmp_path, monkeypatch, capsys, n_enough
+):
     folder, names, frame, _, pipeline = trained
+    table = tmp_path / "captions.csv"
+    frame.iloc[1:].assign(image=names).to_csv(table, index=False)
+    monkeypatch.setattr(data, "ENOUGH", n_enough)
+    monkeypatch.setattr(
+        data,
+        "train_encoders",
+        lambda *tables: (None, [pipeline[0].transform(t) for t in tables[:2]]),
+    )
+    own_pairs = load_own(monkeypatch, folder, table)
+    assert own_pairs.shared_space == (n_enough == 5)
+    assert ("encoders are trained" in capsys.readouterr().out) == (n_enough == 5)
+    assert len(own_pairs.features) == N_PHOTOGRAPHS
+
+
+def test_a_short_question_is_understood_after_few_pairs():
+    scenes = make_scenes(240, random_state=0).frame
+    featurizer, tables = data.count_words(scenes[:200], scenes[200:], np.arange(200) >= 160)
+    assert [len(table) for table in tables] == [200, 40]
+    model = make_pipeline(featurizer, CCAHasher(32, random_state=0).fit(tables[0]))
+    towers = split_towers(model)
+    index = HammingRetriever(n_neighbors=10).fit(
+        towers.image.transform(scenes["image"]), scenes["text"].to_numpy()
+    )
+    found = index.search(towers.text.transform(["cross", "ring"]))
+    words = np.repeat(["cross", "ring"], 10)
+    hits = [word in text.split() for word, text in zip(words, found["label"], strict=True)]
+    chance = np.mean([word in text.split() for text in scenes["text"] for word in set(words)])
+    assert np.mean(hits) > 2 * chance
+
+
+def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch, capsys):
+    folder, names, frame, _, _ = trained
     table = tmp_path / "captions.csv"
     rows = frame.iloc[1:].assign(image=names)
     lacking = make_table(image=["gone.png", names[0]], text=["a red disc", ""])
     pd.concat([rows, lacking]).to_csv(table, index=False)
-    monkeypatch.setattr(data, "FEWEST", N_PHOTOGRAPHS)
-    features = [pipeline[0].transform(frame)] * 2
-    monkeypatch.setattr(data, "train_encoders", lambda *_: (pipeline[0], features))
-    own_pairs = data.load_own(folder, table, tmp_path / "features")
+    own_pairs = load_own(monkeypatch, folder, table)
     printed = capsys.readouterr().out  # and no warning, which names a line of the demo
     assert f"1 of {N_PHOTOGRAPHS + 2} rows of {table} have no caption" in printed
     assert f"1 of {N_PHOTOGRAPHS + 1} rows of {table} have no picture" in printed
