@@ -5,6 +5,7 @@ import sys
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.model_selection import PredefinedSplit
@@ -12,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
 from skhash import make_table
+from skhash.demo import __main__ as command
 from skhash.demo import choosing, quality
 from skhash.features import BoWTextFeaturizer
 from skhash.hashing import CCAHasher, CFRHHasher, ITQHasher
@@ -32,6 +34,16 @@ def test_a_saved_model_answers_a_caption(tmp_path):
     index.save(tmp_path / "demo-scenes.index")
     done = demo("--output", tmp_path, "--ask", "a blue box")
     assert "distance  0  image 1: a blue box" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("question", ["a dog", "693"])
+def test_a_model_of_wiki_is_asked_by_the_number_of_an_article(tmp_path, monkeypatch, question):
+    joblib.dump({"data": "wiki", "text": None}, tmp_path / "demo-wiki.joblib")
+    HammingRetriever().fit(np.eye(8, dtype=bool)).save(tmp_path / "demo-wiki.index")
+    test = Bunch(data=pd.DataFrame({"text__0": np.zeros(693)}))
+    monkeypatch.setattr("skhash.datasets.fetch_wiki", lambda **_: test)
+    with pytest.raises(ValueError, match=f"got '{question}': ask with the number .*0 to 692"):
+        command.ask(tmp_path / "demo-wiki.joblib", question)
 
 
 def test_pictures_without_captions_are_refused(tmp_path):

@@ -26,6 +26,11 @@ def ask(path, question):
     model, index = joblib.load(path), retrieval.HammingRetriever.open(path.with_suffix(".index"))
     if model["data"] == "wiki":
         test = datasets.fetch_wiki(subset="test", as_frame=True)
+        if not (question.isascii() and question.isdigit() and int(question) < len(test.data)):
+            raise ValueError(
+                f"Wiki's texts are given as topics, not words, got {question!r}: ask with the "
+                f"number of a test article, 0 to {len(test.data) - 1}."
+            )
         row = int(question)
         query = test.data.filter(like="text__").iloc[[row]]
         print(f"  test article {row}, {test.target_names[test.target[row]]}")
