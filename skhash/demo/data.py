@@ -65,7 +65,7 @@ def load_own(images, captions, cache_dir):
     try:
         clip.transform(train["image"][:1])
     except OSError:
-        shared_space = len(train) >= ENOUGH
+        shared_space = len(pairs.frame) >= ENOUGH
         instead = "encoders are trained on these pairs"
         if not shared_space:
             instead = "colours and corners of pictures and words of captions are counted"
