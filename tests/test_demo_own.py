@@ -218,6 +218,13 @@ def test_a_missing_path_is_noticed_before_anything_is_loaded(
     assert f"{tmp_path / 'nowhere'}: check --{missing}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("header", ["Bild;caption", "image;Text 1"])
+def test_unknown_columns_are_to_be_renamed(trained, tmp_path, monkeypatch, header):
+    (tmp_path / "captions.csv").write_text(f"{header}\nmy 0.png;a disc\n")
+    with pytest.raises(SystemExit, match=r"_column cannot be inferred.*\n.* rename the columns"):
+        run(monkeypatch, "--images", trained[0], "--captions", tmp_path / "captions.csv")
+
+
 def test_too_few_pictures_are_refused(trained, tmp_path):
     folder, names, frame, _, _ = trained
     table = tmp_path / "captions.csv"

@@ -142,7 +142,8 @@ def main():
     except (FileNotFoundError, ValueError) as error:
         if arguments.data != "own":
             raise
-        sys.exit(f"{error}")
+        hint = "The demo has no such option: rename the columns to image and caption in the file."
+        sys.exit(f"{error}\n{hint}" if "_column" in str(error) else f"{error}")
     print(f"  {data.about}\n  {len(data.train)} pairs to learn from, {len(data.test)} queries")
     arguments.output.mkdir(parents=True, exist_ok=True)
     choice = choose(data, plt, arguments.output / f"demo-{arguments.data}-choosing.png")
