@@ -1,7 +1,7 @@
 # make demo        the whole job on drawn scenes; DATA=wiki for Wiki, or pairs of your own with
 #                  IMAGES=folder CAPTIONS=file.csv; then ASK="words" asks the model that was saved
 #                  last, ADD=folder and REMOVE=names change the photographs that it finds,
-#                  SERVE=1 serves a page to search with on this computer
+#                  SERVE=1 serves a page to search with on this computer, SERVE=8001 at that port
 # make test        the tests
 # make docs        the documentation, in docs/_build/html
 # make check-docs  opens every page that make docs built in a headless Chromium, where there is one
@@ -15,7 +15,7 @@ BIN := .venv/bin
 
 # What changes or asks a saved model. Make exports ASK, so that it may hold quotes.
 SAVED = $(if $(ADD),--add $(ADD)) $(if $(REMOVE),--remove $(REMOVE)) $(if $(ASK),--ask="$$ASK") \
-	$(if $(SERVE),--serve)
+	$(if $(SERVE),--serve $(filter-out 1,$(SERVE)))
 
 # Batches are small: one thread is faster than many. See the user guide on hashing.
 export OMP_NUM_THREADS ?= 1

@@ -45,6 +45,17 @@
   };
   [...container.children].forEach(walk);
 
+  // A number of a table stays on one line.
+  for (const cell of article.querySelectorAll("table:not(.dataframe) td")) {
+    if (!/^[\d.,]+ [±\/][\d.,±\/ ]+$/.test(cell.textContent.trim())) continue;
+    const range = document.createRange();
+    range.selectNodeContents(cell.querySelector("p") || cell);
+    if (new Set([...range.getClientRects()].map((box) => box.top)).size > 1) {
+      found.add(`a number on several lines: ${name(cell)}`);
+      break;
+    }
+  }
+
   // Text has the contrast that WCAG asks for, and nothing shines in the dark.
   const parse = (color) => {
     const numbers = (color.match(/[\d.]+/g) || []).map(Number);

@@ -2,10 +2,10 @@
 
 Run ``python docs/check_site.py docs/_build/html`` after a build. Each page is opened on a phone in
 dark colours and on a desktop in light ones. Listed are: text that leaves its column or is cut off,
-formulas and tables that open scrolled, text of little contrast, light boxes in the dark, pictures
-without alternative text, errors in the console, files that are loaded from the network, links that
-lead nowhere, and words that the search must find but does not. Nothing is checked where no Chromium
-is installed.
+formulas and tables that open scrolled, numbers on several lines, text of little contrast, light
+boxes in the dark, pictures without alternative text, errors in the console, files that are loaded
+from the network, links that lead nowhere, and words that the search must find but does not. Nothing
+is checked where no Chromium is installed.
 
 The browser is driven by its DevTools protocol through a pair of pipes, for which the standard
 library is enough.

@@ -163,8 +163,9 @@ pd.DataFrame(
 )
 
 # %%
-# Which hasher is best depends on the code length. In the search, Consensus has the best score with
-# 16 and 32 bits, CCA + ITQ with 64 and FSH with 128, but some differences are smaller than the
-# standard deviation over the folds. The best hasher for finding the same picture need not be the
-# best for finding items of the same class; :doc:`/guide/choosing` has an example. Other data will
-# give another order, and the network was kept small here. Run the search on your own pairs.
+# Which hasher is best can depend on the code length. In the search, Consensus has the best score
+# with 16 bits, and CFRH with longer codes. Some differences, such as that between CCA + ITQ and FSH
+# with 128 bits, are smaller than the standard deviation over the folds. The best hasher for finding
+# the same picture need not be the best for finding items of the same class;
+# :doc:`/guide/choosing` has an example. Other data will give another order, and the network was
+# kept small here. Run the search on your own pairs.

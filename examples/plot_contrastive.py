@@ -84,7 +84,7 @@ for ax in (left, right):
     ax.axvspan(
         epochs[history["stage"] == "clustered"][0] - 0.5, epochs[-1] + 0.5, color="0.93", zorder=0
     )
-    ax.legend()
+    ax.legend(loc=(0.6, 0.22) if ax is left else "best")
 left.set_title("grey: rounds with neighbours", loc="left", fontsize=10)
 plt.show()
 
@@ -111,7 +111,7 @@ plt.show()
 # From features to codes
 # ----------------------
 # The features of an item take 512 bytes. A hasher turns them into 64 bits, which are 8 bytes, and
-# the other half of a pair is among the ten nearest items nearly as often. Two linear hashers are
+# the other half of a pair is among the ten nearest items about as often. Two linear hashers are
 # fitted to the same features for comparison: canonical correlation analysis (CCA), and the space
 # that both encoders share, each with iterative quantization (ITQ).
 

@@ -31,7 +31,23 @@ names = [f"scene-{number:03}.png" for number in range(700)]
 codes = towers.image.transform(frame["image"])
 index = HammingRetriever(n_neighbors=3).fit(codes[:600], labels[:600], ids=names[:600])
 query = towers.text.transform(["a violet wedge over a teal box"])
-index.search(query)
+found = index.search(query)
+found
+
+# %%
+# The ids are the names of files, so the pictures that were found can be drawn.
+
+import matplotlib.pyplot as plt
+
+from skhash.metrics import RetrievalDisplay
+
+scene = dict(zip(names, frame["image"], strict=True))
+RetrievalDisplay(
+    ["a violet wedge over a teal box"],
+    [[scene[name] for name in found["id"]]],
+    [found["distance"].to_numpy()],
+).plot()
+plt.show()
 
 # %%
 # Add new pictures and remove others. The index is not rebuilt, and row numbers do not change.

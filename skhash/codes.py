@@ -110,7 +110,7 @@ def _every(array, test):
 def check_finite(array):
     """Return real codes if all of them are finite; raise a ValueError otherwise."""
     if not _every(array, np.isfinite):
-        raise ValueError("real codes must be finite, got NaN or infinity.")
+        raise ValueError("real codes must be finite, got NaN or infinity: remove these rows.")
     return array
 
 

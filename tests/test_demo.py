@@ -5,6 +5,7 @@ import sys
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.decomposition import TruncatedSVD
 from sklearn.model_selection import PredefinedSplit
@@ -12,9 +13,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
 from skhash import make_table
+from skhash.demo import __main__ as command
 from skhash.demo import choosing, quality
 from skhash.features import BoWTextFeaturizer
-from skhash.hashing import CFRHHasher, ITQHasher
+from skhash.hashing import CCAHasher, CFRHHasher, ITQHasher
 from skhash.retrieval import HammingRetriever
 
 TEXTS = ["a red disc", "a blue box", "a green ring"]
@@ -32,6 +34,16 @@ def test_a_saved_model_answers_a_caption(tmp_path):
     index.save(tmp_path / "demo-scenes.index")
     done = demo("--output", tmp_path, "--ask", "a blue box")
     assert "distance  0  image 1: a blue box" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("question", ["a dog", "693"])
+def test_a_model_of_wiki_is_asked_by_the_number_of_an_article(tmp_path, monkeypatch, question):
+    joblib.dump({"data": "wiki", "text": None}, tmp_path / "demo-wiki.joblib")
+    HammingRetriever().fit(np.eye(8, dtype=bool)).save(tmp_path / "demo-wiki.index")
+    test = Bunch(data=pd.DataFrame({"text__0": np.zeros(693)}))
+    monkeypatch.setattr("skhash.datasets.fetch_wiki", lambda **_: test)
+    with pytest.raises(ValueError, match=f"got '{question}': ask with the number .*0 to 692"):
+        command.ask(tmp_path / "demo-wiki.joblib", question)
 
 
 def test_pictures_without_captions_are_refused(tmp_path):
@@ -69,6 +81,29 @@ def test_the_hashers_compared_are_the_references_and_cfrh(shared_space):
     assert references <= set(names)
     assert ("ITQ, shared space" in names) == shared_space
     assert len(set(names)) == len(names)
+
+
+def test_no_batch_is_larger_than_the_pairs_of_a_fold():
+    parts = choosing.grid(data(shared_space=False))
+    [network] = [h for part in parts for h in part["hash"] if isinstance(h, CFRHHasher)]
+    assert network.batch_size == 40
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_classes_are_spoken_of_only_where_there_are_some(monkeypatch, capsys, own):
+    pairs = data(shared_space=False)
+    if own:
+        pairs.update(gallery=pairs.test, y_gallery=pairs.y_test, test_groups=pairs.y_test)
+    hashers = {"CFRH": CFRHHasher(8), "CCA + ITQ": CCAHasher(8)}
+    scores = {CFRHHasher: [0.5] * 4, CCAHasher: [0.9] * 4}
+    monkeypatch.setattr(
+        quality, "assess", lambda hasher, *_: (hasher, 1.0, scores[type(hasher)], [0.5] * 4)
+    )
+    with joblib.parallel_config("threading"):
+        quality.compare(pairs, Bunch(name="CFRH", n_bits=8, hashers=hashers))
+    [said] = [part for part in capsys.readouterr().out.split("\n\n") if "is ahead" in part]
+    assert "CCA + ITQ is ahead" in said
+    assert ("of its class" in said, "few pairs" in said) == (not own, own)
 
 
 @pytest.fixture

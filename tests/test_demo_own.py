@@ -4,6 +4,7 @@ import os
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
@@ -12,7 +13,12 @@ from skhash import make_table, split_towers
 from skhash.datasets import make_scenes
 from skhash.demo import __main__ as command
 from skhash.demo import data, own
-from skhash.features import BoWTextFeaturizer, CrossModalFeaturizer, PatchFeaturizer
+from skhash.features import (
+    BoWTextFeaturizer,
+    CLIPFeaturizer,
+    CrossModalFeaturizer,
+    PatchFeaturizer,
+)
 from skhash.hashing import CCAHasher
 from skhash.metrics._display_items import open_image
 from skhash.retrieval import HammingRetriever
@@ -193,6 +199,12 @@ def test_a_file_to_add_that_is_not_there_is_named(model, monkeypatch):
         run(monkeypatch, "--output", model.parent, "--add", "nowhere")
 
 
+def test_a_folder_without_pictures_to_add_is_named(model, monkeypatch, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit, match=r"no picture to add in .*empty: check the path"):
+        run(monkeypatch, "--output", model.parent, "--add", tmp_path / "empty")
+
+
 @pytest.mark.parametrize("missing", ["images", "captions"])
 def test_a_missing_path_is_noticed_before_anything_is_loaded(
     missing, tmp_path, monkeypatch, capsys
@@ -206,6 +218,13 @@ def test_a_missing_path_is_noticed_before_anything_is_loaded(
     assert f"{tmp_path / 'nowhere'}: check --{missing}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("header", ["Bild;caption", "image;Text 1"])
+def test_unknown_columns_are_to_be_renamed(trained, tmp_path, monkeypatch, header):
+    (tmp_path / "captions.csv").write_text(f"{header}\nmy 0.png;a disc\n")
+    with pytest.raises(SystemExit, match=r"_column cannot be inferred.*\n.* rename the columns"):
+        run(monkeypatch, "--images", trained[0], "--captions", tmp_path / "captions.csv")
+
+
 def test_too_few_pictures_are_refused(trained, tmp_path):
     folder, names, frame, _, _ = trained
     table = tmp_path / "captions.csv"
@@ -214,13 +233,61 @@ def test_too_few_pictures_are_refused(trained, tmp_path):
         data.load_own(folder, table, tmp_path / "features")
 
 
-def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch):
+def load_own(monkeypatch, folder, table):
+    """Load pairs where CLIP has no weights."""
+
+    def no_weights(*_):
+        raise OSError
+
+    monkeypatch.setattr(data, "FEWEST", N_PHOTOGRAPHS)
+    monkeypatch.setattr(CLIPFeaturizer, "transform", no_weights)
+    return data.load_own(folder, table, table.parent / "features")
+
+
+@pytest.mark.parametrize("n_enough", [1000, 5])
+def test_encoders_are_trained_where_there_are_enough_pairs(
+    trained, tmp_path, monkeypatch, capsys, n_enough
+):
     folder, names, frame, _, pipeline = trained
     table = tmp_path / "captions.csv"
     frame.iloc[1:].assign(image=names).to_csv(table, index=False)
-    monkeypatch.setattr(data, "FEWEST", N_PHOTOGRAPHS)
-    features = [pipeline[0].transform(frame)] * 2
-    monkeypatch.setattr(data, "train_encoders", lambda *_: (pipeline[0], features))
-    own_pairs = data.load_own(folder, table, tmp_path / "features")
+    monkeypatch.setattr(data, "ENOUGH", n_enough)
+    monkeypatch.setattr(
+        data,
+        "train_encoders",
+        lambda *tables: (None, [pipeline[0].transform(t) for t in tables[:2]]),
+    )
+    own_pairs = load_own(monkeypatch, folder, table)
+    assert own_pairs.shared_space == (n_enough == 5)
+    assert ("encoders are trained" in capsys.readouterr().out) == (n_enough == 5)
+    assert len(own_pairs.features) == N_PHOTOGRAPHS
+
+
+def test_a_short_question_is_understood_after_few_pairs():
+    scenes = make_scenes(240, random_state=0).frame
+    featurizer, tables = data.count_words(scenes[:200], scenes[200:], np.arange(200) >= 160)
+    assert [len(table) for table in tables] == [200, 40]
+    model = make_pipeline(featurizer, CCAHasher(32, random_state=0).fit(tables[0]))
+    towers = split_towers(model)
+    index = HammingRetriever(n_neighbors=10).fit(
+        towers.image.transform(scenes["image"]), scenes["text"].to_numpy()
+    )
+    found = index.search(towers.text.transform(["cross", "ring"]))
+    words = np.repeat(["cross", "ring"], 10)
+    hits = [word in text.split() for word, text in zip(words, found["label"], strict=True)]
+    chance = np.mean([word in text.split() for text in scenes["text"] for word in set(words)])
+    assert np.mean(hits) > 2 * chance
+
+
+def test_the_photographs_are_drawn_not_their_paths(trained, tmp_path, monkeypatch, capsys):
+    folder, names, frame, _, _ = trained
+    table = tmp_path / "captions.csv"
+    rows = frame.iloc[1:].assign(image=names)
+    lacking = make_table(image=["gone.png", names[0]], text=["a red disc", ""])
+    pd.concat([rows, lacking]).to_csv(table, index=False)
+    own_pairs = load_own(monkeypatch, folder, table)
+    printed = capsys.readouterr().out  # and no warning, which names a line of the demo
+    assert f"1 of {N_PHOTOGRAPHS + 2} rows of {table} have no caption" in printed
+    assert f"1 of {N_PHOTOGRAPHS + 1} rows of {table} have no picture" in printed
     for shown in (own_pairs.shown_test, own_pairs.shown_gallery):
         assert [open_image(path).size for path in shown["image"]] == [(16, 16)] * len(shown)

@@ -123,3 +123,18 @@ def test_the_page_loads_nothing_from_elsewhere(address):
     page = ask(address, "").decode()
     assert "http" not in page
     assert 'name="viewport"' in page
+
+
+@pytest.mark.parametrize("port", [None, 99999])
+def test_a_port_that_cannot_be_used_is_named_before_the_page_is_announced(
+    model,  # noqa: F811
+    port,
+    capsys,
+):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = port or taken.getsockname()[1]
+        with pytest.raises(ValueError, match=rf"port {port} cannot be used .*SERVE=8001"):
+            serve.serve(model, port)
+    assert "Search your photographs" not in capsys.readouterr().out

@@ -46,6 +46,10 @@ DEFECTS = {
         '<div style="background: #fff; color: #000; height: 99px">white</div>',
         "a light box in the dark",
     ),
+    "broken number": (
+        '<table style="width: 30px"><tr><td>.103 ± .002</td></tr></table>',
+        "a number on several lines: .*103",
+    ),
     "no alternative text": ('<img src="page.svg">', "without alternative text: page.svg"),
     "missing picture": ('<img src="none.png" alt="a picture">', "broken link: none.png"),
     "exception": ("<script>undefined_name()</script>", "an exception"),
@@ -56,7 +60,8 @@ DEFECTS = {
 }
 FINE = """<a href="#start">above</a> <a href="second.html#start">another page</a>
 <a href="https://example.invalid">elsewhere</a> <img src="page.svg" alt="a square">
-<div style="overflow-x: auto"><div style="width: 2000px">a formula</div></div>"""
+<div style="overflow-x: auto"><div style="width: 2000px">a formula</div></div>
+<table><tr><td>.103 ± .002</td><td><p>.103 / .002</p></td></tr></table>"""
 
 
 @pytest.fixture(scope="module")

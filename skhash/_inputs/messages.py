@@ -12,6 +12,7 @@ from typing import Any
 _WITHIN = {"skhash", "sklearn", "joblib", "torch", "contextlib"}
 
 UNKNOWN_WORDS = "unknown words"  # texts hold no word that an encoder knows
+DROPPED_ROWS = "dropped rows"  # rows of a table lack their caption or their picture
 # What warnings are about, and the list that their messages are put into.
 _gathered: ContextVar[Any] = ContextVar("gathered", default=None)
 
@@ -45,6 +46,16 @@ def cut(text, width=300):
     """Return a text, such as the message of another library, cut to a width."""
     text = str(text)[: width + 1].encode(errors="backslashreplace").decode()
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def name_rows(rows):
+    """Return the numbers of rows, the first five if there are more.
+
+    >>> name_rows([3]), name_rows([0, 1, 2, 3, 4, 5])
+    ('row 3', 'rows 0, 1, 2, 3, 4, ...')
+    """
+    shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+    return f"row{'s' if len(rows) > 1 else ''} {shown}"
 
 
 def warn(message, category=UserWarning, *, about=None):

@@ -12,7 +12,7 @@ from sklearn.utils import Bunch
 from .._blocks import make_table
 from .._inputs.cells import is_path, lone_surrogate
 from .._inputs.checks import check_choice
-from .._inputs.messages import cut, shorten, warn
+from .._inputs.messages import DROPPED_ROWS, cut, shorten, warn
 from ._folder import PictureFolder
 
 
@@ -94,11 +94,12 @@ def pair_bunch(
         if on_missing == "raise":
             first = int(np.argmax(lacking))
             raise ValueError(
-                f"{lacking.sum()} of {len(texts)} rows of {source} have no caption, first row "
-                f"{rows[first]}, which holds {shorten(texts[first])}: write one, or set "
+                f"{lacking.sum()} of {len(texts)} rows of {source} have no caption; the first is "
+                f"row {rows[first]}, which holds {shorten(texts[first])}: write one, or set "
                 "on_missing='drop'; only a table in memory can hold the empty text ''."
             )
-        warn(f"{lacking.sum()} of {len(texts)} rows of {source} have no caption and were dropped.")
+        message = f"{lacking.sum()} of {len(texts)} rows of {source} have no caption"
+        warn(f"{message} and were dropped.", about=DROPPED_ROWS)
         names, texts, rows = (list(compress(one, ~lacking)) for one in (names, texts, rows))
         target = None if target is None else target[~lacking]
     _check_texts(texts, rows, source)
@@ -126,8 +127,7 @@ def pair_bunch(
     if not kept.any():
         raise ValueError(f"{source} holds no pair whose picture is in {folder}: check both paths.")
     dropped = [path for (path, _), found in zip(first, there, strict=True) if not found]
-    what = f"{(~kept).sum()} rows of {source} whose picture is missing"
-    warn_dropped(dropped, what)
+    warn_dropped(dropped, f"{(~kept).sum()} of {len(kept)} rows of {source} have no picture")
     image = [image for image, is_kept in zip(images, kept, strict=True) if is_kept]
     text = np.array(texts, dtype=object)[kept]
     bunch = describe(make_table(image=image, text=text), group[kept], dropped, title)
@@ -155,9 +155,8 @@ def warn_dropped(dropped, what):
     """Warn if rows were dropped."""
     if dropped:
         shown = ", ".join(map(cut, dropped[:3])) + (", ..." if len(dropped) > 3 else "")
-        warn(
-            f"{what} were dropped: {shown}; the attribute dropped lists them.",
-        )
+        where = "; the attribute dropped lists all" if len(dropped) > 3 else ""
+        warn(f"{what} and were dropped: {shown}{where}.", about=DROPPED_ROWS)
 
 
 def existing_file(path):

@@ -127,7 +127,7 @@ def load_webdataset(
     if not rows:
         raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")
     wanted = "a picture, a caption or a class" if labels else "a picture or a caption"
-    warn_dropped(dropped, f"{len(dropped)} samples without {wanted}")
+    warn_dropped(dropped, f"{len(dropped)} of {n_samples + len(dropped)} samples lack {wanted}")
     images, texts, group, keys, target = zip(*rows, strict=True)
     bunch = describe(make_table(list(images), list(texts)), group, dropped, "Pairs of tar shards")
     bunch.key = np.array(keys, dtype=object)

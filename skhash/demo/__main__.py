@@ -26,6 +26,11 @@ def ask(path, question):
     model, index = joblib.load(path), retrieval.HammingRetriever.open(path.with_suffix(".index"))
     if model["data"] == "wiki":
         test = datasets.fetch_wiki(subset="test", as_frame=True)
+        if not (question.isascii() and question.isdigit() and int(question) < len(test.data)):
+            raise ValueError(
+                f"Wiki's texts are given as topics, not words, got {question!r}: ask with the "
+                f"number of a test article, 0 to {len(test.data) - 1}."
+            )
         row = int(question)
         query = test.data.filter(like="text__").iloc[[row]]
         print(f"  test article {row}, {test.target_names[test.target[row]]}")
@@ -137,7 +142,8 @@ def main():
     except (FileNotFoundError, ValueError) as error:
         if arguments.data != "own":
             raise
-        sys.exit(f"{error}")
+        hint = "The demo has no such option: rename the columns to image and caption in the file."
+        sys.exit(f"{error}\n{hint}" if "_column" in str(error) else f"{error}")
     print(f"  {data.about}\n  {len(data.train)} pairs to learn from, {len(data.test)} queries")
     arguments.output.mkdir(parents=True, exist_ok=True)
     choice = choose(data, plt, arguments.output / f"demo-{arguments.data}-choosing.png")

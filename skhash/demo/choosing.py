@@ -13,9 +13,11 @@ RIDGES = {"hash__ridge": [0.1, 1.0]}
 
 def grid(data):
     """Return the hashers to compare as a grid of steps, with a parameter or two of each."""
+    n_learned = min(len(rows) for rows, _ in check_cv(data.cv).split(data.train))
+    network = hashing.CFRHHasher(batch_size=min(128, n_learned))
     candidates = [  # the slowest first, so that no process is left with them at the end
         ([hashing.ConsensusHasher()], {}),
-        ([hashing.CFRHHasher()], {"hash__reconstruction_weight": [0.1, 1.0]}),
+        ([network], {"hash__reconstruction_weight": [0.1, 1.0]}),
         ([hashing.CCAHasher(), *(hashing.ITQHasher(space=s) for s in ("image", "text"))], RIDGES),
     ]
     if data.shared_space:

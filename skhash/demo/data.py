@@ -1,18 +1,23 @@
 """The pairs of the demo: drawn scenes, Wiki, or pictures and captions of your own."""
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import PredefinedSplit
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import Bunch
 
 from .. import datasets, features
 from .._blocks import BLOCKS
+from .._inputs.messages import DROPPED_ROWS, UNKNOWN_WORDS, gathering
 
 FEWEST = 40  # pictures of your own
+ENOUGH = 1000  # pairs to train encoders on, which know words only from whole captions
 
 
 def load_scenes():
@@ -44,7 +49,8 @@ def load_scenes():
 def load_own(images, captions, cache_dir):
     """Load pictures and captions; hold out a fifth for testing and a fifth for tuning."""
     folder = Path(os.path.abspath(Path(images).expanduser()))
-    pairs = datasets.load_image_table(folder, captions, on_missing="drop")
+    with printed(DROPPED_ROWS):
+        pairs = datasets.load_image_table(folder, captions, on_missing="drop")
     n_pictures = pairs.group.max() + 1
     if n_pictures < FEWEST:
         raise ValueError(
@@ -59,16 +65,22 @@ def load_own(images, captions, cache_dir):
     try:
         clip.transform(train["image"][:1])
     except OSError:
-        print("  CLIP's weights are not available: encoders are trained on these pairs instead.")
-        featurizer, tables = train_encoders(train, test, held_out)
-        shared_space = True
+        shared_space = len(pairs.frame) >= ENOUGH
+        instead = "encoders are trained on these pairs"
+        if not shared_space:
+            instead = "colours and corners of pictures and words of captions are counted"
+        print(f"  CLIP's weights are not available: {instead} instead.")
+        make = train_encoders if shared_space else count_words
+        with printed(UNKNOWN_WORDS):
+            featurizer, tables = make(train, test, held_out)
     else:
         clip.set_params(cache_dir=cache_dir.absolute())  # the pictures are encoded more than once
         featurizer = features.CrossModalFeaturizer(image=clip, text=features.BoWTextFeaturizer())
-        featurizer.fit(train[~held_out])
-        tables = [featurizer.transform(table) for table in (train, test)]
+        with printed(UNKNOWN_WORDS):
+            featurizer.fit(train[~held_out])
+            tables = [featurizer.transform(table) for table in (train, test)]
     return Bunch(
-        about=f"{len(pairs.frame)} pairs of your own, {len(pairs.dropped)} pictures missing.",
+        about=f"{len(pairs.frame)} pairs of your own.",
         relevant="belongs to the same picture as the query",
         train=tables[0],
         test=tables[1],
@@ -118,6 +130,29 @@ def load_wiki():
         shown_test=shown[1],
         question="5",
     )
+
+
+@contextmanager
+def printed(about):
+    """Print warnings about something instead of warning, which would name a line of the demo."""
+    with gathering(about) as notes:
+        yield
+    for note in notes:
+        print(f"  Note: {note}")
+
+
+def count_words(train, test, held_out):
+    """Count patches of pictures and words; return the featurizer and both feature tables.
+
+    Few pairs suffice for this, and a query of one or two words is understood.
+    """
+    learned = train[~held_out]  # the others are for tuning
+    n_axes = min(64, len(learned) // 3)
+    axes = PCA(n_axes, whiten=True, random_state=0)
+    image = make_pipeline(features.PatchFeaturizer(random_state=0), axes)
+    featurizer = features.CrossModalFeaturizer(image=image, text=features.BoWTextFeaturizer())
+    featurizer.fit(learned)
+    return featurizer, [featurizer.transform(table) for table in (train, test)]
 
 
 def train_encoders(train, test, held_out):

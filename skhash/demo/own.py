@@ -169,7 +169,10 @@ def pictures_in(paths):
         elif path.is_file():
             found.append(path)
         else:
-            raise ValueError(f"there is no file or folder {path} to add: check the path.")
+            raise ValueError(
+                f"there is no file or folder {path} to add: check the path, and write a path with "
+                """spaces as ADD='"my photos"' or --add "my photos"."""
+            )
     return found
 
 
@@ -208,6 +211,8 @@ def draw(model, question, found, picture):
 def add(path, paths):
     """Add photographs to the index of a saved model."""
     found = pictures_in(paths)
+    if not found:
+        raise ValueError(f"there is no picture to add in {', '.join(paths)}: check the path.")
     model = Model(path, durable=True)
     added = model.add(found)
     n_held = len(found) - len(added)

@@ -1,6 +1,9 @@
 """A local page to search your own photographs with."""
 
+import os
+import socket
 import threading
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
@@ -100,6 +103,17 @@ def _listed(found, name_of_id):
 def serve(path, port=PORT):
     """Serve the page on this computer alone, until Ctrl-C."""
     uvicorn = import_optional("uvicorn", extra="serve", purpose="the page of the demo")
-    app = create(path)
-    say(f"Search your photographs at http://127.0.0.1:{port} (stop with Ctrl-C)")
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")
+    with socket.socket() as listening:
+        if os.name != "nt":  # there it would share the port with another program
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            raise ValueError(
+                f"port {port} cannot be used ({error}): choose another one, --serve {PORT + 1} or "
+                f"make demo SERVE={PORT + 1}."
+            ) from error
+        server = uvicorn.Server(uvicorn.Config(create(path), log_level="warning"))
+        say(f"Search your photographs at http://127.0.0.1:{port} (stop with Ctrl-C)")
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listening])

@@ -12,7 +12,7 @@ from .._blocks import BLOCKS, block_of, block_slices, table_columns
 from .._inputs.arrays import first_raw, raw_items
 from .._inputs.checks import check_integer
 from .._inputs.mapped import is_mapped, take
-from .._inputs.messages import shorten
+from .._inputs.messages import name_rows, shorten
 from ._pairs import CHUNK
 
 _READ: dict[str, Any] = {
@@ -105,11 +105,10 @@ def _check_finite(features):
                 bad = np.flatnonzero(~finite.all(axis=1))
             rows += (part.start + bad).tolist()
     if rows:
-        shown = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
         raise ValueError(
-            f"Input X contains NaN or infinity in {len(rows)} of {features.shape[0]} rows (rows "
-            f"{shown}): drop these rows, and their labels and groups. After "
-            "CLIPFeaturizer(on_error='nan'), its errors_ lists the images that could not be read."
+            f"Input X contains NaN or infinity in {len(rows)} of {features.shape[0]} rows "
+            f"({name_rows(rows)}): drop these rows, and their labels and groups. After a "
+            "featurizer with on_error='nan', its errors_ lists the images that could not be read."
         )
 
 

@@ -7,7 +7,7 @@ from sklearn.utils import gen_batches
 from .._hamming.comparable import compare_read
 from .._inputs.checks import casting_features
 from .._inputs.mapped import is_mapped, take
-from .._inputs.messages import warn
+from .._inputs.messages import name_rows, warn
 from .._ranking.scores import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
@@ -80,21 +80,17 @@ def warn_of_rows(block, empty, outlying):
     """Warn of rows without any feature, and of rows far from all others."""
     if empty.size:
         warn(
-            f"{empty.size} rows of the {block} block are all zeros (rows {_listed(empty)}): they "
+            f"{empty.size} rows of the {block} block are all zeros ({name_rows(empty)}): they "
             "carry no similarity information; drop them, or widen the features (a larger "
             "max_features or a smaller min_df).",
         )
     if outlying.size:
         warn(
-            f"{outlying.size} rows of the {block} block are so far from all others (rows "
-            f"{_listed(outlying)}) that the others will get nearly the same codes: correct or "
+            f"{outlying.size} rows of the {block} block are so far from all others "
+            f"({name_rows(outlying)}) that the others will get nearly the same codes: correct or "
             "drop these rows, or scale the features with sklearn.preprocessing.RobustScaler and "
             "clip them.",
         )
-
-
-def _listed(rows):
-    return ", ".join(map(str, rows[:5])) + (", ..." if rows.size > 5 else "")
 
 
 def paired_score(image, text, y):

@@ -95,7 +95,7 @@ def test_coco_instances_are_classes_in_the_order_of_their_ids(folder, write):
 def test_classes_of_dropped_pictures_are_dropped(folder, write):
     (folder / "4.jpg").unlink()
     files = write("captions.json", COCO), write("instances.json", INSTANCES)
-    with pytest.warns(UserWarning, match="2 rows of") as seen:
+    with pytest.warns(UserWarning, match="2 of 4 rows of") as seen:
         bunch = load_coco_captions(folder, files[0], instances=files[1], on_missing="drop")
     assert seen[0].filename == __file__
     assert bunch.target.tolist() == [[1, 0, 1], [0, 0, 0]]
@@ -135,7 +135,7 @@ def test_flickr_lines_may_end_as_on_windows(folder, write):
 )
 def test_blank_flickr_captions_are_missing(folder, write, name, line):
     path = write(name, next(text for key, text in FLICKR.items() if name in key) + line + "\n")
-    with pytest.raises(ValueError, match=r"1 of 4 rows of .* have no caption, first row \d"):
+    with pytest.raises(ValueError, match=r"1 of 4 rows of .* have no caption; the first is row \d"):
         load_flickr_captions(folder, path)
     with pytest.warns(UserWarning, match="1 of 4 rows of .* have no caption and were dropped"):
         assert len(load_flickr_captions(folder, path, on_missing="drop").frame) == 3
@@ -147,7 +147,7 @@ def test_flickr8k_picture_that_was_never_there_can_be_dropped(folder, write):
         FileNotFoundError, match=r"4\.jpg\.1 in row 3 of .*Flickr8k\.token\.txt: correct"
     ):
         load_flickr_captions(folder, path)
-    with pytest.warns(UserWarning, match="1 rows of"):
+    with pytest.warns(UserWarning, match="1 of . rows of"):
         assert len(load_flickr_captions(folder, path, on_missing="drop").frame) == 3
 
 

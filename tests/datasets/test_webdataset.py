@@ -47,7 +47,7 @@ def test_samples_are_pairs_in_the_order_of_the_shard(write):
 
 def test_nothing_is_unpacked_to_the_disk(write, tmp_path):
     path = write(SAMPLES | {"../../c.jpg": b"C", "../../c.txt": b"out", "/d.jpg": b"D"})
-    with pytest.warns(UserWarning, match="1 samples without"):
+    with pytest.warns(UserWarning, match="1 of . samples lack"):
         load_webdataset(path, on_missing="drop")
     assert [file for _, _, files in os.walk(tmp_path) for file in files] == ["0.tar"]
 
@@ -110,7 +110,9 @@ def test_sample_without_a_class_raises_or_is_dropped(write):
     message = r"sample b of .* has no class, got image, txt: set labels=False, or set on_missing"
     with pytest.raises(ValueError, match=message):
         load_webdataset(path, labels=True)
-    with pytest.warns(UserWarning, match="1 samples without a picture, a caption or a class were"):
+    with pytest.warns(
+        UserWarning, match="1 of 2 samples lack a picture, a caption or a class and were"
+    ):
         bunch = load_webdataset(path, labels=True, on_missing="drop")
     assert (bunch.key.tolist(), bunch.target.tolist()) == (["a"], [3])
     assert bunch.dropped == [f"{path}: b"]
@@ -136,7 +138,7 @@ def test_blank_captions_are_missing(write, blank):
     if "captions" in str(blank):
         assert load_webdataset(path, on_missing="drop").frame["text"].tolist() == ["NA", "x"]
     else:
-        with pytest.warns(UserWarning, match="1 samples without a picture or a caption were"):
+        with pytest.warns(UserWarning, match="1 of . samples lack a picture or a caption and were"):
             bunch = load_webdataset(path, on_missing="drop")
         assert bunch.frame["text"].tolist() == ["NA"]
 
@@ -161,7 +163,9 @@ def test_incomplete_sample_raises_or_is_dropped(write, lost, message):
     path = write({name: content for name, content in SAMPLES.items() if name != lost})
     with pytest.raises(ValueError, match=f"{message}.*: name text_field, or set on_missing"):
         load_webdataset(path)
-    with pytest.warns(UserWarning, match="1 samples without a picture or a caption were") as seen:
+    with pytest.warns(
+        UserWarning, match="1 of . samples lack a picture or a caption and were"
+    ) as seen:
         bunch = load_webdataset(path, on_missing="drop")
     assert seen[0].filename == __file__
     assert bunch.dropped == [f"{path}: {lost[0]}"]
@@ -222,7 +226,7 @@ def test_a_second_dot_in_a_name_is_told(write, more, message):
     path = write(SAMPLES | more)
     with pytest.raises(ValueError, match=f"{message}.*: .* ends at its first dot, so rename"):
         load_webdataset(path)
-    with pytest.warns(UserWarning, match="1 samples without"):
+    with pytest.warns(UserWarning, match="1 of . samples lack"):
         assert len(load_webdataset(path, on_missing="drop").frame) == 2
 
 

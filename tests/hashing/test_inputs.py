@@ -53,7 +53,7 @@ def test_rows_that_are_not_finite_are_listed(hasher, pairs, value, container, pl
     message = r"NaN or infinity in 6 of 30 rows \(rows 4, 5, 20, 21, 22, \.\.\.\): drop these rows"
     with pytest.raises(ValueError, match=message) as raised:
         getattr(model, place)(bad)
-    assert "errors_" in str(raised.value)
+    assert "featurizer with on_error='nan', its errors_" in str(raised.value)
     assert "HistGradientBoosting" not in str(raised.value)
 
 
@@ -180,7 +180,7 @@ def test_features_beyond_float32_are_refused_wherever_they_come(hasher, pairs, m
 def test_one_row_that_has_all_the_spread_is_named(hasher, pairs):
     pairs = pairs.copy()
     pairs[4] = 1e20
-    with pytest.warns(UserWarning, match=r"1 rows of the .* block .* \(rows 4\)"):
+    with pytest.warns(UserWarning, match=r"1 rows of the .* block .* \(row 4\)"):
         hasher().fit(pairs)
 
 

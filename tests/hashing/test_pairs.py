@@ -77,7 +77,7 @@ def test_few_rows_or_constant_rows_have_no_outliers(block):
 
 
 def test_outlying_rows_are_named_with_the_remedy():
-    with pytest.warns(UserWarning, match=r"1 rows of the image .* \(rows 7\) .*RobustScaler"):
+    with pytest.warns(UserWarning, match=r"1 rows of the image .* \(row 7\) .*RobustScaler"):
         warn_of_rows("image", np.arange(0), np.array([7]))
 
 

@@ -234,7 +234,7 @@ def root_cause(error):
 def unavailable(address, weights_dir, cause):
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    hint = "" if "local_files_only" in cause else "; local_files_only=True asks no network"
+    hint = "" if "local_files_only" in cause else "; local_files_only=True disables downloads"
     return OSError(
         f"{address!r} is not in the cache folder {str(weights_dir or HF_HUB_CACHE)!r} and could "
         f"not be fetched ({cause}): fetch it once while online, give the path of a local copy of "
