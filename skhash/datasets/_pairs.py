@@ -25,15 +25,17 @@ def lacks_caption(text, from_file=True):
     """Say whether there is no caption: none is given, or it comes from a file and is blank.
 
     Most files cannot tell an empty text from a missing one; in memory "" is an empty text.
-    Words such as "NA" are captions.
+    Words such as "NA" are captions. An empty list holds no caption.
 
-    >>> [lacks_caption(text) for text in (None, float("nan"), " ", "NA")]
-    [True, True, True, False]
+    >>> [lacks_caption(text) for text in (None, float("nan"), [], " ", "NA")]
+    [True, True, True, True, False]
     >>> lacks_caption("", from_file=False)
     False
     """
     if isinstance(text, str):
         return from_file and not text.strip()
+    if isinstance(text, list):
+        return not text
     return pd.api.types.is_scalar(text) and bool(pd.isna(text))
 
 
@@ -124,7 +126,9 @@ def pair_bunch(
         )
     kept = there[group]
     if not kept.any():
-        raise ValueError(f"{source} holds no pair whose picture is in {folder}: check both paths.")
+        raise ValueError(
+            f"{source} holds no pair of a caption and a picture in {folder}: check both paths."
+        )
     dropped = [path for (path, _), found in zip(first, there, strict=True) if not found]
     what = f"{(~kept).sum()} rows of {source} whose picture is missing"
     warn_dropped(dropped, what)

@@ -9,7 +9,7 @@ import numpy as np
 from .._blocks import make_table
 from .._inputs.cells import lone_surrogate
 from .._inputs.checks import check_flag, check_real
-from .._inputs.messages import cut, shorten
+from .._inputs.messages import cut, shorten, warn
 from ._image_table import TEXT_COLUMNS
 from ._pairs import check_on_missing, describe, existing_file, lacks_caption, warn_dropped
 from ._shards import read_shard
@@ -99,7 +99,7 @@ def load_webdataset(
     check_flag(labels, "labels")
     check_real(max_expansion, "max_expansion", "[1, inf]")
     kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
-    rows, dropped, n_samples = [], [], 0
+    rows, dropped, n_samples, n_blank = [], [], 0, 0
     for path in _paths(shards):
         for key, (members, others) in read_shard(path, kinds, max_expansion).items():
             sample = f"sample {cut(key, 100)} of {path}"
@@ -116,6 +116,7 @@ def load_webdataset(
             if not lacking:
                 rows += [(members["image"], text, n_samples, key, label) for text in texts]
                 n_samples += 1
+                n_blank += len(given) - len(texts)
             elif on_missing == "drop":
                 dropped.append(f"{path}: {key}")
             else:
@@ -128,6 +129,8 @@ def load_webdataset(
         raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")
     wanted = "a picture, a caption or a class" if labels else "a picture or a caption"
     warn_dropped(dropped, f"{len(dropped)} samples without {wanted}")
+    if n_blank:
+        warn(f"{n_blank} blank captions of samples with other captions were dropped.")
     images, texts, group, keys, target = zip(*rows, strict=True)
     bunch = describe(make_table(list(images), list(texts)), group, dropped, "Pairs of tar shards")
     bunch.key = np.array(keys, dtype=object)
@@ -190,11 +193,11 @@ def _captions(members, field, sample):
     if len(found) > 1:
         raise ValueError(f"the json of {sample} has several fields of captions: set text_field.")
     texts = found[0] if found and isinstance(found[0], list) else found
-    if not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) or lacks_caption(text) for text in texts):
         raise ValueError(
             f"the captions of {sample} are not texts, got {shorten(texts)}: correct them."
         )
-    if any(lone_surrogate(text) is not None for text in texts):
+    if any(isinstance(text, str) and lone_surrogate(text) is not None for text in texts):
         raise ValueError(
             f"a caption of {sample} contains a lone surrogate, half of a character: correct it."
         )

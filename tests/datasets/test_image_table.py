@@ -168,7 +168,7 @@ def test_missing_pictures_can_be_dropped_with_a_report(folder):
 def test_nothing_left_raises(folder):
     for name in set(NAMES):
         (folder / name).unlink()
-    with pytest.raises(ValueError, match="the table holds no pair whose picture is in"):
+    with pytest.raises(ValueError, match="the table holds no pair of a caption and a picture in"):
         load_image_table(folder, table(), on_missing="drop")
 
 
@@ -197,7 +197,7 @@ def test_name_that_is_none_raises_and_names_the_row(folder, name):
         load_image_table(folder, table(image=names))
 
 
-@pytest.mark.parametrize("text", [3, []])
+@pytest.mark.parametrize("text", [3, [["a"]]])
 def test_caption_that_is_no_text_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
     with pytest.raises(
@@ -206,11 +206,25 @@ def test_caption_that_is_no_text_raises_and_names_the_row(folder, text):
         load_image_table(folder, table(text=texts))
 
 
-@pytest.mark.parametrize("text", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("text", [None, np.nan, pd.NA, pd.NaT, [], (), np.array([]), [None]])
 def test_missing_caption_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
     with pytest.raises(ValueError, match="1 of 3 rows of the table have no caption, first row 1"):
         load_image_table(folder, table(text=texts))
+    with pytest.warns(UserWarning, match="1 of 3 rows of the table have no caption and were drop"):
+        bunch = load_image_table(folder, table(text=texts), on_missing="drop")
+    assert bunch.row.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_header_with_a_column_twice_raises(folder, tmp_path, kind):
+    path = tmp_path / f"captions.{kind}"
+    separator = {"csv": ",", "tsv": "\t"}[kind]
+    path.write_text("image,text,text,,\nb.jpg,x,y,,\n".replace(",", separator))
+    with pytest.raises(ValueError, match="header has the column 'text' twice: rename one"):
+        load_image_table(folder, path)
+    path.write_text("image,text,,\nb.jpg,x,,\n".replace(",", separator))
+    assert load_image_table(folder, path).frame["text"].tolist() == ["x"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
