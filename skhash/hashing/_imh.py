@@ -7,6 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ._docs import hasher
 from ._linear import LinearHasher, ridge_regression
+from ._moments import of_one_sign
 from ._parameters import count, not_negative
 
 
@@ -89,6 +90,7 @@ class IMHHasher(LinearHasher):
         shape = n_rows, n_rows
         operator = LinearOperator(shape, matvec=loss, dtype=np.float64)  # pyright: ignore
         latent = eigsh(operator, self.n_bits, which="SA", v0=rng.standard_normal(n_rows))[1]
+        latent = of_one_sign(latent)
         return [regress(latent) for regress in regressions]
 
     def _thresholds(self, codes):

@@ -12,6 +12,7 @@ from .._inputs.mapped import is_mapped, take
 from ._base import PairHasher
 from ._docs import hasher
 from ._mapped import MappedRows
+from ._moments import of_one_sign
 from ._pairs import CHUNK, block_statistics, warn_of_rows
 from ._parameters import count
 
@@ -186,10 +187,8 @@ def principal_axes(x, n_axes, rng):
     variances, axes = variances[::-1][:most], axes[:, ::-1][:, :most]
     keep = variances > 1e-9 * max(variances[0], np.finfo(np.float64).tiny)
     keep[0] = True  # constant features have one axis, too
-    axes = axes[:, keep]
-    # Rounding decides the sign of an eigenvector: the same data, dense or CSR, must have one.
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
-    return axes * signs(largest), np.maximum(variances[keep], 0)
+    # The same data, dense or CSR, must have the same signs.
+    return of_one_sign(axes[:, keep]), np.maximum(variances[keep], 0)
 
 
 def ridge_regression(x, ridge):
