@@ -50,7 +50,8 @@ def load_webdataset(
         frame : pandas.DataFrame of shape (n_rows, 2)
             The column ``image`` contains bytes, and the column ``text`` captions.
         group : ndarray of shape (n_rows,), int64
-            Number of the picture. Rows of one group must not be split between training and test.
+            Number of the picture, the same for equal files. Rows of one group must not be split
+            between training and test.
         key : ndarray of shape (n_rows,), object
             Name of the sample in its shard.
         target : ndarray of shape (n_rows,), int64
@@ -99,7 +100,7 @@ def load_webdataset(
     check_flag(labels, "labels")
     check_real(max_expansion, "max_expansion", "[1, inf]")
     kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
-    rows, dropped, n_samples, n_blank = [], [], 0, 0
+    rows, dropped, pictures, n_blank = [], [], {}, 0
     for path in _paths(shards):
         for key, (members, others) in read_shard(path, kinds, max_expansion).items():
             sample = f"sample {cut(key, 100)} of {path}"
@@ -114,8 +115,10 @@ def load_webdataset(
             }
             lacking = [part for part, found in there.items() if not found]
             if not lacking:
-                rows += [(members["image"], text, n_samples, key, label) for text in texts]
-                n_samples += 1
+                # The same file in two samples is one picture, of which a split takes all captions.
+                image = members["image"]
+                group = pictures.setdefault(image, len(pictures))
+                rows += [(image, text, group, key, label) for text in texts]
                 n_blank += len(given) - len(texts)
             elif on_missing == "drop":
                 dropped.append(f"{path}: {key}")

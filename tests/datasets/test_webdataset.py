@@ -62,7 +62,7 @@ def test_folder_and_list_hold_several_shards(write):
     write({}, "notes.txt")
     for shards in (paths, str(paths[0].parent)):
         bunch = load_webdataset(shards)
-        assert bunch.group.tolist() == [0, 1, 2, 3]
+        assert bunch.group.tolist() == [0, 1, 0, 1]
         assert bunch.key.tolist() == ["b", "a", "b", "a"]
 
 
@@ -83,6 +83,13 @@ def test_several_captions_are_rows_of_one_picture(write):
     assert bunch.frame["text"].tolist() == ["two dogs", "dogs"]
     assert bunch.frame["image"][0] is bunch.frame["image"][1]
     assert bunch.group.tolist() == [0, 0]
+
+
+def test_samples_with_the_same_picture_share_a_group(write):
+    members = {"1.jpg": b"J", "1.txt": b"two dogs", "2.jpg": b"K", "2.txt": b"a cat"}
+    bunch = load_webdataset(write(members | {"3.jpg": b"J", "3.txt": b"dogs"}))
+    assert bunch.group.tolist() == [0, 1, 0]
+    assert ":Pictures: 2;" in bunch.DESCR
 
 
 def test_text_goes_before_json_unless_a_field_is_named(write):
