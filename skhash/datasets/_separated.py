@@ -65,7 +65,7 @@ def read_separated(path, separator=None):
     # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
     options = {"sep": separator, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
     table = pd.read_csv(path, **options)
-    names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0]
+    names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0].str.strip()
     if len(twice := names[names.duplicated() & (names != "")]):  # pandas renames the second one
         raise ValueError(f"its header has the column {shorten(twice.iloc[0])} twice: rename one")
     # Where an unquoted comma splits a caption, pandas makes the first column an index.

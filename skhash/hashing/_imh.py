@@ -47,6 +47,10 @@ class IMHHasher(LinearHasher):
     uses the medians of the test set; here they are those of the training set. This library's own:
     the weight :math:`1 / k` of edges, the constraint on the constant vector, and the defaults.
 
+    Rounding decides which of the neighbours at equal distance are in a graph. Features with many
+    such ties, for example bags of words, may therefore get other bits with another number of
+    threads.
+
     References
     ----------
     J. Song, Y. Yang, Y. Yang, Z. Huang, H. T. Shen: Inter-media hashing for large-scale retrieval

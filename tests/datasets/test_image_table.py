@@ -223,7 +223,7 @@ def test_a_header_with_a_column_twice_raises(folder, tmp_path, kind):
     path.write_text("image,text,text,,\nb.jpg,x,y,,\n".replace(",", separator))
     with pytest.raises(ValueError, match="header has the column 'text' twice: rename one"):
         load_image_table(folder, path)
-    path.write_text("image,text,,\nb.jpg,x,,\n".replace(",", separator))
+    path.write_text("image,text, ,,\nb.jpg,x,,,\n".replace(",", separator))
     assert load_image_table(folder, path).frame["text"].tolist() == ["x"]
 
 
