@@ -57,9 +57,9 @@ def load_image_table(
         Column of the classes: one in each cell, or a list. ``None`` means that there are no
         classes.
     on_missing : {"raise", "drop"}, default="raise"
-        What to do with a row whose picture is not in the folder, or whose caption is missing: raise
-        an error, or leave it out with a warning. In a file, a blank caption is a missing one; in a
-        dataframe, ``""`` is an empty text. Words such as "NA" are captions.
+        What to do with a row whose picture is not in the folder, or that has no picture or no
+        caption: raise an error, or leave it out with a warning. In a file, a blank caption is a
+        missing one; in a dataframe, ``""`` is an empty text. Words such as "NA" are captions.
 
     Returns
     -------
@@ -80,8 +80,8 @@ def load_image_table(
         target_names : list of str
             The classes, sorted. Only with `label_column`.
         dropped : list of str
-            Paths of the pictures that are missing. Rows without a caption are not listed: they are
-            those absent from `row`.
+            Paths of the pictures that are missing. Rows without a picture or a caption are not
+            listed: they are those absent from `row`.
         DESCR : str
             Description of the data set.
 
@@ -92,8 +92,8 @@ def load_image_table(
     ImportError
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
-        If the file cannot be read, a column cannot be identified, a cell is empty, labels have
-        different types, or a path or link leads out of the folder.
+        If the file cannot be read, a column cannot be identified, a caption, a name or a label is
+        missing, labels have different types, or a path or link leads out of the folder.
 
     See Also
     --------

@@ -11,7 +11,7 @@ from .._inputs.cells import lone_surrogate
 from .._inputs.checks import check_flag, check_real
 from .._inputs.messages import cut, shorten, warn
 from ._image_table import TEXT_COLUMNS
-from ._pairs import check_on_missing, describe, existing_file, lacks_caption, warn_dropped
+from ._pairs import check_on_missing, describe, existing_file, is_missing, warn_dropped
 from ._shards import read_shard
 
 
@@ -105,7 +105,7 @@ def load_webdataset(
         for key, (members, others) in read_shard(path, kinds, max_expansion).items():
             sample = f"sample {cut(key, 100)} of {path}"
             given = _captions(members, text_field, sample)
-            texts = [text for text in given if not lacks_caption(text)]
+            texts = [text for text in given if not is_missing(text)]
             is_blank = len(texts) < len(given) and (not texts or on_missing == "raise")
             label = _label(members["cls"], sample) if "cls" in members else None
             there = {
@@ -196,7 +196,7 @@ def _captions(members, field, sample):
     if len(found) > 1:
         raise ValueError(f"the json of {sample} has several fields of captions: set text_field.")
     texts = found[0] if found and isinstance(found[0], list) else found
-    if not all(isinstance(text, str) or lacks_caption(text) for text in texts):
+    if not all(isinstance(text, str) or is_missing(text) for text in texts):
         raise ValueError(
             f"the captions of {sample} are not texts, got {shorten(texts)}: correct them."
         )

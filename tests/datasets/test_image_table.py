@@ -190,7 +190,20 @@ def test_absolute_path_within_the_folder_is_taken(folder):
     check_pairs(load_image_table(folder, table(image=absolute)), folder)
 
 
-@pytest.mark.parametrize("name", ["", " ", None, np.nan, 3, "a\0b", ["b.jpg"]])
+@pytest.mark.parametrize("name", ["", " ", None, np.nan, pd.NA])
+def test_missing_name_raises_and_names_the_row_or_is_dropped(folder, name):
+    names = pd.Series([NAMES[0], name, NAMES[2]], dtype=object)
+    with pytest.raises(ValueError, match="1 of 3 rows of the table have no picture, first row 1"):
+        load_image_table(folder, table(image=names))
+    kinds = table(image=names, kind=["dog", "cat", "dog"])
+    with pytest.warns(UserWarning, match="1 of 3 rows of the table have no picture and were drop"):
+        bunch = load_image_table(folder, kinds, label_column="kind", on_missing="drop")
+    assert bunch.row.tolist() == [0, 2]
+    assert bunch.target.tolist() == [1, 1]
+    assert bunch.dropped == []
+
+
+@pytest.mark.parametrize("name", [3, "a\0b", ["b.jpg"], b""])
 def test_name_that_is_none_raises_and_names_the_row(folder, name):
     names = pd.Series([NAMES[0], name, NAMES[2]], dtype=object)
     with pytest.raises(ValueError, match="row 1 of the table names the picture"):
@@ -344,7 +357,7 @@ def test_pictures_may_come_as_bytes_or_as_cells_of_arrow_files(folder, tmp_path,
 
 def test_a_dict_of_neither_bytes_nor_path_raises(folder):
     cells = pd.Series([{"bytes": None, "path": None}, {"url": "x"}, {}], dtype=object)
-    with pytest.raises(ValueError, match="row 0 of the table names the picture None"):
+    with pytest.raises(ValueError, match="no picture, first row 0, which holds None"):
         load_image_table(folder, table(image=cells))
     with pytest.raises(ValueError, match=r"row 0 of the table names the picture \{'url': 'x'\}"):
         load_image_table(folder, table(image=cells[[1, 2, 1]].reset_index(drop=True)))
