@@ -78,7 +78,8 @@ def first_raw(X):
     if _is_raw(X):
         return X
     if not isinstance(X, (list, tuple)):
-        X = np.asarray(X)[:1].tolist() if len(np.shape(X)) == 1 else []
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = np.asarray(X)[:1].tolist() if len(X.shape) == 1 else []
     return X[0] if X and _is_raw(X[0]) else None
 
 
