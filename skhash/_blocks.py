@@ -206,6 +206,8 @@ def _check_container(container):
 def make_table(image=None, text=None):
     """Build a raw, feature or code table from arrays or lists.
 
+    Rows are paired by position, also those of dataframes and series with different indexes.
+
     Parameters
     ----------
     image : array-like, default=None

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from PIL import Image
 from scipy import sparse
 
 import skhash
@@ -140,6 +141,8 @@ RAW = {
     "texts": words,
     "an array of texts": np.array(words),
     "texts of polars": pl.Series(words),
+    "pictures": [Image.new("RGB", (4, 4))],
+    "a column of pictures": pd.Series([Image.new("RGB", (4, 4))]),
     "raw pairs": pd.DataFrame({"image": words, "text": words}),
     "a raw table of polars": pl.DataFrame({"text": words}),
 }

@@ -13,7 +13,6 @@ from scipy import sparse
 
 from .messages import shorten
 
-_ITEMS = str, bytes, os.PathLike
 _REMEDY = "give one of bool, uint8, int8 and float32 in all columns"
 
 
@@ -37,8 +36,8 @@ def plain_array(X):
     ValueError
         If values are missing, or the codes have not two dimensions.
     """
-    if isinstance(X, _ITEMS):
-        raise TypeError(raw_items("codes", f"the {type(X).__name__} {shorten(X)}"))
+    if (item := first_raw(X)) is not None:
+        raise TypeError(raw_items("codes", f"raw items, such as {shorten(item)}"))
     if sparse.issparse(X):
         raise TypeError("codes must be dense, got a sparse matrix: use codes.toarray().")
     if np.ma.is_masked(X):
@@ -55,10 +54,6 @@ def plain_array(X):
         if not hasattr(X, "__array__"):
             X = _list_to_array(X)
     array = np.asarray(X)
-    if array.ndim == 1 and len(array) and isinstance(array[0], _ITEMS):
-        raise TypeError(
-            raw_items("codes", f"{len(array)} raw items, such as {shorten(array.tolist()[0])}")
-        )
     if array.ndim != 2:
         raise ValueError(
             f"codes must have two dimensions (n_samples, n_columns), got {array.ndim}. "
@@ -80,11 +75,17 @@ def _list_to_array(rows):
 
 def first_raw(X):
     """Return a raw item, or the first one of a list or an array of them; None if there is none."""
-    if isinstance(X, _ITEMS):
+    if _is_raw(X):
         return X
-    X = X.to_numpy() if isinstance(X, pd.Series) else X
-    some = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim == 1)
-    return X[0] if some and len(X) and isinstance(X[0], _ITEMS) else None
+    if not isinstance(X, (list, tuple)):
+        X = X if hasattr(X, "shape") else np.asarray(X)
+        X = np.asarray(X)[:1].tolist() if len(X.shape) == 1 else []
+    return X[0] if X and _is_raw(X[0]) else None
+
+
+def _is_raw(item):
+    """Say whether an item is a text, a path, a file or a picture of Pillow, which is not loaded."""
+    return isinstance(item, (str, bytes, os.PathLike)) or type(item).__module__.startswith("PIL.")
 
 
 def raw_items(needed, what):

@@ -188,7 +188,7 @@ def hit_chance_at_k(n, r, k, ties):
     misses = np.where(unavoidable, 0, inside)
     log_chance = gammaln([n - r + 1, n - misses + 1]).sum(axis=0)
     log_chance -= gammaln([n - r - misses + 1, n + 1]).sum(axis=0)
-    return np.where(unavoidable, 1.0, -np.expm1(log_chance))
+    return np.where(unavoidable, 1.0, 0.0 - np.expm1(log_chance))  # 0, not -0
 
 
 def relevance_by_rank(n, r, n_ranks, ties, weights):

@@ -242,11 +242,15 @@ def _real_codes(estimator, X):
 
 def _codes_and_vectors(estimator, X):
     fitted = getattr(estimator, "best_estimator_", estimator)
+    last = fitted[-1] if isinstance(fitted, Pipeline) else fitted
+    names = None
     if isinstance(fitted, Pipeline) and len(fitted) > 1:
         X = fitted[:-1].transform(X)
-        codes, names = encode_halves(fitted[-1], X), _names(fitted[:-1], X)
-    else:
-        codes, names = encode_halves(fitted, X), None
+        names = _names(fitted[:-1], X)
+    codes = encode_halves(last, X)
+    n_image = getattr(last, "n_image_features_", None)
+    if names is None and n_image is not None:  # an array is split where the hasher splits it
+        names = [f"{BLOCKS[i >= n_image]}__{i}" for i in range(np.shape(X)[1])]
     try:
         vectors = halves(X, columns=names)
     except (TypeError, ValueError) as error:

@@ -246,7 +246,7 @@ def load_karpathy(folder, captions, *, split="train", on_missing="raise"):
             (row, os.path.join(image.get("filepath", ""), image["filename"]), sentence["raw"])
             for row, image in enumerate(content["images"])
             if image["split"] in wanted
-            for sentence in image["sentences"]
+            for sentence in image["sentences"] or [{"raw": None}]  # a missing caption
         ]
     if not wanted or not all(one in list(known) for one in wanted):  # not all can be hashed
         raise ValueError(

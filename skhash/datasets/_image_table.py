@@ -43,7 +43,8 @@ def load_image_table(
         A file that ends in ``.csv`` (its cells separated by commas, or by semicolons or tabulators
         if there is no comma in the header), ``.tsv``, ``.json`` (a list of objects, or an object of
         columns), ``.jsonl`` or ``.parquet`` (extra ``parquet``), in UTF-8; or a dataframe. A cell
-        may contain a list of captions. Other columns are ignored.
+        may contain a list of captions; an empty list is a missing caption. Other columns are
+        ignored.
     image_column : str or None, default=None
         Column of the pictures: paths within `folder`, bytes of files, or dicts ``{"bytes": ...,
         "path": ...}``, as in parquet files of Hugging Face. ``None`` means the column that is
@@ -56,9 +57,9 @@ def load_image_table(
         Column of the classes: one in each cell, or a list. ``None`` means that there are no
         classes.
     on_missing : {"raise", "drop"}, default="raise"
-        What to do with a row whose picture is not in the folder, or whose caption is missing: raise
-        an error, or leave it out with a warning. In a file, a blank caption is a missing one; in a
-        dataframe, ``""`` is an empty text. Words such as "NA" are captions.
+        What to do with a row whose picture is not in the folder, or that has no picture or no
+        caption: raise an error, or leave it out with a warning. In a file, a blank caption is a
+        missing one; in a dataframe, ``""`` is an empty text. Words such as "NA" are captions.
 
     Returns
     -------
@@ -79,8 +80,8 @@ def load_image_table(
         target_names : list of str
             The classes, sorted. Only with `label_column`.
         dropped : list of str
-            Paths of the pictures that are missing. Rows without a caption are not listed: they are
-            those absent from `row`.
+            Paths of the pictures that are missing. Rows without a picture or a caption are not
+            listed: they are those absent from `row`.
         DESCR : str
             Description of the data set.
 
@@ -91,8 +92,8 @@ def load_image_table(
     ImportError
         If the file is parquet, and pyarrow (extra ``parquet``) is not installed.
     ValueError
-        If the file cannot be read, a column cannot be identified, a cell is empty, labels have
-        different types, or a path or link leads out of the folder.
+        If the file cannot be read, a column cannot be identified, a caption, a name or a label is
+        missing, labels have different types, or a path or link leads out of the folder.
 
     See Also
     --------
@@ -135,7 +136,7 @@ def load_image_table(
     images = [_picture(cell) for cell in table[image_column].tolist()]
     rows = list(range(len(table)))
     if any(isinstance(cell, list) for cell in texts):
-        # A cell with several captions becomes as many rows; an empty list stays, and is reported.
+        # A cell with several captions becomes as many rows; an empty list is a missing caption.
         several = [cell if isinstance(cell, list) and cell else [cell] for cell in texts]
         rows = [row for row, captions in enumerate(several) for _ in captions]
         texts = [text for captions in several for text in captions]
@@ -176,7 +177,9 @@ def _read_table(captions):
     except Exception as error:  # each library raises its own
         hint = ""
         if isinstance(error, UnicodeDecodeError):
-            hint = "; save it as UTF-8, or read it by pd.read_csv(..., encoding='cp1252')"
+            hint = (
+                "; save it as UTF-8, or read it by pd.read_csv(..., encoding='cp1252'), or 'utf-16'"
+            )
         elif kind == ".csv":
             with path.open(encoding="utf-8", errors="replace") as file:
                 hint = _hint(file.readline(10_000))

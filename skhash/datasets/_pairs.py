@@ -21,20 +21,22 @@ def check_on_missing(on_missing):
     check_choice(on_missing, "on_missing", ("raise", "drop"))
 
 
-def lacks_caption(text, from_file=True):
-    """Say whether there is no caption: none is given, or it comes from a file and is blank.
+def is_missing(cell, blank_too=True):
+    """Say whether a cell holds no caption or no picture: nothing, an empty list or a blank text.
 
     Most files cannot tell an empty text from a missing one; in memory "" is an empty text.
     Words such as "NA" are captions.
 
-    >>> [lacks_caption(text) for text in (None, float("nan"), " ", "NA")]
-    [True, True, True, False]
-    >>> lacks_caption("", from_file=False)
+    >>> [is_missing(cell) for cell in (None, float("nan"), [], " ", "NA")]
+    [True, True, True, True, False]
+    >>> is_missing("", blank_too=False)
     False
     """
-    if isinstance(text, str):
-        return from_file and not text.strip()
-    return pd.api.types.is_scalar(text) and bool(pd.isna(text))
+    if isinstance(cell, str):
+        return blank_too and not cell.strip()
+    if isinstance(cell, list):
+        return not cell
+    return pd.api.types.is_scalar(cell) and bool(pd.isna(cell))
 
 
 def pair_bunch(
@@ -65,7 +67,7 @@ def pair_bunch(
     title : str
         First line of ``DESCR``.
     on_missing : {"raise", "drop"}
-        What a row does whose picture is not there or whose caption is missing.
+        What to do with a row whose picture is not there or whose caption is missing.
     from_file : bool, default=True
         Whether the captions come from a file, where a blank one is a missing one.
     rows : list of int or None, default=None
@@ -89,19 +91,25 @@ def pair_bunch(
     """
     place = PictureFolder(folder)
     rows = list(range(len(names)) if rows is None else rows)
-    lacking = np.fromiter((lacks_caption(text, from_file) for text in texts), bool, len(texts))
-    if lacking.any():
+    columns = [names, texts, rows]
+    for i, what, blank_too in ((1, "caption", from_file), (0, "picture", True)):
+        cells = columns[i]
+        lacking = np.fromiter((is_missing(cell, blank_too) for cell in cells), bool, len(cells))
+        if not lacking.any():
+            continue
         if on_missing == "raise":
             first = int(np.argmax(lacking))
+            hint = "; only a table in memory can hold the empty text ''" if i else ""
             raise ValueError(
-                f"{lacking.sum()} of {len(texts)} rows of {source} have no caption; the first is "
-                f"row {rows[first]}, which holds {shorten(texts[first])}: write one, or set "
-                "on_missing='drop'; only a table in memory can hold the empty text ''."
+                f"{lacking.sum()} of {len(cells)} rows of {source} have no {what}; the first is "
+                f"row {columns[2][first]}, which holds {shorten(cells[first])}: write one, or set "
+                f"on_missing='drop'{hint}."
             )
-        message = f"{lacking.sum()} of {len(texts)} rows of {source} have no caption"
+        message = f"{lacking.sum()} of {len(cells)} rows of {source} have no {what}"
         warn(f"{message} and were dropped.", about=DROPPED_ROWS)
-        names, texts, rows = (list(compress(one, ~lacking)) for one in (names, texts, rows))
+        columns = [list(compress(column, ~lacking)) for column in columns]
         target = None if target is None else target[~lacking]
+    names, texts, rows = columns
     _check_texts(texts, rows, source)
     known, numbers, images, there, first = {}, {}, [], [], []
     group = np.empty(len(names), dtype=np.intp)
@@ -125,7 +133,9 @@ def pair_bunch(
         )
     kept = there[group]
     if not kept.any():
-        raise ValueError(f"{source} holds no pair whose picture is in {folder}: check both paths.")
+        raise ValueError(
+            f"{source} holds no pair of a caption and a picture in {folder}: check both paths."
+        )
     dropped = [path for (path, _), found in zip(first, there, strict=True) if not found]
     warn_dropped(dropped, f"{(~kept).sum()} of {len(kept)} rows of {source} have no picture")
     image = [image for image, is_kept in zip(images, kept, strict=True) if is_kept]
@@ -185,7 +195,7 @@ def read_json(path):
 
 
 def _check_name(name, row, source):
-    is_name = isinstance(name, str) and name.strip() and is_path(name)
+    is_name = isinstance(name, str) and is_path(name)
     if not is_name and not (isinstance(name, bytes) and name):
         raise ValueError(f"row {row} of {source} names the picture {shorten(name)}: give its path.")
 

@@ -5,6 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 
+from .._inputs.messages import shorten
+
 
 def records(text, separator=","):
     r"""Split a table into records of cells, as RFC 4180 says; blank lines are skipped.
@@ -61,7 +63,11 @@ def read_separated(path, separator=None):
             header = file.readline()
         separator = next((one for one in ",;\t" if one in header), ",")
     # Nothing is guessed: a caption "None" is a text, a file name "007" is no number.
-    table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    options = {"sep": separator, "dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+    table = pd.read_csv(path, **options)
+    names = pd.read_csv(path, header=None, nrows=1, **options).iloc[0].str.strip()
+    if len(twice := names[names.duplicated() & (names != "")]):  # pandas renames the second one
+        raise ValueError(f"its header has the column {shorten(twice.iloc[0])} twice: rename one")
     # Where an unquoted comma splits a caption, pandas makes the first column an index.
     if len(table) and not isinstance(table.index, pd.RangeIndex):
         raise ValueError(

@@ -9,9 +9,9 @@ import numpy as np
 from .._blocks import make_table
 from .._inputs.cells import lone_surrogate
 from .._inputs.checks import check_flag, check_real
-from .._inputs.messages import cut, shorten
+from .._inputs.messages import DROPPED_ROWS, cut, shorten, warn
 from ._image_table import TEXT_COLUMNS
-from ._pairs import check_on_missing, describe, existing_file, lacks_caption, warn_dropped
+from ._pairs import check_on_missing, describe, existing_file, is_missing, warn_dropped
 from ._shards import read_shard
 
 
@@ -50,7 +50,8 @@ def load_webdataset(
         frame : pandas.DataFrame of shape (n_rows, 2)
             The column ``image`` contains bytes, and the column ``text`` captions.
         group : ndarray of shape (n_rows,), int64
-            Number of the picture. Rows of one group must not be split between training and test.
+            Number of the picture, the same for equal files. Rows of one group must not be split
+            between training and test.
         key : ndarray of shape (n_rows,), object
             Name of the sample in its shard.
         target : ndarray of shape (n_rows,), int64
@@ -99,12 +100,13 @@ def load_webdataset(
     check_flag(labels, "labels")
     check_real(max_expansion, "max_expansion", "[1, inf]")
     kinds = {"image", "txt", "json"} | ({"cls"} if labels else set())
-    rows, dropped, n_samples = [], [], 0
+    rows, dropped, pictures, n_samples, n_blank = [], [], {}, 0, 0
     for path in _paths(shards):
         for key, (members, others) in read_shard(path, kinds, max_expansion).items():
             sample = f"sample {cut(key, 100)} of {path}"
+            n_samples += 1
             given = _captions(members, text_field, sample)
-            texts = [text for text in given if not lacks_caption(text)]
+            texts = [text for text in given if not is_missing(text)]
             is_blank = len(texts) < len(given) and (not texts or on_missing == "raise")
             label = _label(members["cls"], sample) if "cls" in members else None
             there = {
@@ -114,8 +116,11 @@ def load_webdataset(
             }
             lacking = [part for part, found in there.items() if not found]
             if not lacking:
-                rows += [(members["image"], text, n_samples, key, label) for text in texts]
-                n_samples += 1
+                # The same file in two samples is one picture, of which a split takes all captions.
+                image = members["image"]
+                group = pictures.setdefault(image, len(pictures))
+                rows += [(image, text, group, key, label) for text in texts]
+                n_blank += len(given) - len(texts)
             elif on_missing == "drop":
                 dropped.append(f"{path}: {key}")
             else:
@@ -127,7 +132,10 @@ def load_webdataset(
     if not rows:
         raise ValueError(f"{shards} holds no sample of a picture and a caption: name other shards.")
     wanted = "a picture, a caption or a class" if labels else "a picture or a caption"
-    warn_dropped(dropped, f"{len(dropped)} of {n_samples + len(dropped)} samples lack {wanted}")
+    warn_dropped(dropped, f"{len(dropped)} of {n_samples} samples lack {wanted}")
+    if n_blank:
+        message = f"{n_blank} blank captions of samples with other captions were dropped."
+        warn(message, about=DROPPED_ROWS)
     images, texts, group, keys, target = zip(*rows, strict=True)
     bunch = describe(make_table(list(images), list(texts)), group, dropped, "Pairs of tar shards")
     bunch.key = np.array(keys, dtype=object)
@@ -190,11 +198,11 @@ def _captions(members, field, sample):
     if len(found) > 1:
         raise ValueError(f"the json of {sample} has several fields of captions: set text_field.")
     texts = found[0] if found and isinstance(found[0], list) else found
-    if not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) or is_missing(text) for text in texts):
         raise ValueError(
             f"the captions of {sample} are not texts, got {shorten(texts)}: correct them."
         )
-    if any(lone_surrogate(text) is not None for text in texts):
+    if any(isinstance(text, str) and lone_surrogate(text) is not None for text in texts):
         raise ValueError(
             f"a caption of {sample} contains a lone surrogate, half of a character: correct it."
         )

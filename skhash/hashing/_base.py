@@ -37,8 +37,8 @@ class PairHasher(Documented, BlockTransformer):
         Format of the codes: bool bits, uint8 bytes of eight bits each, int8 values +1 and -1, or
         the float32 values whose signs are the bits (:mod:`skhash.codes`).
     center : bool, default=True
-        Whether to subtract the mean of each feature before anything else. CLIP embeddings are far
-        from centred: unrelated images have a cosine of about .5.
+        Whether to subtract the mean of each feature. CLIP embeddings are far from centred:
+        unrelated images have a cosine of about .5.
 
     **Computation**
 

@@ -61,6 +61,9 @@ class ConsensusHasher(PairHasher):
 
     Parameters
     ----------
+    center : bool, default=True
+        Whether to subtract the mean of the rows, after they are scaled to unit length. CLIP
+        embeddings are far from centred: unrelated images have a cosine of about .5.
     target : {"meaning", "pair"}, default="meaning"
         What should be found: pairs of similar meaning (``"meaning"``), or the other half of the
         same pair (``"pair"``). ``"pair"`` refines the rotation with a contrastive loss on
@@ -165,8 +168,8 @@ class ConsensusHasher(PairHasher):
     n_jobs: int | None = jobs()
 
     def _learn(self, pairs, seed):
-        for block in BLOCKS:
-            warn_of_rows(block, *block_statistics(pairs.blocks[block], center=self.center)[2:])
+        for block, values in pairs.blocks.items():
+            warn_of_rows(block, values, *block_statistics(values, center=self.center)[2:])
         rng = np.random.default_rng(seed)
         rows, chosen, sample, groups, agreement = self._agreed(pairs, rng)
         features = rows.features

@@ -7,6 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ._docs import hasher
 from ._linear import LinearHasher, ridge_regression
+from ._moments import of_one_sign
 from ._parameters import count, not_negative
 
 
@@ -45,6 +46,10 @@ class IMHHasher(LinearHasher):
     code the penalty is so large that they cannot differ; here they are the same. The public code
     uses the medians of the test set; here they are those of the training set. This library's own:
     the weight :math:`1 / k` of edges, the constraint on the constant vector, and the defaults.
+
+    Rounding decides which of the neighbours at equal distance are in a graph. Features with many
+    such ties, for example bags of words, may therefore get other bits with another number of
+    threads.
 
     References
     ----------
@@ -89,6 +94,7 @@ class IMHHasher(LinearHasher):
         shape = n_rows, n_rows
         operator = LinearOperator(shape, matvec=loss, dtype=np.float64)  # pyright: ignore
         latent = eigsh(operator, self.n_bits, which="SA", v0=rng.standard_normal(n_rows))[1]
+        latent = of_one_sign(latent)
         return [regress(latent) for regress in regressions]
 
     def _thresholds(self, codes):

@@ -9,15 +9,14 @@ from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
 from .._inputs.mapped import is_mapped, take
-from .._inputs.messages import warn
 from ._base import PairHasher
 from ._docs import hasher
 from ._mapped import MappedRows
-from ._pairs import CHUNK, block_statistics, dense_rows, warn_of_rows
+from ._moments import of_one_sign
+from ._pairs import CHUNK, block_statistics, warn_of_rows
 from ._parameters import count
 
 _ROWS = 1 << 17  # rows that are rotated at a time
-_MANY = 16  # rows that are not equal by chance
 
 
 @hasher
@@ -113,30 +112,13 @@ def standardize(block, values, *, center, mapped=False):
         What was divided by: the root mean square of a row's length.
     """
     mean, spread, *rows = block_statistics(values, center=center)
-    warn_of_rows(block, *rows)
-    if not len(rows[0]) and _are_equal(values):
-        warn(
-            f"all {values.shape[0]} rows of the {block} block are equal, and so will be their "
-            "codes: check the features.",
-        )
+    warn_of_rows(block, values, *rows)
     mean, scale = mean.astype(np.float64), spread * np.sqrt(values.shape[1])
     if sparse.issparse(values):
         return CenteredSparse(values, mean, scale), mean, scale
     if mapped and is_mapped(values) and len(values) > max(CHUNK, values.shape[1]):
         return MappedRows(values, mean, scale), mean, scale
     return (values - mean) / scale, mean, scale
-
-
-def _are_equal(values):
-    """Say whether many rows are equal, without reading beyond the first that differ."""
-    n_rows = values.shape[0]
-    if n_rows < _MANY:
-        return False
-    first = dense_rows(values, slice(0, 1))
-    return all(
-        (dense_rows(values, rows) == first).all()
-        for rows in (slice(0, _MANY), *gen_batches(n_rows, CHUNK))
-    )
 
 
 class CenteredSparse(LinearOperator):
@@ -205,10 +187,8 @@ def principal_axes(x, n_axes, rng):
     variances, axes = variances[::-1][:most], axes[:, ::-1][:, :most]
     keep = variances > 1e-9 * max(variances[0], np.finfo(np.float64).tiny)
     keep[0] = True  # constant features have one axis, too
-    axes = axes[:, keep]
-    # Rounding decides the sign of an eigenvector: the same data, dense or CSR, must have one.
-    largest = axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])]
-    return axes * signs(largest), np.maximum(variances[keep], 0)
+    # The same data, dense or CSR, must have the same signs.
+    return of_one_sign(axes[:, keep]), np.maximum(variances[keep], 0)
 
 
 def ridge_regression(x, ridge):

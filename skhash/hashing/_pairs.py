@@ -13,6 +13,7 @@ from .._ranking.scores import average_precisions
 CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
 # A tenth of the spread: with less, all rows but the outliers get the same few codes.
 _TYPICAL = 0.1**2
+_MANY = 16  # rows that are not equal by chance
 _FIRST = 256  # rows whose median stands in for the mean before that is known
 
 
@@ -76,8 +77,13 @@ def _outlying(distances):
     return np.flatnonzero(distances > mean)
 
 
-def warn_of_rows(block, empty, outlying):
-    """Warn of rows without any feature, and of rows far from all others."""
+def warn_of_rows(block, values, empty, outlying):
+    """Warn of rows without any feature, of rows far from all others, and if all are equal."""
+    if not empty.size and _are_equal(values):
+        warn(
+            f"all {values.shape[0]} rows of the {block} block are equal, and so will be their "
+            "codes: check the features.",
+        )
     if empty.size:
         warn(
             f"{empty.size} rows of the {block} block are all zeros ({name_rows(empty)}): they "
@@ -91,6 +97,18 @@ def warn_of_rows(block, empty, outlying):
             "drop these rows, or scale the features with sklearn.preprocessing.RobustScaler and "
             "clip them.",
         )
+
+
+def _are_equal(values):
+    """Say whether many rows are equal, without reading beyond the first that differ."""
+    n_rows = values.shape[0]
+    if n_rows < _MANY:
+        return False
+    first = dense_rows(values, slice(0, 1))
+    return all(
+        (dense_rows(values, rows) == first).all()
+        for rows in (slice(0, _MANY), *gen_batches(n_rows, CHUNK))
+    )
 
 
 def paired_score(image, text, y):

@@ -193,6 +193,17 @@ def test_karpathy_without_folders_is_that_of_flickr(folder, write):
     assert images(load_karpathy(folder, path), folder) == ["4.jpg"]
 
 
+@pytest.mark.parametrize("sentences", [[], [{"raw": None}], [{"raw": " "}]])
+def test_karpathy_picture_without_a_caption_is_not_left_out_silently(folder, write, sentences):
+    bare = karpathy(5, "train") | {"sentences": sentences}
+    path = write("dataset.json", {"images": [karpathy(4, "train", "two dogs"), bare]})
+    with pytest.raises(ValueError, match=r"1 of 2 rows of .* have no caption; the first is row 1"):
+        load_karpathy(folder, path)
+    with pytest.warns(UserWarning, match="1 of 2 rows of .* have no caption and were dropped"):
+        bunch = load_karpathy(folder, path, on_missing="drop")
+    assert bunch.row.tolist() == [0]
+
+
 @pytest.mark.parametrize("split", ["valid", ["train", "valid"], [], None])
 def test_unknown_karpathy_split_raises_and_lists_them(folder, write, split):
     with pytest.raises(ValueError, match=r"has the splits 'train', 'restval', 'test', got split="):

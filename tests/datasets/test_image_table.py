@@ -168,7 +168,7 @@ def test_missing_pictures_can_be_dropped_with_a_report(folder):
 def test_nothing_left_raises(folder):
     for name in set(NAMES):
         (folder / name).unlink()
-    with pytest.raises(ValueError, match="the table holds no pair whose picture is in"):
+    with pytest.raises(ValueError, match="the table holds no pair of a caption and a picture in"):
         load_image_table(folder, table(), on_missing="drop")
 
 
@@ -190,14 +190,27 @@ def test_absolute_path_within_the_folder_is_taken(folder):
     check_pairs(load_image_table(folder, table(image=absolute)), folder)
 
 
-@pytest.mark.parametrize("name", ["", " ", None, np.nan, 3, "a\0b", ["b.jpg"]])
+@pytest.mark.parametrize("name", ["", " ", None, np.nan, pd.NA])
+def test_missing_name_raises_and_names_the_row_or_is_dropped(folder, name):
+    names = pd.Series([NAMES[0], name, NAMES[2]], dtype=object)
+    with pytest.raises(ValueError, match="1 of 3 rows of the table have no picture; the first is row 1"):
+        load_image_table(folder, table(image=names))
+    kinds = table(image=names, kind=["dog", "cat", "dog"])
+    with pytest.warns(UserWarning, match="1 of 3 rows of the table have no picture and were drop"):
+        bunch = load_image_table(folder, kinds, label_column="kind", on_missing="drop")
+    assert bunch.row.tolist() == [0, 2]
+    assert bunch.target.tolist() == [1, 1]
+    assert bunch.dropped == []
+
+
+@pytest.mark.parametrize("name", [3, "a\0b", ["b.jpg"], b""])
 def test_name_that_is_none_raises_and_names_the_row(folder, name):
     names = pd.Series([NAMES[0], name, NAMES[2]], dtype=object)
     with pytest.raises(ValueError, match="row 1 of the table names the picture"):
         load_image_table(folder, table(image=names))
 
 
-@pytest.mark.parametrize("text", [3, []])
+@pytest.mark.parametrize("text", [3, [["a"]]])
 def test_caption_that_is_no_text_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
     with pytest.raises(
@@ -206,13 +219,27 @@ def test_caption_that_is_no_text_raises_and_names_the_row(folder, text):
         load_image_table(folder, table(text=texts))
 
 
-@pytest.mark.parametrize("text", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("text", [None, np.nan, pd.NA, pd.NaT, [], (), np.array([]), [None]])
 def test_missing_caption_raises_and_names_the_row(folder, text):
     texts = pd.Series([TEXTS[0], text, TEXTS[2]], dtype=object)
     with pytest.raises(
         ValueError, match="1 of 3 rows of the table have no caption; the first is row 1"
     ):
         load_image_table(folder, table(text=texts))
+    with pytest.warns(UserWarning, match="1 of 3 rows of the table have no caption and were drop"):
+        bunch = load_image_table(folder, table(text=texts), on_missing="drop")
+    assert bunch.row.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_header_with_a_column_twice_raises(folder, tmp_path, kind):
+    path = tmp_path / f"captions.{kind}"
+    separator = {"csv": ",", "tsv": "\t"}[kind]
+    path.write_text("image,text,text,,\nb.jpg,x,y,,\n".replace(",", separator))
+    with pytest.raises(ValueError, match="header has the column 'text' twice: rename one"):
+        load_image_table(folder, path)
+    path.write_text("image,text, ,,\nb.jpg,x,,,\n".replace(",", separator))
+    assert load_image_table(folder, path).frame["text"].tolist() == ["x"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
@@ -334,7 +361,7 @@ def test_pictures_may_come_as_bytes_or_as_cells_of_arrow_files(folder, tmp_path,
 
 def test_a_dict_of_neither_bytes_nor_path_raises(folder):
     cells = pd.Series([{"bytes": None, "path": None}, {"url": "x"}, {}], dtype=object)
-    with pytest.raises(ValueError, match="row 0 of the table names the picture None"):
+    with pytest.raises(ValueError, match="no picture; the first is row 0, which holds None"):
         load_image_table(folder, table(image=cells))
     with pytest.raises(ValueError, match=r"row 0 of the table names the picture \{'url': 'x'\}"):
         load_image_table(folder, table(image=cells[[1, 2, 1]].reset_index(drop=True)))

@@ -62,7 +62,7 @@ def test_folder_and_list_hold_several_shards(write):
     write({}, "notes.txt")
     for shards in (paths, str(paths[0].parent)):
         bunch = load_webdataset(shards)
-        assert bunch.group.tolist() == [0, 1, 2, 3]
+        assert bunch.group.tolist() == [0, 1, 0, 1]
         assert bunch.key.tolist() == ["b", "a", "b", "a"]
 
 
@@ -83,6 +83,13 @@ def test_several_captions_are_rows_of_one_picture(write):
     assert bunch.frame["text"].tolist() == ["two dogs", "dogs"]
     assert bunch.frame["image"][0] is bunch.frame["image"][1]
     assert bunch.group.tolist() == [0, 0]
+
+
+def test_samples_with_the_same_picture_share_a_group(write):
+    members = {"1.jpg": b"J", "1.txt": b"two dogs", "2.jpg": b"K", "2.txt": b"a cat"}
+    bunch = load_webdataset(write(members | {"3.jpg": b"J", "3.txt": b"dogs"}))
+    assert bunch.group.tolist() == [0, 1, 0]
+    assert ":Pictures: 2;" in bunch.DESCR
 
 
 def test_text_goes_before_json_unless_a_field_is_named(write):
@@ -127,7 +134,14 @@ def test_class_that_is_no_whole_number_raises_and_names_the_sample(write, conten
 
 
 @pytest.mark.parametrize(
-    "blank", [{"a.txt": b" \n"}, {"a.json": {"captions": ["", "x"]}}, {"a.json": {"caption": ""}}]
+    "blank",
+    [
+        {"a.txt": b" \n"},
+        {"a.json": {"captions": ["", "x"]}},
+        {"a.json": {"captions": [None, "x"]}},
+        {"a.json": {"captions": [None]}},
+        {"a.json": {"caption": ""}},
+    ],
 )
 def test_blank_captions_are_missing(write, blank):
     path = write({"b.jpg": b"B", "b.txt": b"NA", "a.jpg": b"A", **blank})
@@ -135,8 +149,10 @@ def test_blank_captions_are_missing(write, blank):
         ValueError, match=r"sample a of .* has no caption, got .*: write it, or set"
     ):
         load_webdataset(path)
-    if "captions" in str(blank):
-        assert load_webdataset(path, on_missing="drop").frame["text"].tolist() == ["NA", "x"]
+    if "x" in str(blank.get("a.json")):
+        with pytest.warns(UserWarning, match="1 blank captions of samples with other captions"):
+            bunch = load_webdataset(path, on_missing="drop")
+        assert bunch.frame["text"].tolist() == ["NA", "x"]
     else:
         with pytest.warns(UserWarning, match="1 of . samples lack a picture or a caption and were"):
             bunch = load_webdataset(path, on_missing="drop")

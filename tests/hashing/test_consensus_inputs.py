@@ -149,7 +149,7 @@ def test_one_feature_a_block():
     assert np.isfinite(codes).all()
 
 
-@pytest.mark.filterwarnings("ignore:.*(all zeros|so far from)")
+@pytest.mark.filterwarnings("ignore:.*(all zeros|so far from|are equal)")
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix])
 @pytest.mark.parametrize("value", [0.0, 0.1, -3.0])
 @pytest.mark.parametrize("columns", [slice(0, D), slice(D, None), slice(None)])
@@ -186,6 +186,7 @@ def test_each_row_may_have_its_own_scale(fitted):
     np.testing.assert_array_equal(fitted.transform(TEST * scales), fitted.transform(TEST))
 
 
+@pytest.mark.filterwarnings("ignore:.*are equal")
 def test_copies_of_few_rows_have_codes():
     for n_distinct in (1, 2, 5):
         X = np.repeat(TRAIN[:n_distinct], 20, axis=0)

@@ -171,6 +171,15 @@ def test_hashers_that_train_no_network_fit_without_torch():
     assert "CCAHasher (30, 8)" in done.stdout
 
 
+@pytest.mark.filterwarnings("ignore:.*codes have collapsed")
+@pytest.mark.parametrize("name", HASHERS)
+def test_fit_warns_of_a_block_of_equal_rows(name):
+    constant = TRAIN.copy()
+    constant[constant.filter(like="image__").columns] = 0.5
+    with pytest.warns(UserWarning, match="all 90 rows of the image block are equal"):
+        fit(make(name), constant)
+
+
 @pytest.mark.parametrize("output", ["bits", "packed", "signs", "real"])
 @pytest.mark.filterwarnings("ignore:.*(all zeros|codes|same)")
 @pytest.mark.parametrize("name", HASHERS)

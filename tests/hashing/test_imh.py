@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from skhash.hashing import IMHHasher
+from skhash.hashing import IMHHasher, _imh
 
 N_BITS, LAMBDA, RIDGE, K = 3, 0.4, 0.2, 2
 OPTIONS = {"n_image_features": 3, "n_neighbors": K, "graph_weight": LAMBDA, "ridge": RIDGE}
@@ -51,6 +51,20 @@ def test_codes_are_regressed_on_the_smallest_eigenvectors_orthogonal_to_the_cons
         expected -= np.median(expected, axis=0)
         expected *= np.sign(np.sum(expected * ours, axis=0))  # an eigenvector has no sign
         np.testing.assert_allclose(ours, expected, atol=2e-4)
+
+
+def test_the_signs_that_the_solver_gives_eigenvectors_change_no_bit(monkeypatch):
+    X = np.hstack(pairs(40))
+    codes = IMHHasher(N_BITS, random_state=0, **OPTIONS).fit_transform(X)
+    solve = _imh.eigsh
+
+    def flipped(*args, **kwargs):
+        values, vectors = solve(*args, **kwargs)
+        return values, vectors * [-1, 1, -1]
+
+    monkeypatch.setattr(_imh, "eigsh", flipped)
+    again = IMHHasher(N_BITS, random_state=0, **OPTIONS).fit_transform(X)
+    np.testing.assert_array_equal(again, codes)
 
 
 @pytest.mark.parametrize("n_pairs", [40, 41])

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from PIL import Image
 from scipy import sparse
 from sklearn import config_context
 
@@ -198,9 +200,12 @@ def test_blocks_that_are_given_apart_go_into_one_table(hasher, pairs, fit, what)
         fit(hasher, pairs[:, :6], pairs[:, 6:])
 
 
-@pytest.mark.parametrize("make", [list, np.array, pd.Series, lambda texts: texts[0]])
-def test_raw_texts_are_encoded_by_a_pipeline(hasher, pairs, make):
+@pytest.mark.parametrize("item", ["a red shirt", Image.new("RGB", (4, 4))])
+@pytest.mark.parametrize(
+    "make", [list, tuple, pd.Series, pd.Index, pl.Series, lambda items: items[0]]
+)
+def test_raw_items_are_encoded_by_a_pipeline(hasher, pairs, make, item):
     fitted = hasher().fit(pairs)
     for encode in (fitted.encode_text, fitted.transform):
-        with pytest.raises(ValueError, match="features are needed, got raw items, such as 'a red"):
-            encode(make(["a red shirt"]))
+        with pytest.raises(ValueError, match="features are needed, got raw items, such as"):
+            encode(make([item]))

@@ -111,13 +111,3 @@ def test_the_rotation_is_orthogonal(n_bits):
     used = min(n_bits, 6)
     np.testing.assert_allclose(rotation[:used] @ rotation[:used].T, np.eye(used), atol=1e-12)
     np.testing.assert_array_equal(rotation[used:], 0)
-
-
-@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
-def test_equal_rows_are_told(make):
-    equal = np.full((16, 3), 0.3)
-    with pytest.warns(UserWarning, match="all 16 rows of the text block are equal"):
-        standardize("text", make(equal), center=True)
-    standardize("text", make(equal[:15]), center=True)
-    equal[15, 2] = 0.4
-    standardize("text", make(equal), center=True)

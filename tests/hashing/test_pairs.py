@@ -51,7 +51,17 @@ def test_empty_rows_are_counted_and_named():
     with pytest.warns(
         UserWarning, match=r"7 rows of the text block are all zeros \(rows 0, 1, 2, 3, 4, ...\)"
     ):
-        warn_of_rows("text", np.arange(7), np.arange(0))
+        warn_of_rows("text", np.zeros((7, 2)), np.arange(7), np.arange(0))
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])
+def test_equal_rows_are_told(make):
+    equal, none = np.full((16, 3), 0.3), np.arange(0)
+    with pytest.warns(UserWarning, match="all 16 rows of the text block are equal"):
+        warn_of_rows("text", make(equal), none, none)
+    warn_of_rows("text", make(equal[:15]), none, none)
+    equal[15, 2] = 0.4
+    warn_of_rows("text", make(equal), none, none)
 
 
 def test_rows_of_a_read_only_block_are_writable(block):
@@ -78,7 +88,7 @@ def test_few_rows_or_constant_rows_have_no_outliers(block):
 
 def test_outlying_rows_are_named_with_the_remedy():
     with pytest.warns(UserWarning, match=r"1 rows of the image .* \(row 7\) .*RobustScaler"):
-        warn_of_rows("image", np.arange(0), np.array([7]))
+        warn_of_rows("image", np.eye(9), np.arange(0), np.array([7]))
 
 
 @pytest.mark.parametrize("make", [np.asarray, sparse.csr_matrix])

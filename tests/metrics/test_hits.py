@@ -165,3 +165,10 @@ bits = np.ones((2, 8), dtype=bool)
 def test_bad_input_is_named(metric, options, error, message):
     with pytest.raises(error, match=message):
         metric(bits, bits, **options)
+
+
+def test_a_query_without_a_hit_has_the_rate_zero_and_not_minus_zero():
+    codes = np.eye(4, dtype=bool)
+    rates = hit_rate_at_k(codes, codes[::-1], k=1, per_query=True)
+    assert rates.tolist() == [0] * 4
+    assert not np.signbit(rates).any()

@@ -88,10 +88,12 @@ def test_a_grid_search_tunes_the_code_by_what_is_ranked():
         assert 0 < RetrievalScorer(rerank=way)(search, TEST) <= 1
 
 
-def test_features_of_two_spaces_are_refused():
-    hasher = CCAHasher(4, n_image_features=12).fit(PAIRS[:, :19])
+@pytest.mark.parametrize("width", [19, 20])
+@pytest.mark.parametrize("steps", [[], [FunctionTransformer()]])
+def test_features_of_two_spaces_are_refused(width, steps):
+    hasher = CCAHasher(4, n_image_features=12).fit(PAIRS[:, :width])
     with pytest.raises(ValueError, match="features of both modalities, which must be of one space"):
-        score("vectors")(hasher, PAIRS[:, :19])
+        score("vectors")(make_pipeline(*steps, hasher), PAIRS[:, :width])
 
 
 def test_bits_have_no_asymmetric_distances():

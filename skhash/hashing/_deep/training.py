@@ -302,7 +302,7 @@ def start(hasher, pairs, seed, watched=NO_ROWS):
     networks = _make(hasher, widths, torch.Generator().manual_seed(seed))
     for block, values in pairs.blocks.items():
         mean, scale, *rows = block_statistics(values, center=hasher.center)
-        warn_of_rows(block, *rows)
+        warn_of_rows(block, values, *rows)
         network: Any = networks[block]
         network.mean.copy_(torch.from_numpy(mean))
         network.scale.fill_(scale)

@@ -46,6 +46,7 @@ def test_many_pairs_begin_with_a_part_of_them(begin, pairs, monkeypatch):
     assert np.isfinite(run.live.encode("image", run.pairs.blocks["image"])).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*are equal")
 def test_constant_blocks_have_a_start(begin, pairs):
     pairs = pairs.copy()
     pairs[:, :6] = 1.0

@@ -200,6 +200,7 @@ def test_a_loss_that_is_not_finite_in_the_first_epoch_is_raised(hasher, pairs):
         hasher(optimizer="sgd", learning_rate=1e30, max_iter=20).fit(pairs)
 
 
+@pytest.mark.filterwarnings("ignore:.*are equal")
 def test_collapse_is_announced(hasher, pairs):
     constant = np.ones_like(np.tile(pairs, (10, 1))) + np.arange(15, dtype=np.float32)
     with pytest.warns(ConvergenceWarning, match="codes have collapsed") as seen:
