@@ -9,7 +9,7 @@ from sklearn.utils import gen_batches
 
 from .._blocks import BLOCKS
 from .._inputs.mapped import is_mapped, take
-from .._inputs.messages import warn
+from .._inputs.messages import MANY, warn
 from ._base import PairHasher
 from ._docs import hasher
 from ._mapped import MappedRows
@@ -17,7 +17,6 @@ from ._pairs import CHUNK, block_statistics, dense_rows, warn_of_rows
 from ._parameters import count
 
 _ROWS = 1 << 17  # rows that are rotated at a time
-_MANY = 16  # rows that are not equal by chance
 
 
 @hasher
@@ -130,12 +129,12 @@ def standardize(block, values, *, center, mapped=False):
 def _are_equal(values):
     """Say whether many rows are equal, without reading beyond the first that differ."""
     n_rows = values.shape[0]
-    if n_rows < _MANY:
+    if n_rows < MANY:
         return False
     first = dense_rows(values, slice(0, 1))
     return all(
         (dense_rows(values, rows) == first).all()
-        for rows in (slice(0, _MANY), *gen_batches(n_rows, CHUNK))
+        for rows in (slice(0, MANY), *gen_batches(n_rows, CHUNK))
     )
 
 
