@@ -2,6 +2,8 @@
 
 The bound of a distance is a sum of bytes, one for each four bits of a code: the weights of those of
 the four that differ, in steps so large that the query's k-th distance so far is 254 steps or less.
+Each byte is rounded down, by half a step on average, which is too much for many bytes. So of longer
+codes the halves are summed apart, in steps of nearly half the size, and the bound is the mean.
 Four bits have 16 values, so the 16 sums of a query fit into one register, in which the processor
 looks up a sum for each byte of another register by one instruction. This is the idea of Quick ADC
 (André, Kermarrec, Le Scouarnec: Cache locality is not enough: high-performance nearest neighbor
@@ -30,7 +32,9 @@ _ACCUMULATORS = 4  # registers in which sums are formed side by side
 _PLANES = 1 << 15  # bytes of planes that a batch of queries passes over
 _BATCH = 256  # queries in a batch
 _FEW = 16  # queries for which splitting the codes does not pay
-_LONG = 256  # bits of a code, of which the sums in steps are too coarse a bound
+_HALVED = 128  # bits of a code, above which its halves are summed apart
+_STEPS = 254, 420  # in a query's k-th distance so far, for one sum or two
+_LONG = 512  # bits of a code, above which the sums in steps are too coarse a bound
 
 
 def _find_instruction():
@@ -51,15 +55,16 @@ def suits(weights):
 
 
 @intrinsic
-def _below(typing, planes, tables, n_planes, limit, masks):
+def _below(typing, planes, tables, n_planes, n_parts, limit, masks):
     """Write which codes of a group have a bound below a limit, as bits; return nonzero if any.
 
     `planes`, `tables` and `masks` are addresses: of the group's planes, of the query's sums in
-    steps, and of ``_GROUP // 8`` bytes.
+    steps, and of ``_GROUP // 8`` bytes. The bound is the mean of the `n_parts` parts of the planes,
+    one or two, rounded down.
     """
 
     def generate(context, builder, signature, arguments):
-        planes, tables, n_planes, limit, masks = arguments
+        planes, tables, n_planes, n_parts, limit, masks = arguments
         byte, place, address = ir.IntType(8), ir.IntType(32), ir.IntType(64)
         vector, bits = ir.VectorType(byte, _WIDTH), ir.IntType(_WIDTH)
 
@@ -78,30 +83,38 @@ def _below(typing, planes, tables, n_planes, limit, masks):
 
         look_up, add = function(_NAME), function(f"llvm.uadd.sat.v{_WIDTH}i8")
         offsets = [ir.Constant(address, i * _WIDTH) for i in range(_ACCUMULATORS)]
-        totals = [cgutils.alloca_once(builder, vector) for _ in offsets]
-        for total in totals:
-            builder.store(ir.Constant(vector, None), total)
-        with cgutils.for_range(builder, n_planes, intp=address) as loop:
-            start = builder.mul(loop.index, ir.Constant(address, 16))
-            sums = repeat(builder.load(at(tables, start, ir.VectorType(byte, 16)), align=16))
-            start = builder.mul(loop.index, ir.Constant(address, _GROUP))
-            for total, offset in zip(totals, offsets, strict=True):
-                values = builder.load(at(planes, builder.add(start, offset), vector), align=_WIDTH)
-                found = builder.call(look_up, [sums, values])
-                builder.store(builder.call(add, [builder.load(total), found]), total)
+        totals, means = ([cgutils.alloca_once(builder, vector) for _ in offsets] for _ in range(2))
+        one, length = ir.Constant(vector, [1] * _WIDTH), builder.udiv(n_planes, n_parts)
+        with cgutils.for_range(builder, n_parts, intp=address) as part:
+            for total in totals:
+                builder.store(ir.Constant(vector, None), total)
+            with cgutils.for_range(builder, length, intp=address) as loop:
+                plane = builder.add(builder.mul(part.index, length), loop.index)
+                start = builder.mul(plane, ir.Constant(address, 16))
+                sums = repeat(builder.load(at(tables, start, ir.VectorType(byte, 16)), align=16))
+                start = builder.mul(plane, ir.Constant(address, _GROUP))
+                for total, offset in zip(totals, offsets, strict=True):
+                    values = at(planes, builder.add(start, offset), vector)
+                    found = builder.call(look_up, [sums, builder.load(values, align=_WIDTH)])
+                    builder.store(builder.call(add, [builder.load(total), found]), total)
+            first = builder.icmp_unsigned("==", part.index, ir.Constant(address, 0))
+            for total, mean in zip(totals, means, strict=True):
+                x, y = builder.load(total), builder.load(mean)
+                half = builder.lshr(builder.xor(x, y), one)
+                both = builder.add(builder.and_(x, y), half)  # (x + y) // 2
+                builder.store(builder.select(first, x, both), mean)
         single = ir.Constant(ir.VectorType(byte, 1), ir.Undefined)
         limits = repeat(builder.insert_element(single, limit, ir.Constant(place, 0)))
         union = ir.Constant(bits, 0)
-        for number, total in enumerate(totals):
-            below = builder.icmp_unsigned("<", builder.load(total), limits)
+        for number, mean in enumerate(means):
+            below = builder.icmp_unsigned("<", builder.load(mean), limits)
             below = builder.bitcast(below, bits)
             offset = ir.Constant(address, number * _WIDTH // 8)
             builder.store(below, at(masks, offset, bits), align=1)
             union = builder.or_(union, below)
         return union if _WIDTH == 64 else builder.zext(union, address)
 
-    kinds = types.int64, types.int64, types.int64, types.uint8, types.int64
-    return types.uint64(*kinds), generate
+    return types.uint64(*[types.int64] * 4, types.uint8, types.int64), generate
 
 
 @njit(inline="always")
@@ -167,15 +180,17 @@ def _split(gallery, start, stop, planes):
 
 
 @njit
-def _fill(queries, weights, n, limit, sums, tables):
+def _fill(queries, weights, n, limit, n_parts, sums, tables):
     """Write the sums of a query's weights by the value of four bits, and the same in steps.
 
-    Returns the step: so large that a limit, or the largest distance, is at most 254 steps.
+    Returns the step of the bound, which is `n_parts` steps of the tables. A limit, or the largest
+    distance, is at most 254 of them; of two parts at most 210, so that a byte also holds the sum of
+    a part that is larger than the mean.
     """
     total, n_bits = np.int64(0), 8 * queries.itemsize
     for bit in range(weights.shape[1]):
         total += weights[n, bit]
-    step = min(limit, total) // 254 + 1
+    step = min(limit, total) // _STEPS[n_parts - 1] + 1
     for m in range(len(sums)):
         own = np.int64(queries[n, 4 * m // n_bits] >> np.uint64(4 * m % n_bits)) & 15
         for value in range(16):
@@ -183,7 +198,7 @@ def _fill(queries, weights, n, limit, sums, tables):
             for bit in range(4):
                 partial += (differing >> bit & 1) * np.int64(weights[n, 4 * m + bit])
             sums[m, value], tables[m, value] = partial, min(partial // step, 255)
-    return step
+    return n_parts * step
 
 
 @njit(inline="always")
@@ -207,6 +222,7 @@ def _measure(sums, q, gallery, row):
 @compiled
 def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found, rows):
     n_queries, n_planes, size = len(queries), weights.shape[1] // 4, n_groups * _GROUP
+    n_parts = 1 if weights.shape[1] <= _HALVED else 2
     # From an address that is a multiple of 64, since other registers take twice as long to load.
     memory = np.empty(size * n_planes // 8 + 8, np.uint64)
     skip = -np.int64(memory.ctypes.data) % 64 // 8
@@ -220,7 +236,7 @@ def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found
         last = min(n_queries, first + batch)
         for n in range(first, last):
             q = n - first
-            steps[q] = _fill(queries, weights, n, found[n, 0], sums[q], tables[q])
+            steps[q] = _fill(queries, weights, n, found[n, 0], n_parts, sums[q], tables[q])
         for start in range(begin, end, size):
             stop = min(end, start + size)
             if len(keep) and not keep[start:stop].any():
@@ -231,7 +247,7 @@ def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found
                 table, plane = at_tables + q * n_planes * 16, at_planes
                 limit = _limit(found[n, 0], steps[q])
                 for group in range(start, stop, _GROUP):
-                    if _below(plane, table, n_planes, limit, at_masks):
+                    if _below(plane, table, n_planes, n_parts, limit, at_masks):
                         for number in range(len(masks)):
                             mask = masks[number]
                             while mask:
