@@ -43,7 +43,7 @@ def create():
     index = HammingRetriever.open(folder / "index")
     loaded = time.perf_counter()
     with warnings.catch_warnings(action="ignore"):  # these words may be unknown
-        index.kneighbors(text.transform(["warm up"]), 1)  # loads the compiled engine
+        index.search(text.transform(["warm up"]), 1)  # loads the compiled engine
     gc.freeze()  # later collections skip what has been loaded
     gc.enable()
     ready = time.perf_counter()
@@ -70,7 +70,7 @@ def create():
         if label is not None and np.ndim(index.y_) != 1:
             raise HTTPException(400, "label= needs an index with exactly one label per item")
         where = None if label is None else lambda y: y.astype(str) == label
-        found = index.search(text.transform([text_]), min(k, len(index)), where=where)
+        found = index.search(text.transform([text_]), k, where=where)
         return found.drop(columns="query").to_dict("records")
 
     return app

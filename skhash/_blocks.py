@@ -8,6 +8,7 @@ names: they must hold pairs, and the number of leading image columns says where 
 
 import numbers
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any
 
 import narwhals as nw
@@ -77,7 +78,8 @@ def named_columns(columns):
     Raises
     ------
     ValueError
-        If some names belong to a block and others do not, or a name belongs to both.
+        If some names belong to a block and others do not, or a name belongs to both, or numbered
+        names are not in the order of their numbers.
     """
     blocks = [block_of(name) for name in columns]
     if not any(blocks):
@@ -88,12 +90,30 @@ def named_columns(columns):
                 f"the column names do not tell image from text, got {name!r} beside names of image "
                 "and text columns: name every column image__* or text__*, or drop it."
             )
+    _check_order(columns)
     found = {block: np.flatnonzero([b == block for b in blocks]) for block in BLOCKS}
     return {
         block: slice(places[0], places[-1] + 1) if len(places) == np.ptp(places) + 1 else places
         for block, places in found.items()
         if len(places)
     }
+
+
+def _check_order(columns):
+    """Raise an error if numbered columns are in another order, such as that of the alphabet."""
+    numbered = {}
+    for name in columns:
+        stem = name.rstrip("0123456789")
+        if stem != name:
+            numbered.setdefault(stem, []).append(int(name[len(stem) :]))
+    for stem, found in numbered.items():
+        # Words that are numbers may be columns, too; they are not all numbers of a range.
+        if found != sorted(found) and sorted(found) == list(range(min(found), max(found) + 1)):
+            before, after = next(pair for pair in pairwise(found) if pair[0] > pair[1])
+            raise ValueError(
+                f"the columns {stem}* must be in the order of their numbers, got {stem}{before} "
+                f"before {stem}{after}: bring them into the order in which transform returns them."
+            )
 
 
 def block_slices(columns):

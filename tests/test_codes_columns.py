@@ -199,3 +199,31 @@ def test_a_report_counts_the_bits_of_packed_codes():
 def test_a_report_says_how_an_array_was_split():
     assert "; 24 columns split in the middle" in str(retrieval_report(pairs.to_numpy()))
     assert "middle" not in str(retrieval_report(pairs))
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("block", ["image", "text"])
+@pytest.mark.parametrize("container", [lambda table: table, pl.from_pandas])
+def test_numbered_columns_in_the_order_of_the_alphabet_are_refused(read, block, container):
+    names = [name for name in pairs if name.startswith(block)]
+    mixed = pairs.rename(columns=dict(zip(names, sorted(names), strict=True)))
+    with pytest.raises(ValueError, match=f"the columns {block}__\\* must be in the order of"):
+        read(container(mixed))
+
+
+def test_queries_and_vectors_in_the_order_of_the_alphabet_are_refused():
+    vectors = make_table(image=rng.standard_normal((30, 12)))
+    images = HammingRetriever(n_neighbors=1, rerank="vectors")
+    images.fit(make_table(image=image), vectors=vectors)
+    mixed, queries = sorted(vectors), make_table(image=image)
+    for given in (
+        {"X": queries[mixed], "vectors": vectors},
+        {"X": queries, "vectors": vectors[mixed]},
+    ):
+        with pytest.raises(ValueError, match="must be in the order of their numbers, got image__1"):
+            images.kneighbors(**given)
+
+
+def test_words_that_are_numbers_may_be_columns_in_any_order():
+    words = ["text__10", "text__2", "text__a"]
+    assert named_columns(words) == {"text": slice(0, 3)}

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import urlencode
@@ -57,6 +58,12 @@ def saved(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(saved):
+    with serve(saved[0]) as started:
+        yield started
+
+
+@contextmanager
+def serve(folder):
     """Start the service; yield its address and what it printed before it was ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -64,7 +71,7 @@ def server(saved):
     root = EXAMPLES.parent
     environment = {
         **os.environ,
-        "SERVICE_FOLDER": str(saved[0]),
+        "SERVICE_FOLDER": str(folder),
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")]),
     }
@@ -134,3 +141,11 @@ def test_bad_questions_are_refused(server, query):
         get(f"{server[0]}/search", **query)
     with refused.value as answer:
         assert answer.code == 422
+
+
+def test_an_empty_index_has_no_answers(tmp_path, saved):
+    joblib.dump(saved[1], tmp_path / "text.joblib")
+    index = HammingRetriever.open(saved[0] / "index")
+    index.remove(index.ids_).save(tmp_path / "index")
+    with serve(tmp_path) as (address, _):
+        assert get(f"{address}/search", text="a teal ring") == []

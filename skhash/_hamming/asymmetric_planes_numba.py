@@ -2,7 +2,9 @@
 
 The bound of a distance is a sum of bytes, one for each four bits of a code: the weights of those of
 the four that differ, in steps so large that the query's k-th distance so far is 254 steps or less.
-These sums are looked up, as `planes_numba` describes.
+Each byte is rounded down, by half a step on average, which is too much for many bytes. So of longer
+codes the halves are summed apart, in steps of nearly half the size, and the bound is the mean.
+The sums are looked up, as `planes_numba` describes.
 """
 
 # pyright: reportCallIssue=false, reportIndexIssue=false
@@ -14,7 +16,9 @@ from .planes_numba import FEW, GROUP, LOOKS_UP, below, count_groups, new_masks, 
 from .words_numba import call, compiled, read_only, replace
 
 _BATCH = 256  # queries in a batch
-_LONG = 256  # bits of a code, of which the sums in steps are too coarse a bound
+_HALVED = 128  # bits of a code, above which its halves are summed apart
+_STEPS = 254, 420  # in a query's k-th distance so far, for one sum or two
+_LONG = 512  # bits of a code, above which the sums in steps are too coarse a bound
 
 
 def suits(weights):
@@ -24,15 +28,17 @@ def suits(weights):
 
 
 @njit
-def _fill(queries, weights, n, limit, sums, tables):
+def _fill(queries, weights, n, limit, n_parts, sums, tables):
     """Write the sums of a query's weights by the value of four bits, and the same in steps.
 
-    Returns the step: so large that a limit, or the largest distance, is at most 254 steps.
+    Returns the step of the bound, which is `n_parts` steps of the tables. A limit, or the largest
+    distance, is at most 254 of them; of two parts at most 210, so that a byte also holds the sum of
+    a part that is larger than the mean.
     """
     total, n_bits = np.int64(0), 8 * queries.itemsize
     for bit in range(weights.shape[1]):
         total += weights[n, bit]
-    step = min(limit, total) // 254 + 1
+    step = min(limit, total) // _STEPS[n_parts - 1] + 1
     for m in range(len(sums)):
         own = np.int64(queries[n, 4 * m // n_bits] >> np.uint64(4 * m % n_bits)) & 15
         for value in range(16):
@@ -40,7 +46,7 @@ def _fill(queries, weights, n, limit, sums, tables):
             for bit in range(4):
                 partial += (differing >> bit & 1) * np.int64(weights[n, 4 * m + bit])
             sums[m, value], tables[m, value] = partial, min(partial // step, 255)
-    return step
+    return n_parts * step
 
 
 @njit(inline="always")
@@ -64,6 +70,7 @@ def _measure(sums, q, gallery, row):
 @compiled
 def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found, rows):
     n_queries, n_planes, size = len(queries), weights.shape[1] // 4, n_groups * GROUP
+    n_parts = 1 if weights.shape[1] <= _HALVED else 2
     planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
     sums = np.empty((batch, n_planes, 16), np.uint32)
     tables = np.empty((batch, n_planes, 16), np.uint8)
@@ -72,7 +79,7 @@ def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found
         last = min(n_queries, first + batch)
         for n in range(first, last):
             q = n - first
-            steps[q] = _fill(queries, weights, n, found[n, 0], sums[q], tables[q])
+            steps[q] = _fill(queries, weights, n, found[n, 0], n_parts, sums[q], tables[q])
         for start in range(begin, end, size):
             stop = min(end, start + size)
             if len(keep) and not keep[start:stop].any():
@@ -82,7 +89,7 @@ def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found
                 q = n - first
                 limit = _limit(found[n, 0], steps[q])
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, limit, masks, place)):
+                    for i in range(below(planes, group, tables, q, n_parts, limit, masks, place)):
                         row = start + group * GROUP + place[i]
                         if row >= stop or (len(keep) and not keep[row]):
                             continue

@@ -88,7 +88,7 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
             for q in range(n_own):
                 query, t, c, m = queries[first + q], limit[q], n_below[q], length[q]
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, np.uint8(t), masks, place)):
+                    for i in range(below(planes, group, tables, q, 1, np.uint8(t), masks, place)):
                         row = start + group * GROUP + place[i]
                         if row < passed[q] or row >= stop or (len(keep) and not keep[row]):
                             continue
@@ -105,7 +105,7 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
     n_queries, limit = counts.shape
     n_planes, size, length = 2 * gallery.itemsize * len(gallery), n_groups * GROUP, 0
     planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
-    tables = np.empty((_BATCH, n_planes, 16), np.uint8)
+    tables, byte = np.empty((_BATCH, n_planes, 16), np.uint8), np.uint8(limit)
     for first in range(0, n_queries, _BATCH):
         n_own = min(_BATCH, n_queries - first)
         for q in range(n_own):
@@ -118,7 +118,7 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
             for q in range(n_own):
                 n = first + q
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, np.uint8(limit), masks, place)):
+                    for i in range(below(planes, group, tables, q, 1, byte, masks, place)):
                         row = start + group * GROUP + place[i]
                         if row >= stop or (len(keep) and not keep[row]):
                             continue

@@ -44,15 +44,15 @@ _LENGTH = GROUP // 8  # words of a group's plane
 
 
 @intrinsic
-def _any_below(typing, planes, tables, n_planes, limit, masks):
+def _any_below(typing, planes, tables, n_planes, n_parts, limit, masks):
     """Write which codes of a group have a sum below a limit, as bits; return nonzero if any.
 
     `planes`, `tables` and `masks` are addresses: of the group's planes, of the query's terms, and
-    of ``GROUP // 8`` bytes.
+    of ``GROUP // 8`` bytes. Of two parts of the planes, the mean of both sums counts, rounded down.
     """
 
     def generate(context, builder, signature, arguments):
-        planes, tables, n_planes, limit, masks = arguments
+        planes, tables, n_planes, n_parts, limit, masks = arguments
         byte, place, address = ir.IntType(8), ir.IntType(32), ir.IntType(64)
         vector, bits = ir.VectorType(byte, WIDTH), ir.IntType(WIDTH)
 
@@ -71,30 +71,38 @@ def _any_below(typing, planes, tables, n_planes, limit, masks):
 
         look_up, add = function(_NAME), function(f"llvm.uadd.sat.v{WIDTH}i8")
         offsets = [ir.Constant(address, i * WIDTH) for i in range(_ACCUMULATORS)]
-        totals = [cgutils.alloca_once(builder, vector) for _ in offsets]
-        for total in totals:
-            builder.store(ir.Constant(vector, None), total)
-        with cgutils.for_range(builder, n_planes, intp=address) as loop:
-            start = builder.mul(loop.index, ir.Constant(address, 16))
-            sums = repeat(builder.load(at(tables, start, ir.VectorType(byte, 16)), align=16))
-            start = builder.mul(loop.index, ir.Constant(address, GROUP))
-            for total, offset in zip(totals, offsets, strict=True):
-                values = builder.load(at(planes, builder.add(start, offset), vector), align=WIDTH)
-                found = builder.call(look_up, [sums, values])
-                builder.store(builder.call(add, [builder.load(total), found]), total)
+        totals, means = ([cgutils.alloca_once(builder, vector) for _ in offsets] for _ in range(2))
+        one, length = ir.Constant(vector, [1] * WIDTH), builder.udiv(n_planes, n_parts)
+        with cgutils.for_range(builder, n_parts, intp=address) as part:
+            for total in totals:
+                builder.store(ir.Constant(vector, None), total)
+            with cgutils.for_range(builder, length, intp=address) as loop:
+                plane = builder.add(builder.mul(part.index, length), loop.index)
+                start = builder.mul(plane, ir.Constant(address, 16))
+                sums = repeat(builder.load(at(tables, start, ir.VectorType(byte, 16)), align=16))
+                start = builder.mul(plane, ir.Constant(address, GROUP))
+                for total, offset in zip(totals, offsets, strict=True):
+                    values = at(planes, builder.add(start, offset), vector)
+                    found = builder.call(look_up, [sums, builder.load(values, align=WIDTH)])
+                    builder.store(builder.call(add, [builder.load(total), found]), total)
+            first = builder.icmp_unsigned("==", part.index, ir.Constant(address, 0))
+            for total, mean in zip(totals, means, strict=True):
+                x, y = builder.load(total), builder.load(mean)
+                half = builder.lshr(builder.xor(x, y), one)
+                both = builder.add(builder.and_(x, y), half)  # (x + y) // 2
+                builder.store(builder.select(first, x, both), mean)
         single = ir.Constant(ir.VectorType(byte, 1), ir.Undefined)
         limits = repeat(builder.insert_element(single, limit, ir.Constant(place, 0)))
         union = ir.Constant(bits, 0)
-        for number, total in enumerate(totals):
-            below = builder.icmp_unsigned("<", builder.load(total), limits)
+        for number, mean in enumerate(means):
+            below = builder.icmp_unsigned("<", builder.load(mean), limits)
             below = builder.bitcast(below, bits)
             offset = ir.Constant(address, number * WIDTH // 8)
             builder.store(below, at(masks, offset, bits), align=1)
             union = builder.or_(union, below)
         return union if WIDTH == 64 else builder.zext(union, address)
 
-    kinds = types.int64, types.int64, types.int64, types.uint8, types.int64
-    return types.uint64(*kinds), generate
+    return types.uint64(*[types.int64] * 4, types.uint8, types.int64), generate
 
 
 @njit(inline="always")
@@ -176,15 +184,17 @@ def new_masks():
 
 
 @njit(inline="always")
-def below(planes, group, tables, query, limit, masks, place):
+def below(planes, group, tables, query, n_parts, limit, masks, place):
     """Write the places of a group's codes whose sum is below a limit, ascending; return how many.
 
-    Places past the last code of the planes may be among them.
+    Of two parts of the planes, the mean of both sums counts, rounded down. Places past the last
+    code of the planes may be among them.
     """
     n_below, n_planes = 0, planes.shape[1]
     at_planes = np.int64(planes.ctypes.data) + group * n_planes * GROUP
     at_tables = np.int64(tables.ctypes.data) + query * n_planes * 16
-    if _any_below(at_planes, at_tables, n_planes, limit, np.int64(masks.ctypes.data)):
+    at_masks = np.int64(masks.ctypes.data)
+    if _any_below(at_planes, at_tables, n_planes, n_parts, limit, at_masks):
         for j in range(8):
             for number in range(len(masks)):
                 mask = masks[number] >> np.uint64(j) & np.uint64(0x0101010101010101)

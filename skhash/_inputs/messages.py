@@ -11,6 +11,7 @@ from typing import Any
 # Between the caller and this library stand also decorators and context managers of these.
 _WITHIN = {"skhash", "sklearn", "joblib", "torch", "contextlib"}
 
+MANY = 16  # rows that are not equal by chance
 UNKNOWN_WORDS = "unknown words"  # texts hold no word that an encoder knows
 DROPPED_ROWS = "dropped rows"  # rows of a table lack their caption or their picture
 # What warnings are about, and the list that their messages are put into.

@@ -7,6 +7,7 @@ likewise, ``queries[:, part]``.
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import gen_batches
 
 from .._hamming import search as _search
@@ -211,6 +212,10 @@ def read_vectors(vectors, n_rows, width=None, name="vectors"):
     ndarray or memmap of shape (n_rows, n_features), float16 or float32
         The vectors. Those of memory maps have not been read.
     """
+    if sparse.issparse(vectors):
+        raise TypeError(f"{name} must be dense, got a sparse matrix: use vectors.toarray().")
+    if np.ma.is_masked(vectors):
+        raise ValueError(f"{name} must have no masked values: drop these rows.")
     vectors = np.asanyarray(vectors)
     if vectors.ndim != 2 or vectors.dtype.kind != "f":
         raise TypeError(

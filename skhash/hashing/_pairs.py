@@ -7,13 +7,12 @@ from sklearn.utils import gen_batches
 from .._hamming.comparable import compare_read
 from .._inputs.checks import casting_features
 from .._inputs.mapped import is_mapped, take
-from .._inputs.messages import name_rows, warn
+from .._inputs.messages import MANY, name_rows, warn
 from .._ranking.scores import average_precisions
 
 CHUNK = 4096  # rows that are made dense at once in a pass over a whole block
 # A tenth of the spread: with less, all rows but the outliers get the same few codes.
 _TYPICAL = 0.1**2
-_MANY = 16  # rows that are not equal by chance
 _FIRST = 256  # rows whose median stands in for the mean before that is known
 
 
@@ -102,12 +101,12 @@ def warn_of_rows(block, values, empty, outlying):
 def _are_equal(values):
     """Say whether many rows are equal, without reading beyond the first that differ."""
     n_rows = values.shape[0]
-    if n_rows < _MANY:
+    if n_rows < MANY:
         return False
     first = dense_rows(values, slice(0, 1))
     return all(
         (dense_rows(values, rows) == first).all()
-        for rows in (slice(0, _MANY), *gen_batches(n_rows, CHUNK))
+        for rows in (slice(0, MANY), *gen_batches(n_rows, CHUNK))
     )
 
 

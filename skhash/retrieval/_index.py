@@ -7,7 +7,7 @@ from sklearn.utils.validation import validate_data
 from .._blocks import named_columns, table_columns
 from .._inputs.lazy import is_lazy
 from .._inputs.mapped import is_mapped
-from .._inputs.messages import warn
+from .._inputs.messages import MANY, warn
 from .._ranking import relevance
 from .._ranking.scorer import paired_codes
 from ..codes import format_of, read_codes
@@ -15,7 +15,6 @@ from ._rows import parts as parts_of
 from ._rows import words_of
 from ._sharded import read_sharded
 
-_MANY = 16  # codes that are not equal by chance
 # Kinds of labels that NumPy would convert into one another.
 _LABEL_KINDS = {
     **{"b": "booleans", "i": "integers", "u": "integers", "f": "floats", "c": "complex numbers"},
@@ -127,7 +126,7 @@ def read_words(index, X, *, reset):
 
 def _are_equal(codes, words):
     """Say whether many real codes have the same bits, as features do that are never negative."""
-    if codes.dtype.kind != "f" or len(codes) < _MANY:
+    if codes.dtype.kind != "f" or len(codes) < MANY:
         return False
     return all((words[:, part] == words[:, :1]).all() for part in parts_of(words))
 

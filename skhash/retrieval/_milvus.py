@@ -127,7 +127,8 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
     Raises
     ------
     ValueError
-        If the collection does not have such fields of binary vectors, or has no items.
+        If the collection does not have such fields of binary vectors, or has no items, or an id
+        contains a line break.
     ImportError
         If pymilvus is not installed (extra ``milvus``).
 
@@ -151,7 +152,7 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
         )
     fields = [key, *(BLOCKS if paired else vectors), *([label] if label in kinds else [])]
     columns = {name: [] for name in fields}
-    for item in _items(client, collection, fields, batch_size):
+    for item in _items(client, collection, key, fields, batch_size):
         for name in fields:
             columns[name].append(item[name])
     ids = np.array(columns[key])
@@ -166,15 +167,36 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
     return index
 
 
-def _items(client, collection, fields, batch_size):
-    """Yield the items of a collection, as dicts."""
+def _items(client, collection, key, fields, batch_size):
+    """Yield the items of a collection, as dicts, by ascending key."""
     options = {"batch_size": batch_size, "output_fields": fields, "consistency_level": "Strong"}
-    batches = client.query_iterator(collection, **options)
-    try:
-        while batch := batches.next():
-            yield from batch
-    finally:
-        batches.close()
+    rest = ""  # a filter, empty at first
+    while rest is not None:
+        batches = client.query_iterator(collection, filter=rest, **options)
+        rest = None
+        try:
+            while rest is None and (batch := batches.next()):
+                yield from batch
+                rest = _escaped(key, batch[-1][key])
+        finally:
+            batches.close()
+
+
+def _escaped(key, last):
+    """Return the filter of the items after a key that pymilvus's iterator does not escape, or None.
+
+    The iterator compares keys with ``"{last}"``: with a quotation mark or a backslash in it, that
+    is another string or none, and the iterator leaves items out or never ends.
+    """
+    if not isinstance(last, str) or not set(last) & set('\\"\n\r'):
+        return None
+    if set(last) & set("\n\r"):  # releases of Milvus differ in how these are escaped, if at all
+        raise ValueError(
+            f"ids must not contain line breaks, got {last!r}, after which Milvus cannot find the "
+            "other items: write a collection with other ids."
+        )
+    escaped = last.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key} > "{escaped}"'
 
 
 def _restore(index, description):

@@ -170,7 +170,10 @@ class SavingMixin(EnginesMixin):
         if operation == "compact":
             self.save(self._journal.folder)
             return
-        arrays = {**arrays.pop("words", {}), **arrays}
+        words = {
+            block: part[:, :] for block, part in arrays.pop("words", {}).items()
+        }  # mapped ones
+        arrays = {**words, **arrays}
         arrays = {name: array for name, array in arrays.items() if array is not None}
         if "y" in arrays:
             arrays["y"] = storable(arrays["y"])

@@ -193,7 +193,9 @@ def test_absolute_path_within_the_folder_is_taken(folder):
 @pytest.mark.parametrize("name", ["", " ", None, np.nan, pd.NA])
 def test_missing_name_raises_and_names_the_row_or_is_dropped(folder, name):
     names = pd.Series([NAMES[0], name, NAMES[2]], dtype=object)
-    with pytest.raises(ValueError, match="1 of 3 rows of the table have no picture; the first is row 1"):
+    with pytest.raises(
+        ValueError, match="1 of 3 rows of the table have no picture; the first is row 1"
+    ):
         load_image_table(folder, table(image=names))
     kinds = table(image=names, kind=["dog", "cat", "dog"])
     with pytest.warns(UserWarning, match="1 of 3 rows of the table have no picture and were drop"):

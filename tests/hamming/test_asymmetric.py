@@ -67,7 +67,7 @@ def test_the_nearest_are_those_of_all_distances_sorted(
         assert_equal(found, brute_force(real, bits, k, keep))
 
 
-@pytest.mark.parametrize("n_bits", [8, 16, 32, 64, 128, 256])
+@pytest.mark.parametrize("n_bits", [8, 16, 32, 64, 128, 192, 256, 512])
 @pytest.mark.parametrize("k", [1, 10, 300])
 def test_engines_agree_to_the_bit(n_bits, k):
     real, bits = draw(0, 70, 20_000, n_bits)
@@ -75,6 +75,17 @@ def test_engines_agree_to_the_bit(n_bits, k):
     assert_equal(*found)
     expected, _ = brute_force(real[:3], bits, k)
     np.testing.assert_allclose(found[0][0][:3], expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("weak", [slice(0, 160), slice(160, 320)])
+def test_halves_of_different_weight_are_searched_exactly(engine, weak):
+    real, bits = draw(2, 40, 4000, 320, "halves")
+    real[:, weak] /= 128
+    bits[:200] = real[:1] >= 0
+    bits[:200, weak] ^= np.random.default_rng(0).random((200, 160)) < 0.5
+    found = find(real, bits, 30, algorithm=engine)
+    assert_equal(found, brute_force(real, bits, 30))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -22,13 +22,14 @@ from test_asymmetric import assert_equal, draw, find, words
 from skhash._hamming import nearest_planes_numba, planes_numba
 from skhash._hamming.search import nearest
 
-for n_bits in 16, 128:
+for n_bits in 16, 128, 320:
     real, bits = draw(0, 40, 3000, n_bits)
     keep = np.arange(3000) % 7 > 0
     assert_equal(*(find(real, bits, 9, keep=keep, algorithm=e) for e in ("numpy", "numba")))
     sides = words(real >= 0), words(bits), 9
     assert_equal(*(nearest(*sides, keep=keep, algorithm=e) for e in ("numpy", "numba")))
-print(planes_numba.WIDTH if planes_numba.LOOKS_UP else 0, nearest_planes_numba.suits(sides[1], 40))
+suits = nearest_planes_numba.suits(words(bits[:, :64]), 40)
+print(planes_numba.WIDTH if planes_numba.LOOKS_UP else 0, suits)
 """
 
 

@@ -151,6 +151,21 @@ def test_pairs_are_written_too(tmp_path):
     assert again.search(queries, 2)["id"].tolist() == [1, 3]
 
 
+@pytest.mark.parametrize("n_bytes", [1, 3, 8, 32])
+@pytest.mark.parametrize("paired", [False, True])
+def test_changes_of_memory_mapped_codes_are_written_too(tmp_path, n_bytes, paired):
+    codes = np.random.default_rng(0).integers(0, 256, (6, n_bytes * (1 + paired)), dtype=np.uint8)
+    np.save(tmp_path / "codes.npy", codes)
+    mapped = np.load(tmp_path / "codes.npy", mmap_mode="r")
+    HammingRetriever(paired=paired).fit(codes[:2]).save(tmp_path)
+    HammingRetriever.open(tmp_path, durable=True).partial_fit(mapped[3:]).update(mapped[2:3], [0])
+    again, expected = HammingRetriever.open(tmp_path), codes[[2, 1, 3, 4, 5]]
+    expected = HammingRetriever(paired=paired).fit(expected).words_
+    assert set(again.words_) == set(expected)
+    for block, words in again.words_.items():
+        np.testing.assert_array_equal(words, expected[block])
+
+
 @pytest.mark.parametrize("own_ids", [False, True])
 @pytest.mark.parametrize("n_removed", [0, 40])
 def test_successive_appends_are_made_at_once(tmp_path, monkeypatch, own_ids, n_removed):

@@ -97,6 +97,21 @@ def test_rows_that_are_read_are_in_the_order_of_the_ids(client):
     )
 
 
+@pytest.mark.parametrize("special", ["\\", '"', "'", "\\n", "\t", "\x01", "{x}", "é\u2028"])
+def test_ids_with_special_characters_are_read_back(client, special):
+    ids = [f"C:{special}{number}{special}" for number in range(10)]
+    to_milvus(HammingRetriever().fit(CODES[:10], ids=ids), client, "codes")
+    copy = from_milvus(client, "codes", batch_size=3)
+    assert copy.ids_.tolist() == sorted(ids)
+    assert copy.search(CODES[:10], 1)["id"].tolist() == ids
+
+
+def test_ids_with_line_breaks_are_not_read_back(client):
+    to_milvus(HammingRetriever().fit(CODES[:2], ids=["a\nb", "c"]), client, "codes")
+    with pytest.raises(ValueError, match="line breaks"):
+        from_milvus(client, "codes", batch_size=1)
+
+
 @pytest.mark.parametrize("n_bits", [3, 12, 75])
 def test_lengths_that_are_no_multiple_of_8_are_padded(client, n_bits):
     codes, queries = (unpack_codes(random_codes(n, 10), n_bits=80)[:, :n_bits] for n in (200, 5))

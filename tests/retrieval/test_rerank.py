@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 
 from skhash import make_table
@@ -360,6 +361,16 @@ WRONG = {
         lambda: HammingRetriever().fit(REAL, vectors=Y[:, None]),
         TypeError,
         r"vectors must be floats of shape \(n_samples, n_features\), got int64",
+    ),
+    "sparse vectors": (
+        lambda: HammingRetriever().fit(REAL, vectors=sparse.csr_matrix(VECTORS)),
+        TypeError,
+        r"vectors must be dense, got a sparse matrix: use vectors.toarray\(\)",
+    ),
+    "masked vectors": (
+        lambda: HammingRetriever().fit(REAL, vectors=np.ma.array(VECTORS, mask=VECTORS > 0)),
+        ValueError,
+        "vectors must have no masked values",
     ),
     "vectors that are not used": (
         lambda: index_of(None).kneighbors(QUERIES, vectors=QUERY_VECTORS),
