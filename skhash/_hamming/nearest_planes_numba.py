@@ -1,8 +1,8 @@
 """Exact search in Hamming space for many queries, compiled for x86 without population counts.
 
 Where the processor does not count the bits of all words of a register by one instruction, the
-distances are looked up, as `planes_numba` describes. They are sums in bytes, so that codes are
-measured one by one until the k-th distance so far fits into a byte.
+distances are looked up, as `planes_numba` describes. They are sums in
+bytes, so that codes are measured one by one until the k-th distance so far fits into a byte.
 """
 
 # pyright: reportCallIssue=false, reportIndexIssue=false
@@ -24,8 +24,8 @@ from .planes_numba import (
 from .words_numba import call, compiled, popcount
 
 _BATCH = 256  # queries in a batch, which share the work of splitting the codes
-_LONG = 256  # bits of a code
-_MOST = 255  # what a byte holds: a larger distance counts as this one
+_HALVED, _LONG = 256, 512  # bits of a code, above which its halves are summed apart, and at most
+_MOST = 255  # what a byte holds: a larger sum counts as this one
 
 
 def suits(gallery, n_queries, limit=0):
@@ -33,6 +33,18 @@ def suits(gallery, n_queries, limit=0):
     n_bits = 8 * gallery.itemsize * len(gallery)
     is_fast = FASTER_THAN_COUNTS and n_queries >= FEW
     return is_fast and n_bits <= _LONG and limit <= _MOST
+
+
+@njit(inline="always")
+def _count_parts(n_planes):
+    """Return the number of parts of the planes that are summed apart."""
+    return 1 if 4 * n_planes <= _HALVED else 2
+
+
+@njit(inline="always")
+def _bound(limit, n_parts):
+    """Return what the mean of the parts is below if their sum is below a limit."""
+    return np.uint8((limit + n_parts - 1) >> (n_parts - 1))
 
 
 @njit
@@ -61,6 +73,7 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
     n_planes, size = 2 * gallery.itemsize * len(gallery), n_groups * GROUP
     planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
     tables = np.empty((batch, n_planes, 16), np.uint8)
+    n_parts = _count_parts(n_planes)
     near = np.empty((batch, capacity), np.int16)  # candidates in the order of their rows
     where = np.empty((batch, capacity), np.int64)
     length = np.empty(batch, np.int64)
@@ -74,7 +87,7 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
         for q in range(n_own):
             query, t, c, m, row = queries[first + q], limit[q], 0, 0, begin
             _fill(query, tables[q])
-            while t > _MOST and row < end:
+            while t > _MOST * n_parts and row < end:
                 d = _measure(query, gallery, row)
                 if d < t and (not len(keep) or keep[row]):
                     t, c, m = add(near[q], where[q], counts[q], d, row, t, c, m, k)
@@ -88,7 +101,9 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
             for q in range(n_own):
                 query, t, c, m = queries[first + q], limit[q], n_below[q], length[q]
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, 1, np.uint8(t), masks, place)):
+                    for i in range(
+                        below(planes, group, tables, q, n_parts, _bound(t, n_parts), masks, place)
+                    ):
                         row = start + group * GROUP + place[i]
                         if row < passed[q] or row >= stop or (len(keep) and not keep[row]):
                             continue
@@ -105,7 +120,9 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
     n_queries, limit = counts.shape
     n_planes, size, length = 2 * gallery.itemsize * len(gallery), n_groups * GROUP, 0
     planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
-    tables, byte = np.empty((_BATCH, n_planes, 16), np.uint8), np.uint8(limit)
+    tables = np.empty((_BATCH, n_planes, 16), np.uint8)
+    n_parts = _count_parts(n_planes)
+    bound = _bound(limit, n_parts)
     for first in range(0, n_queries, _BATCH):
         n_own = min(_BATCH, n_queries - first)
         for q in range(n_own):
@@ -118,11 +135,13 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
             for q in range(n_own):
                 n = first + q
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, 1, byte, masks, place)):
+                    for i in range(below(planes, group, tables, q, n_parts, bound, masks, place)):
                         row = start + group * GROUP + place[i]
                         if row >= stop or (len(keep) and not keep[row]):
                             continue
                         d = _measure(queries[n], gallery, row)
+                        if d >= limit:
+                            continue
                         if length < len(owner):
                             owner[length], found[length], rows[length] = n, d, row
                             length += 1

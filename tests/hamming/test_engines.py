@@ -18,7 +18,7 @@ ENGINES = {
     "numba, lists that are too short": _popcount_numba,
 }
 # A length of each kind: words of every size, one to four words, many, with and without padding.
-LENGTHS = [1, 8, 13, 16, 30, 32, 60, 64, 65, 128, 190, 255, 256, 257, 1000, 4096]
+LENGTHS = [1, 8, 13, 16, 30, 32, 60, 64, 65, 128, 190, 255, 256, 257, 512, 1000, 4096]
 
 
 @pytest.fixture(params=ENGINES, scope="module")
@@ -88,7 +88,7 @@ def test_nearest_equals_stable_argsort(engine, n_queries, n_codes, n_bits, seed,
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba", "numba, lookups"], indirect=True)
-@pytest.mark.parametrize("n_bits", [8, 16, 64, 200, 300])
+@pytest.mark.parametrize("n_bits", [8, 16, 64, 200, 300, 512])
 @pytest.mark.parametrize("k", [1, 3, 700, 20_000])
 def test_nearest_among_many_equals_stable_argsort(engine, n_bits, k):
     queries, codes = random_bits(70, 20_000, n_bits, seed=k)
@@ -101,18 +101,21 @@ def test_nearest_among_many_equals_stable_argsort(engine, n_bits, k):
     np.testing.assert_array_equal(found, np.take_along_axis(full, order, axis=1))
 
 
-def test_distances_that_a_byte_does_not_hold(engine):
-    """The first codes are as far from the query as 255 and 256 bits can be."""
-    codes = np.ones((300, 256), dtype=bool)
+@pytest.mark.parametrize("n_bits", [256, 512])
+def test_distances_that_bytes_do_not_hold(engine, n_bits):
+    """The first codes are as far from the query as can be, or nearer by one bit."""
+    codes = np.ones((300, n_bits), dtype=bool)
     codes[[7, 280], 0] = False
     codes[290, :2] = False
-    query, keep = np.zeros((1, 256), dtype=bool), np.arange(300) != 7
+    query, keep = np.zeros((1, n_bits), dtype=bool), np.arange(300) != 7
     part = words(query), words(codes), slice(0, 300)
-    assert [a.tolist() for a in engine.nearest(*part, 4)] == [
-        [[254, 255, 255, 256]],
-        [[290, 7, 280, 0]],
-    ]
+    found, rows = engine.nearest(*part, 4)
+    assert (n_bits - found).tolist() == [[2, 1, 1, 0]]
+    assert rows.tolist() == [[290, 7, 280, 0]]
     assert engine.nearest(*part, 4, keep)[1].tolist() == [[290, 280, 0, 1]]
+    found, rows, _ = engine.within_radius(*part, n_bits - 1)
+    assert (n_bits - found).tolist() == [2, 1, 1]
+    assert rows.tolist() == [290, 7, 280]
 
 
 def test_nearest_of_a_gallery_in_descending_order(engine):
