@@ -127,8 +127,8 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
     Raises
     ------
     ValueError
-        If the collection does not have such fields of binary vectors, or has no items, or an id
-        contains a line break.
+        If the collection does not have such fields of binary vectors, or has no items, an id
+        contains a line break, or `label` names the field of the ids or of codes.
     ImportError
         If pymilvus is not installed (extra ``milvus``).
 
@@ -149,6 +149,11 @@ def from_milvus(client, collection, *, label="label", batch_size=1_000):
         raise ValueError(
             f"the collection {collection!r} must have one field of binary vectors, or two that are "
             f"named image and text, got {vectors}: write one with to_milvus."
+        )
+    if label in (key, *vectors):
+        raise ValueError(
+            f"the field {label!r} of the collection {collection!r} holds ids or codes: name the "
+            "field of the labels; if there is none, keep the default of label."
         )
     fields = [key, *(BLOCKS if paired else vectors), *([label] if label in kinds else [])]
     columns = {name: [] for name in fields}

@@ -187,6 +187,9 @@ def test_what_is_refused(client):
         to_milvus(HammingRetriever().fit(CODES, dates), client, "none")
     with pytest.raises(ValueError, match="batch_size must be at most 16384"):
         from_milvus(client, "codes", batch_size=20_000)
+    for field in ("id", "codes"):
+        with pytest.raises(ValueError, match=f"'{field}' of the collection 'codes' holds ids or"):
+            from_milvus(client, "codes", label=field)
     assert client.list_collections() == ["codes"]
 
 
