@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from .planes_numba import FEW, GROUP, LOOKS_UP, below, count_groups, new_masks, new_planes, split
-from .words_numba import call, compiled, read_only, replace
+from .words_numba import call, compiled, keeps_none, read_only, replace
 
 _BATCH = 256  # queries in a batch
 _HALVED = 128  # bits of a code, above which its halves are summed apart
@@ -71,7 +71,8 @@ def _measure(sums, q, gallery, row):
 def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found, rows):
     n_queries, n_planes, size = len(queries), weights.shape[1] // 4, n_groups * GROUP
     n_parts = 1 if weights.shape[1] <= _HALVED else 2
-    planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
+    planes, masks = new_planes(n_groups, n_planes), new_masks()
+    near = np.empty(GROUP, np.int64)
     sums = np.empty((batch, n_planes, 16), np.uint32)
     tables = np.empty((batch, n_planes, 16), np.uint8)
     steps = np.empty(batch, np.int64)
@@ -82,17 +83,18 @@ def _nearest(queries, weights, gallery, begin, end, keep, n_groups, batch, found
             steps[q] = _fill(queries, weights, n, found[n, 0], n_parts, sums[q], tables[q])
         for start in range(begin, end, size):
             stop = min(end, start + size)
-            if len(keep) and not keep[start:stop].any():
+            if keeps_none(keep, start, stop):
                 continue
+            part = start, stop, keep
             split(gallery, start, stop, planes)
             for n in range(first, last):
                 q = n - first
                 limit = _limit(found[n, 0], steps[q])
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, n_parts, limit, masks, place)):
-                        row = start + group * GROUP + place[i]
-                        if row >= stop or (len(keep) and not keep[row]):
-                            continue
+                    for i in range(
+                        below(planes, group, tables, q, n_parts, limit, part, masks, near)
+                    ):
+                        row = near[i]
                         d = _measure(sums, q, gallery, row)
                         if d < found[n, 0] or (d == found[n, 0] and row < rows[n, 0]):
                             replace(found[n], rows[n], d, row)

@@ -19,7 +19,7 @@ from . import nearest_planes_numba as lookups
 from .candidates_numba import arrange, drop, sort
 from .engine_numpy import n_distances
 from .histograms_numba import histograms
-from .words_numba import call, compiled, measure, popcount, read_only
+from .words_numba import call, compiled, keeps_none, measure, popcount, read_only
 
 __all__ = ["histograms", "nearest", "within_radius"]
 
@@ -92,12 +92,6 @@ def _open(query, gallery, start, size, limit, keep, distance, place):
     return _sift(keep, start, place, n_below) if len(keep) else n_below
 
 
-@njit(inline="always")
-def _none(keep, start, stop):
-    """Say whether a mask keeps none of some codes: they need not be measured."""
-    return len(keep) > 0 and not keep[start:stop].any()
-
-
 @compiled
 def _nearest(unrolled, queries, gallery, begin, end, keep, n_bins, batch, step, found, rows):
     n_queries, k = found.shape
@@ -116,7 +110,7 @@ def _nearest(unrolled, queries, gallery, begin, end, keep, n_bins, batch, step, 
         length[:], limit[:], n_below[:], counts[:] = 0, n_bins, 0, 0
         for start in range(begin, end, step):
             stop = min(end, start + step)
-            if _none(keep, start, stop):
+            if keeps_none(keep, start, stop):
                 continue
             for q in range(size):
                 query, t, c, m = queries[first + q], limit[q], n_below[q], length[q]
@@ -155,7 +149,7 @@ def _within(unrolled, queries, gallery, begin, end, keep, step, starts, fill, ow
     for first in range(0, n_queries, _BATCH):
         for start in range(begin, end, step):
             stop = min(end, start + step)
-            if _none(keep, start, stop):
+            if keeps_none(keep, start, stop):
                 continue
             for q in range(first, min(first + _BATCH, n_queries)):
                 query = queries[q]

@@ -1,8 +1,8 @@
 """Exact search in Hamming space for many queries, compiled for x86 without population counts.
 
 Where the processor does not count the bits of all words of a register by one instruction, the
-distances are looked up, as `planes_numba` describes. They are sums in
-bytes, so that codes are measured one by one until the k-th distance so far fits into a byte.
+distances are looked up, as `planes_numba` describes. They are sums in bytes, so that codes are
+measured one by one until the k-th distance so far fits into a byte.
 """
 
 # pyright: reportCallIssue=false, reportIndexIssue=false
@@ -21,7 +21,7 @@ from .planes_numba import (
     new_planes,
     split,
 )
-from .words_numba import call, compiled, popcount
+from .words_numba import call, compiled, keeps_none, popcount
 
 _BATCH = 256  # queries in a batch, which share the work of splitting the codes
 _HALVED, _LONG = 256, 512  # bits of a code, above which its halves are summed apart, and at most
@@ -71,7 +71,8 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
     n_queries, k = found.shape
     capacity = min(2 * k + 256, end - begin)
     n_planes, size = 2 * gallery.itemsize * len(gallery), n_groups * GROUP
-    planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
+    planes, masks = new_planes(n_groups, n_planes), new_masks()
+    near_rows = np.empty(GROUP, np.int64)
     tables = np.empty((batch, n_planes, 16), np.uint8)
     n_parts = _count_parts(n_planes)
     near = np.empty((batch, capacity), np.int16)  # candidates in the order of their rows
@@ -95,20 +96,20 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
             limit[q], n_below[q], length[q], passed[q] = t, c, m, row
         for start in range(begin, end, size):
             stop = min(end, start + size)
-            if len(keep) and not keep[start:stop].any():
+            if keeps_none(keep, start, stop):
                 continue
+            part = start, stop, keep
             split(gallery, start, stop, planes)
             for q in range(n_own):
                 query, t, c, m = queries[first + q], limit[q], n_below[q], length[q]
                 for group in range((stop - start + GROUP - 1) // GROUP):
+                    bound = _bound(t, n_parts)
                     for i in range(
-                        below(planes, group, tables, q, n_parts, _bound(t, n_parts), masks, place)
+                        below(planes, group, tables, q, n_parts, bound, part, masks, near_rows)
                     ):
-                        row = start + group * GROUP + place[i]
-                        if row < passed[q] or row >= stop or (len(keep) and not keep[row]):
-                            continue
+                        row = near_rows[i]
                         d = _measure(query, gallery, row)
-                        if d < t:
+                        if d < t and row >= passed[q]:
                             t, c, m = add(near[q], where[q], counts[q], d, row, t, c, m, k)
                 limit[q], n_below[q], length[q] = t, c, m
         for q in range(n_own):
@@ -119,7 +120,8 @@ def _nearest(queries, gallery, begin, end, keep, n_bins, batch, n_groups, found,
 def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, rows):
     n_queries, limit = counts.shape
     n_planes, size, length = 2 * gallery.itemsize * len(gallery), n_groups * GROUP, 0
-    planes, masks, place = new_planes(n_groups, n_planes), new_masks(), np.empty(GROUP, np.int64)
+    planes, masks = new_planes(n_groups, n_planes), new_masks()
+    near_rows = np.empty(GROUP, np.int64)
     tables = np.empty((_BATCH, n_planes, 16), np.uint8)
     n_parts = _count_parts(n_planes)
     bound = _bound(limit, n_parts)
@@ -129,21 +131,21 @@ def _within(queries, gallery, begin, end, keep, n_groups, counts, owner, found, 
             _fill(queries[first + q], tables[q])
         for start in range(begin, end, size):
             stop = min(end, start + size)
-            if len(keep) and not keep[start:stop].any():
+            if keeps_none(keep, start, stop):
                 continue
+            part = start, stop, keep
             split(gallery, start, stop, planes)
             for q in range(n_own):
                 n = first + q
                 for group in range((stop - start + GROUP - 1) // GROUP):
-                    for i in range(below(planes, group, tables, q, n_parts, bound, masks, place)):
-                        row = start + group * GROUP + place[i]
-                        if row >= stop or (len(keep) and not keep[row]):
-                            continue
-                        d = _measure(queries[n], gallery, row)
+                    for i in range(
+                        below(planes, group, tables, q, n_parts, bound, part, masks, near_rows)
+                    ):
+                        d = _measure(queries[n], gallery, near_rows[i])
                         if d >= limit:
                             continue
                         if length < len(owner):
-                            owner[length], found[length], rows[length] = n, d, row
+                            owner[length], found[length], rows[length] = n, d, near_rows[i]
                             length += 1
                         counts[n, d] += 1
 

@@ -184,13 +184,13 @@ def new_masks():
 
 
 @njit(inline="always")
-def below(planes, group, tables, query, n_parts, limit, masks, place):
-    """Write the places of a group's codes whose sum is below a limit, ascending; return how many.
+def below(planes, group, tables, query, n_parts, limit, part, masks, rows):
+    """Write the rows of a group's codes whose sum is below a limit, ascending; return how many.
 
-    Of two parts of the planes, the mean of both sums counts, rounded down. Places past the last
-    code of the planes may be among them.
+    `part` is the start and the stop of the codes in the planes, and the mask of those that count.
+    Of two parts of the planes, the mean of both sums counts, rounded down.
     """
-    n_below, n_planes = 0, planes.shape[1]
+    n_below, n_planes, (start, stop, keep) = 0, planes.shape[1], part
     at_planes = np.int64(planes.ctypes.data) + group * n_planes * GROUP
     at_tables = np.int64(tables.ctypes.data) + query * n_planes * 16
     at_masks = np.int64(masks.ctypes.data)
@@ -201,8 +201,10 @@ def below(planes, group, tables, query, n_parts, limit, masks, place):
                 while mask:
                     lowest = np.int64(popcount(~mask & (mask - np.uint64(1))))
                     mask &= mask - np.uint64(1)
-                    place[n_below] = j * _LENGTH + 8 * number + lowest // 8
-                    n_below += 1
+                    row = start + group * GROUP + j * _LENGTH + 8 * number + lowest // 8
+                    if row < stop and (not len(keep) or keep[row]):
+                        rows[n_below] = row
+                        n_below += 1
     return n_below
 
 

@@ -75,6 +75,12 @@ def replace(found, rows, distance, row):
     found[i], rows[i] = distance, row
 
 
+@njit(inline="always")
+def keeps_none(keep, start, stop):
+    """Say whether a mask keeps none of some codes: they need not be measured."""
+    return len(keep) > 0 and not keep[start:stop].any()
+
+
 def read_only(*arrays):
     """Return contiguous views that cannot be written, so that one compilation serves files too."""
     views = [np.ascontiguousarray(array).view() for array in arrays]

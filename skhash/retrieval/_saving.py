@@ -170,9 +170,8 @@ class SavingMixin(EnginesMixin):
         if operation == "compact":
             self.save(self._journal.folder)
             return
-        words = {
-            block: part[:, :] for block, part in arrays.pop("words", {}).items()
-        }  # mapped ones
+        # Words of mapped codes are read when they are indexed.
+        words = {block: part[:, :] for block, part in arrays.pop("words", {}).items()}
         arrays = {**words, **arrays}
         arrays = {name: array for name, array in arrays.items() if array is not None}
         if "y" in arrays:
